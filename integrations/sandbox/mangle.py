@@ -1,0 +1,62 @@
+"""Faults after the work: it is done, and the answer is lost, late or nonsense."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from .faults import Fault
+from .http import Response, Wire
+
+HTML = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
+ID_NAMES = frozenset({"id", "_id", "client_id", "clientId", "export_id", "exportId"})
+
+
+def after_the_work(fault: Fault, response: Response, failure: Response) -> Response:
+    """Return what the client sees of `response`; `failure` is the platform's own wording of an error."""
+    match fault.kind:
+        case "timeout_after":
+            return replace(response, wire=Wire.SILENT)
+        case "reset_after":
+            return replace(response, wire=Wire.RESET)
+        case "status_after":
+            return failure
+        case "empty_body":
+            return replace(response, body=b"")
+        case "truncated_body":
+            return replace(response, body=response.body[: len(response.body) // 2], wire=Wire.TRUNCATED)
+        case "html_body":
+            return replace(response, headers={"content-type": "text/html"}, body=HTML)
+        case "garbage_body":
+            return replace(response, body=b"\x00\xff{]" + response.body[:3])
+        case "wrong_type":
+            return replace(response, body=json.dumps(_wrong_types(_document(response))).encode())
+        case "null_id":
+            return replace(response, body=json.dumps(_null_ids(_document(response))).encode())
+        case "slow_body":
+            return replace(response, delay=fault.seconds)
+        case _:  # huge_body
+            return replace(response, body=response.body + b" " * (fault.amount or 2_000_000))
+
+
+def _document(response: Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return {}
+
+
+def _wrong_types(document: Any) -> Any:
+    """Texts where objects and lists belong, a list where the whole is not an object."""
+    if isinstance(document, dict):
+        return {k: "unexpected" if isinstance(v, dict | list) or k in ID_NAMES else v for k, v in document.items()}
+    return ["unexpected"]
+
+
+def _null_ids(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {k: None if k in ID_NAMES else _null_ids(v) for k, v in document.items()}
+    if isinstance(document, list):
+        return [_null_ids(item) for item in document]
+    return document

@@ -1,0 +1,1070 @@
+"""Stripe, simulated: products, prices, customers, Checkout in subscription mode, refunds, events, webhooks.
+
+What is real and what is not: platforms/stripe.md section 6 and docs/divergences.md. Prorations, renewals, disputes and
+the customer portal are not simulated. Times are real time plus advances, because signatures go by it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from calendar import monthrange
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from .clock import Clock
+from .http import Request, Response
+from .seeds import hexadecimal
+from .stripe_webhooks import Outbox, Post, WebhookKnobs
+from .stripe_wire import (
+    PARAMETERS,
+    IdempotencyTable,
+    Refusal,
+    absolute_url,
+    decode,
+    fingerprint,
+    invalid,
+    missing,
+    one_of,
+    read,
+    require,
+)
+
+API_KEY = "sk_test_sandbox"
+WEBHOOK_SECRET = "whsec_sandbox"
+API_VERSION = "2026-10-28.endive"
+
+EXPIRES_MIN = 30 * 60
+EXPIRES_MAX = 24 * 3600
+EVENTS_KEPT = 30 * 24 * 3600
+MAX_LINES_OF_A_KIND = 20
+
+Object = dict[str, Any]
+Parameters = dict[str, Any]
+
+# Id prefix -> collection, to find what an id in a reply names when it is to be expanded.
+_PREFIXES = {
+    "prod": "products",
+    "price": "prices",
+    "cus": "customers",
+    "cs": "sessions",
+    "sub": "subscriptions",
+    "in": "invoices",
+    "pi": "payment_intents",
+    "ch": "charges",
+    "re": "refunds",
+    "evt": "events",
+}
+_KINDS = {
+    "products": "product",
+    "prices": "price",
+    "customers": "customer",
+    "sessions": "checkout.session",
+    "subscriptions": "subscription",
+    "invoices": "invoice",
+    "payment_intents": "payment_intent",
+    "charges": "charge",
+    "refunds": "refund",
+    "events": "event",
+}
+
+
+@dataclass(frozen=True)
+class _Route:
+    method: str
+    pattern: re.Pattern[str]
+    operation: str
+    run: Callable[[StripeSandbox, Parameters, str], Object]
+
+
+def empty_state() -> dict[str, Any]:
+    """Return the plain data of an account that nobody has used."""
+    collections: dict[str, Any] = {name: {} for name in _KINDS}
+    return {**collections, "idempotency": {}, "deliveries": [], "counter": 0}
+
+
+class StripeSandbox:
+    """One Stripe account. `state` is plain data and holds everything, so that a restart finds it again.
+
+    livemode        what objects and events say; True simulates the wrong account
+    break_next      answer the next so many writes with a 500 that the idempotency table keeps, without the effect
+    break_after     the same, but after the effect
+    post            delivers to the endpoint while a call is being executed (knob `early`); None: never early
+    """
+
+    def __init__(self, state: dict[str, Any], clock: Clock, *, seed: int, public_url: str) -> None:
+        self.state = state
+        self.public_url = public_url.rstrip("/")
+        self.livemode = False
+        self.break_next = 0
+        self.break_after = 0
+        self.knobs = WebhookKnobs()
+        self.webhook_url = ""
+        self.post: Post | None = None
+        self._clock = clock
+        self._seed = seed
+        self._keys = IdempotencyTable(state["idempotency"])
+        self.outbox = Outbox(state["deliveries"], state["events"], self.knobs, seed, WEBHOOK_SECRET)
+        self._request: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def now(self) -> int:
+        """The account's time in whole Unix seconds."""
+        return int(self._clock.real())
+
+    # --- the API ----------------------------------------------------------------------------------------------
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request to the API; `request.path` begins with /v1/."""
+        self.tick()
+        request_id = self._id("req")
+        key = request.header("idempotency-key")
+        headers = {
+            "content-type": "application/json",
+            "request-id": request_id,
+            "stripe-version": request.header("stripe-version") or API_VERSION,
+        }
+        if key and request.method == "POST":
+            headers["idempotency-key"] = key
+        try:
+            self._authenticate(request)
+            route, identifier = _route(request)
+            given = decode(request.body.decode()) if request.method == "POST" else _from_query(request)
+            if key and request.method == "POST":
+                status, body, replayed = self._once(route, identifier, given, key, request, request_id)
+                if replayed:
+                    headers["idempotent-replayed"] = "true"
+            else:
+                status, body = self._execute(route, identifier, given, request_id, None)
+        except Refusal as refusal:
+            status, body = refusal.status, json.dumps(refusal.document())
+        except UnicodeDecodeError:
+            status, body = 400, json.dumps(invalid("Invalid request body.").document())
+        if self.knobs.early and self.post is not None:
+            self.deliver(self.post)
+        return Response(status, headers, body.encode())
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, credential = request.header("authorization").partition(" ")
+        if scheme != "Bearer" or not credential:
+            raise Refusal("You did not provide an API key.", status=401, saved=False)
+        if credential != API_KEY:
+            raise Refusal("Invalid API Key provided: " + "*" * 8, status=401, saved=False)
+
+    def _once(
+        self, route: _Route, identifier: str, given: Parameters, key: str, request: Request, request_id: str
+    ) -> tuple[int, str, bool]:
+        print_ = fingerprint(request.method, request.path, given)
+        saved = self._keys.begin(key, print_, self._clock.real())
+        if saved is not None:
+            return *saved, True
+        try:
+            status, body = self._execute(route, identifier, given, request_id, key)
+        except Refusal as refusal:
+            if not refusal.saved:
+                self._keys.forget(key)
+                raise
+            status, body = refusal.status, json.dumps(refusal.document())
+        except BaseException:
+            self._keys.forget(key)
+            raise
+        self._keys.finish(key, status, body)
+        return status, body, False
+
+    def _execute(
+        self, route: _Route, identifier: str, given: Parameters, request_id: str, key: str | None
+    ) -> tuple[int, str]:
+        parameters = read(PARAMETERS[route.operation], given)
+        write = route.method != "GET"
+        if write and self.break_next:
+            self.break_next -= 1
+            raise Refusal("An unknown error occurred", status=500, type="api_error")
+        self._request = (request_id, key)
+        try:
+            result = route.run(self, parameters, identifier)
+            answer = json.dumps(self._expanded(result, parameters.get("expand", [])))
+        finally:
+            self._request = (None, None)
+        if write and self.break_after:
+            self.break_after -= 1
+            raise Refusal("An unknown error occurred", status=500, type="api_error")
+        if write and self.knobs.early and self.post is not None:
+            # Still inside the execution: whoever uses the same key from the webhook meets the 409 of a key in flight.
+            self.deliver(self.post)
+        return 200, answer
+
+    # --- webhooks and the passing of time -----------------------------------------------------------------------
+
+    def deliver(self, post: Post) -> int:
+        """Make the webhook deliveries that are due; return how many were accepted."""
+        self.tick()
+        if not self.webhook_url:
+            return 0
+        return self.outbox.deliver(self.webhook_url, post, self._clock.real())
+
+    def tick(self) -> None:
+        """Let happen what time alone brings: sessions expire, subscriptions end with their period, keys are forgotten."""
+        now = self.now
+        for session in self.state["sessions"].values():
+            if session["status"] == "open" and session["expires_at"] <= now:
+                self._expire(session)
+        for subscription in self.state["subscriptions"].values():
+            ends = subscription["items"]["data"][0]["current_period_end"]
+            if subscription["status"] != "canceled" and subscription["cancel_at_period_end"] and ends <= now:
+                self._end_subscription(subscription, at=ends)
+        self._keys.prune(self._clock.real())
+
+    def emit(self, type_: str, subject: Object, previous: Object | None = None) -> Object:
+        """Make an event with a snapshot of `subject` and queue it for the endpoint."""
+        data: Object = {"object": copy.deepcopy(subject)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        request_id, key = self._request
+        event = {
+            "id": self._id("evt"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now,
+            "data": data,
+            "livemode": self.livemode,
+            "pending_webhooks": 1 if self.webhook_url else 0,
+            "request": {"id": request_id, "idempotency_key": key},
+            "type": type_,
+        }
+        self.state["events"][event["id"]] = event
+        self.outbox.queue(event, self._clock.real())
+        return event
+
+    # --- what a person does on the hosted page ------------------------------------------------------------------
+
+    def session(self, identifier: str) -> Object | None:
+        """Return a Checkout Session of this account after letting time pass."""
+        self.tick()
+        found: Object | None = self.state["sessions"].get(identifier)
+        return found
+
+    def pay(self, identifier: str) -> Object:
+        """Pay an open session by card: it completes, and everything Stripe makes of it comes to be."""
+        session = self._open_session(identifier)
+        invoice = self._complete(session)
+        self._settle(invoice)
+        session["payment_status"] = "paid"
+        self._announce_subscription(session)
+        self.emit("checkout.session.completed", session)
+        return session
+
+    def pay_later(self, identifier: str) -> Object:
+        """Pay an open session by a bank debit: it completes unpaid; `settle_later` decides."""
+        session = self._open_session(identifier)
+        invoice = self._complete(session)
+        intent = self.state["payment_intents"][_payment_intent_of(invoice)]
+        intent["status"] = "processing"
+        self.emit("payment_intent.processing", intent)
+        self._announce_subscription(session)
+        self.emit("checkout.session.completed", session)
+        return session
+
+    def decline(self, identifier: str) -> Object:
+        """A card is refused: nothing is made, the session stays open."""
+        return self._open_session(identifier)
+
+    def settle_later(self, identifier: str, *, success: bool) -> Object:
+        """The bank debit of a completed, unpaid session succeeds or fails."""
+        session = self._get("sessions", identifier)
+        if session["status"] != "complete" or session["payment_status"] != "unpaid":
+            raise invalid("This Checkout Session is not waiting for a payment.")
+        invoice = self.state["invoices"][session["invoice"]]
+        intent = self.state["payment_intents"][_payment_intent_of(invoice)]
+        if intent["status"] != "processing":
+            raise invalid("The payment has failed already.")
+        if success:
+            self._settle(invoice)
+            session["payment_status"] = "paid"
+            self.emit("checkout.session.async_payment_succeeded", session)
+            return session
+        intent["status"] = "requires_payment_method"
+        intent["last_payment_error"] = {"type": "card_error", "code": "payment_intent_payment_attempt_failed"}
+        invoice.update(attempt_count=1, attempted=True)
+        subscription = self.state["subscriptions"][session["subscription"]]
+        self._change_subscription(subscription, status="past_due")
+        self.emit("payment_intent.payment_failed", intent)
+        self.emit("invoice.payment_failed", invoice)
+        self.emit("checkout.session.async_payment_failed", session)
+        return session
+
+    # --- making of objects --------------------------------------------------------------------------------------
+
+    def _id(self, prefix: str) -> str:
+        self.state["counter"] += 1
+        number = self.state["counter"]
+        test = "test_" if prefix == "cs" else ""
+        return f"{prefix}_{test}{number:06d}{hexadecimal(16, self._seed, prefix, number)}"
+
+    def _new(self, collection: str, prefix: str, **fields: Any) -> Object:
+        identifier = fields.pop("id", None) or self._id(prefix)
+        created = {
+            "id": identifier,
+            "object": _KINDS[collection],
+            "created": self.now,
+            "livemode": self.livemode,
+            **fields,
+        }
+        if collection == "refunds":
+            del created["livemode"]  # a refund does not carry it
+        self.state[collection][identifier] = created
+        return created
+
+    def _get(self, collection: str, identifier: str, *, param: str = "id", status: int = 404) -> Object:
+        found: Object | None = self.state[collection].get(identifier)
+        if found is None:
+            raise missing(_KINDS[collection], identifier, param=param, status=status)
+        return found
+
+    def _open_session(self, identifier: str) -> Object:
+        session = self.session(identifier)
+        if session is None:
+            raise missing("checkout.session", identifier)
+        if session["status"] != "open":
+            raise invalid("This Checkout Session is not open.")
+        return session
+
+    def _complete(self, session: Object) -> Object:
+        """Close a session and make customer, subscription, invoice and payment intent; return the open invoice."""
+        if session["customer"] is None:
+            email = session["customer_email"] or "buyer@sandbox.test"
+            customer = self._create_customer({"email": email}, "")
+            session["customer"] = customer["id"]
+        customer = self.state["customers"][session["customer"]]
+        settings = session["_subscription_data"]
+        subscription = self._new(
+            "subscriptions",
+            "sub",
+            status="active",
+            customer=customer["id"],
+            currency=session["currency"],
+            metadata=dict(settings.get("metadata", {})),
+            description=settings.get("description"),
+            billing_mode={"type": settings.get("billing_mode", {}).get("type", "flexible")},
+            cancel_at=None,
+            cancel_at_period_end=False,
+            canceled_at=None,
+            ended_at=None,
+            cancellation_details={"comment": None, "feedback": None, "reason": None},
+            collection_method="charge_automatically",
+            latest_invoice=None,
+            pending_update=None,
+            start_date=self.now,
+            billing_cycle_anchor=self.now,
+            items={"object": "list", "data": [], "has_more": False, "url": "/v1/subscription_items"},
+        )
+        invoice = self._first_invoice(session, subscription)
+        subscription["latest_invoice"] = invoice["id"]
+        session.update(
+            status="complete",
+            payment_status="unpaid",
+            url=None,
+            subscription=subscription["id"],
+            invoice=invoice["id"],
+            customer_details={
+                "email": customer["email"],
+                "name": customer["name"],
+                "phone": None,
+                "tax_exempt": "none",
+                "tax_ids": [],
+                "address": None,
+            },
+        )
+        self.emit("invoice.created", invoice)
+        self.emit("invoice.finalized", invoice)
+        return invoice
+
+    def _first_invoice(self, session: Object, subscription: Object) -> Object:
+        total = session["amount_total"]
+        intent = self._new(
+            "payment_intents",
+            "pi",
+            amount=total,
+            amount_received=0,
+            currency=session["currency"],
+            customer=session["customer"],
+            status="requires_confirmation",
+            latest_charge=None,
+            last_payment_error=None,
+            metadata={},
+        )
+        invoice = self._new(
+            "invoices",
+            "in",
+            status="open",
+            billing_reason="subscription_create",
+            customer=session["customer"],
+            customer_email=self.state["customers"][session["customer"]]["email"],
+            currency=session["currency"],
+            amount_due=total,
+            amount_paid=0,
+            amount_remaining=total,
+            subtotal=total,
+            total=total,
+            attempt_count=0,
+            attempted=False,
+            auto_advance=True,
+            collection_method="charge_automatically",
+            metadata={},
+            hosted_invoice_url=None,
+            number=f"SANDBOX-{self.state['counter']:06d}",
+            parent={
+                "type": "subscription_details",
+                "quote_details": None,
+                "subscription_details": {
+                    "subscription": subscription["id"],
+                    "metadata": dict(subscription["metadata"]),  # as it is at finalisation, frozen
+                },
+            },
+            status_transitions={
+                "finalized_at": self.now,
+                "paid_at": None,
+                "voided_at": None,
+                "marked_uncollectible_at": None,
+            },
+        )
+        invoice["lines"] = {
+            "object": "list",
+            "data": [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]],
+            "has_more": False,
+            "url": f"/v1/invoices/{invoice['id']}/lines",
+        }
+        recurring = [
+            line["period"] for line in invoice["lines"]["data"] if line["period"]["end"] > line["period"]["start"]
+        ]
+        invoice["period_start"] = invoice["period_end"] = recurring[0]["start"]
+        invoice["_payments"] = [
+            {
+                "id": self._id("inpay"),
+                "object": "invoice_payment",
+                "amount_paid": None,
+                "amount_requested": total,
+                "created": self.now,
+                "currency": session["currency"],
+                "invoice": invoice["id"],
+                "is_default": True,
+                "livemode": self.livemode,
+                "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
+                "status": "open",
+                "status_transitions": {"canceled_at": None, "paid_at": None},
+            }
+        ]
+        return invoice
+
+    def _invoice_line(self, invoice: Object, subscription: Object, line: Object) -> Object:
+        price = line["price"]
+        period = {"start": self.now, "end": self.now}
+        if price["recurring"] is None:
+            parent = {
+                "type": "invoice_item_details",
+                "invoice_item_details": {
+                    "invoice_item": self._id("ii"),
+                    "proration": False,
+                    "subscription": subscription["id"],
+                },
+                "subscription_item_details": None,
+            }
+        else:
+            period["end"] = _after(self.now, price["recurring"])
+            item = {
+                "id": self._id("si"),
+                "object": "subscription_item",
+                "created": self.now,
+                "current_period_start": period["start"],
+                "current_period_end": period["end"],
+                "metadata": {},
+                "price": price,
+                "quantity": line["quantity"],
+                "subscription": subscription["id"],
+            }
+            subscription["items"]["data"].append(item)
+            parent = {
+                "type": "subscription_item_details",
+                "invoice_item_details": None,
+                "subscription_item_details": {
+                    "subscription_item": item["id"],
+                    "subscription": subscription["id"],
+                    "proration": False,
+                },
+            }
+        return {
+            "id": self._id("il"),
+            "object": "line_item",
+            "amount": line["amount_total"],
+            "currency": line["currency"],
+            "description": line["description"],
+            "invoice": invoice["id"],
+            "livemode": self.livemode,
+            "metadata": {},
+            "parent": parent,
+            "period": period,
+            "pricing": {
+                "type": "price_details",
+                "price_details": {"price": price["id"], "product": price["product"]},
+                "unit_amount_decimal": str(price["unit_amount"]),
+            },
+            "quantity": line["quantity"],
+            "subtotal": line["amount_subtotal"],
+        }
+
+    def _settle(self, invoice: Object) -> None:
+        """The money of an open invoice arrives."""
+        intent = self.state["payment_intents"][_payment_intent_of(invoice)]
+        charge = self._new(
+            "charges",
+            "ch",
+            amount=intent["amount"],
+            amount_captured=intent["amount"],
+            amount_refunded=0,
+            captured=True,
+            currency=intent["currency"],
+            customer=intent["customer"],
+            disputed=False,
+            paid=True,
+            payment_intent=intent["id"],
+            receipt_url=None,
+            refunded=False,
+            status="succeeded",
+            metadata={},
+        )
+        intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
+        total = invoice["amount_due"]
+        invoice.update(status="paid", amount_paid=total, amount_remaining=0, attempt_count=1, attempted=True)
+        invoice["status_transitions"]["paid_at"] = self.now
+        payment = invoice["_payments"][0]
+        payment.update(status="paid", amount_paid=total)
+        payment["status_transitions"]["paid_at"] = self.now
+        self.emit("charge.succeeded", charge)
+        self.emit("payment_intent.succeeded", intent)
+        self.emit("invoice.paid", invoice)
+        self.emit("invoice.payment_succeeded", invoice)
+
+    def _announce_subscription(self, session: Object) -> None:
+        self.emit("customer.subscription.created", self.state["subscriptions"][session["subscription"]])
+
+    def _change_subscription(self, subscription: Object, **changes: Any) -> None:
+        previous = {name: copy.deepcopy(subscription[name]) for name in changes if subscription[name] != changes[name]}
+        subscription.update(changes)
+        if previous:
+            self.emit("customer.subscription.updated", subscription, previous)
+
+    def _end_subscription(self, subscription: Object, *, at: int) -> None:
+        subscription.update(status="canceled", ended_at=at, canceled_at=subscription["canceled_at"] or self.now)
+        self.emit("customer.subscription.deleted", subscription)
+
+    def _expire(self, session: Object) -> None:
+        session.update(status="expired", url=None)
+        self.emit("checkout.session.expired", session)
+
+    # --- operations: products, prices, customers ------------------------------------------------------------------
+
+    def _create_product(self, given: Parameters, _: str) -> Object:
+        require(given, "name")
+        if given.get("id") in self.state["products"]:
+            raise invalid(f"Product already exists: {given['id']}.", code="resource_already_exists", param="id")
+        return self._new(
+            "products",
+            "prod",
+            id=given.get("id"),
+            name=given["name"],
+            active=given.get("active", True),
+            description=given.get("description"),
+            metadata=given.get("metadata", {}),
+            updated=self.now,
+        )
+
+    def _update_product(self, given: Parameters, identifier: str) -> Object:
+        return self._merge(self._get("products", identifier), given, updated=self.now)
+
+    def _create_price(self, given: Parameters, _: str) -> Object:
+        require(given, "currency", "product", "unit_amount")
+        self._get("products", given["product"], param="product", status=400)
+        if given["unit_amount"] < 0:
+            raise invalid("Invalid non-negative integer", param="unit_amount")
+        recurring = given.get("recurring")
+        if recurring is not None:
+            require(recurring, "interval")
+            one_of(recurring, "interval", "day", "week", "month", "year")
+            recurring = {
+                "interval_count": 1,
+                "usage_type": "licensed",
+                "meter": None,
+                "trial_period_days": None,
+                **recurring,
+            }
+        self._claim_lookup_key(given)
+        return self._new(
+            "prices",
+            "price",
+            active=given.get("active", True),
+            billing_scheme="per_unit",
+            currency=given["currency"].lower(),
+            lookup_key=given.get("lookup_key"),
+            metadata=given.get("metadata", {}),
+            nickname=given.get("nickname"),
+            product=given["product"],
+            recurring=recurring,
+            type="one_time" if recurring is None else "recurring",
+            unit_amount=given["unit_amount"],
+            unit_amount_decimal=str(Decimal(given["unit_amount"])),
+        )
+
+    def _update_price(self, given: Parameters, identifier: str) -> Object:
+        price = self._get("prices", identifier)
+        if given.get("lookup_key") != price["lookup_key"]:
+            self._claim_lookup_key(given)
+        given.pop("transfer_lookup_key", None)
+        return self._merge(price, given)
+
+    def _claim_lookup_key(self, given: Parameters) -> None:
+        """Refuse a lookup key that another price holds, or take it away from there when asked to."""
+        key = given.get("lookup_key")
+        holders = [price for price in self.state["prices"].values() if key and price["lookup_key"] == key]
+        if holders and not given.get("transfer_lookup_key"):
+            raise invalid(
+                f"A price (`{holders[0]['id']}`) already uses that lookup key.",
+                code="resource_already_exists",
+                param="lookup_key",
+            )
+        for price in holders:
+            price["lookup_key"] = None
+
+    def _create_customer(self, given: Parameters, _: str) -> Object:
+        customer = self._new(
+            "customers",
+            "cus",
+            email=given.get("email"),
+            name=given.get("name"),
+            phone=given.get("phone"),
+            description=given.get("description"),
+            metadata=given.get("metadata", {}),
+            delinquent=False,
+        )
+        self.emit("customer.created", customer)
+        return customer
+
+    def _merge(self, target: Object, given: Parameters, **more: Any) -> Object:
+        changes = {name: value for name, value in given.items() if name != "expand"}
+        if "metadata" in changes:
+            merged = {**target["metadata"], **changes["metadata"]}
+            changes["metadata"] = {name: value for name, value in merged.items() if value != ""}
+        target.update(changes, **more)
+        return target
+
+    # --- operations: Checkout -------------------------------------------------------------------------------------
+
+    def _create_session(self, given: Parameters, _: str) -> Object:
+        self._check_session(given)
+        lines = [self._session_line(number, line) for number, line in enumerate(given["line_items"])]
+        _check_lines(lines)
+        total = sum(line["amount_total"] for line in lines)
+        session = self._new(
+            "sessions",
+            "cs",
+            mode="subscription",
+            ui_mode="hosted_page",
+            status="open",
+            payment_status="unpaid" if total else "no_payment_required",
+            client_reference_id=given.get("client_reference_id"),
+            metadata=given.get("metadata", {}),
+            customer=given.get("customer"),
+            customer_creation=None if "customer" in given else "always",
+            customer_email=given.get("customer_email"),
+            customer_details=None,
+            currency=lines[0]["currency"],
+            amount_subtotal=total,
+            amount_total=total,
+            total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+            expires_at=given.get("expires_at", self.now + EXPIRES_MAX),
+            subscription=None,
+            invoice=None,
+            payment_intent=None,
+            payment_method_types=["card", "us_bank_account"],
+            payment_method_collection="always",
+            locale=given.get("locale"),
+            success_url=given["success_url"],
+            cancel_url=given.get("cancel_url"),
+            _line_items=lines,
+            _subscription_data=given.get("subscription_data", {}),
+        )
+        session["url"] = f"{self.public_url}/stripe/pay/{session['id']}"
+        return session
+
+    def _check_session(self, given: Parameters) -> None:
+        require(given, "mode")
+        one_of(given, "mode", "payment", "setup", "subscription")
+        if given["mode"] != "subscription":
+            raise invalid("This sandbox simulates subscription mode only.", code="sandbox_not_simulated", param="mode")
+        one_of(given, "ui_mode", "hosted_page", "embedded_page", "elements", "form")
+        ui_mode = given.get("ui_mode", "hosted_page")
+        if ui_mode in ("embedded_page", "elements"):
+            for name in ("success_url", "cancel_url"):
+                if name in given:
+                    raise invalid(f"{name} can not be used with ui_mode {ui_mode}.", param=name)
+        if ui_mode != "hosted_page":
+            raise invalid("This sandbox simulates the hosted page only.", code="sandbox_not_simulated", param="ui_mode")
+        require(given, "success_url", "line_items")
+        absolute_url(given, "success_url")
+        absolute_url(given, "cancel_url")
+        if "customer_creation" in given:
+            raise invalid("`customer_creation` can only be used in `payment` mode.", param="customer_creation")
+        if "customer" in given and "customer_email" in given:
+            raise invalid(
+                "You may only specify one of these parameters: customer, customer_email.", param="customer_email"
+            )
+        if "customer" in given:
+            self._get("customers", given["customer"], param="customer", status=400)
+        if "customer_email" in given and re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", given["customer_email"]) is None:
+            raise invalid(
+                f"Invalid email address: {given['customer_email']}", code="email_invalid", param="customer_email"
+            )
+        if len(given.get("client_reference_id", "")) > 200:
+            raise invalid("client_reference_id has at most 200 characters.", param="client_reference_id")
+        one_of(given.get("subscription_data", {}).get("billing_mode", {}), "type", "classic", "flexible")
+        expires = given.get("expires_at", self.now + EXPIRES_MAX)
+        if not EXPIRES_MIN <= expires - self.now <= EXPIRES_MAX:
+            raise invalid(
+                "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
+                param="expires_at",
+            )
+
+    def _session_line(self, number: int, given: Parameters) -> Object:
+        where = f"line_items[{number}]"
+        if "price" not in given:
+            raise invalid(f"Missing required param: {where}[price].", code="parameter_missing", param=f"{where}[price]")
+        price = self._get("prices", given["price"], param=f"{where}[price]", status=400)
+        if not price["active"]:
+            raise invalid(
+                "The price specified is inactive. This field only accepts active prices.", param=f"{where}[price]"
+            )
+        quantity = given.get("quantity")
+        if quantity is None or quantity < 1:
+            raise invalid("Quantity is required, and at least 1.", param=f"{where}[quantity]")
+        amount = price["unit_amount"] * quantity
+        return {
+            "id": self._id("li"),
+            "object": "item",
+            "amount_discount": 0,
+            "amount_subtotal": amount,
+            "amount_tax": 0,
+            "amount_total": amount,
+            "currency": price["currency"],
+            "description": self.state["products"][price["product"]]["name"],
+            "price": copy.deepcopy(price),
+            "quantity": quantity,
+        }
+
+    def _expire_session(self, _: Parameters, identifier: str) -> Object:
+        session = self._get("sessions", identifier)
+        if session["status"] != "open":
+            raise invalid(
+                f'Only Checkout Sessions with a status in ["open"] can be expired. '
+                f"This Checkout Session has a status of `{session['status']}`."
+            )
+        self._expire(session)
+        return session
+
+    def _line_items(self, given: Parameters, identifier: str) -> Object:
+        lines = self._get("sessions", identifier)["_line_items"]
+        return _page(lines, given, f"/v1/checkout/sessions/{identifier}/line_items")
+
+    # --- operations: subscriptions, invoices, refunds -------------------------------------------------------------
+
+    def _update_subscription(self, given: Parameters, identifier: str) -> Object:
+        subscription = self._get("subscriptions", identifier)
+        if subscription["status"] == "canceled":
+            raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
+        changes = {name: given[name] for name in ("cancel_at_period_end", "description") if name in given}
+        if "metadata" in given:
+            merged = {**subscription["metadata"], **given["metadata"]}
+            changes["metadata"] = {name: value for name, value in merged.items() if value != ""}
+        if "cancellation_details" in given:
+            changes["cancellation_details"] = {**subscription["cancellation_details"], **given["cancellation_details"]}
+        if changes.get("cancel_at_period_end") is not None:
+            ends = subscription["items"]["data"][0]["current_period_end"]
+            ending = changes["cancel_at_period_end"]
+            changes.update(canceled_at=self.now if ending else None, cancel_at=ends if ending else None)
+        self._change_subscription(subscription, **changes)
+        return subscription
+
+    def _cancel_subscription(self, given: Parameters, identifier: str) -> Object:
+        if given.get("prorate"):
+            raise invalid("This sandbox does not simulate prorations.", code="sandbox_not_simulated", param="prorate")
+        subscription = self._get("subscriptions", identifier)
+        if subscription["status"] == "canceled":
+            raise missing("subscription", identifier)
+        subscription["canceled_at"] = self.now
+        subscription["cancellation_details"].update(
+            given.get("cancellation_details", {}), reason="cancellation_requested"
+        )
+        invoice = self.state["invoices"][subscription["latest_invoice"]]
+        if (
+            invoice["status"] == "open"
+            and self.state["payment_intents"][_payment_intent_of(invoice)]["status"] != "processing"
+        ):
+            # Stripe stops collecting; the invoice stays open. UNKNOWN in detail, so nothing is charged again here.
+            invoice["auto_advance"] = False
+        self._end_subscription(subscription, at=self.now)
+        return subscription
+
+    def _create_refund(self, given: Parameters, _: str) -> Object:
+        if ("charge" in given) == ("payment_intent" in given):
+            raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
+        one_of(given, "reason", "duplicate", "fraudulent", "requested_by_customer")
+        charge = self._charge_to_refund(given)
+        left = charge["amount"] - charge["amount_refunded"]
+        amount = given.get("amount", left)
+        if left == 0:
+            raise Refusal(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+        if amount < 1:
+            raise invalid("Invalid positive integer", code="parameter_invalid_integer", param="amount")
+        if amount > left:
+            raise Refusal(
+                f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left}).", param="amount"
+            )
+        refund = self._new(
+            "refunds",
+            "re",
+            amount=amount,
+            charge=charge["id"],
+            currency=charge["currency"],
+            metadata=given.get("metadata", {}),
+            payment_intent=charge["payment_intent"],
+            reason=given.get("reason"),
+            status="succeeded",
+            balance_transaction=None,
+            receipt_number=None,
+        )
+        charge["amount_refunded"] += amount
+        charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+        self.emit("refund.created", refund)
+        self.emit("charge.refunded", charge)
+        return refund
+
+    def _charge_to_refund(self, given: Parameters) -> Object:
+        if "charge" in given:
+            return self._get("charges", given["charge"], param="charge", status=400)
+        intent = self._get("payment_intents", given["payment_intent"], param="payment_intent", status=400)
+        if intent["latest_charge"] is None:
+            raise invalid(
+                f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+                code="payment_intent_unexpected_state",
+                param="payment_intent",
+            )
+        charge: Object = self.state["charges"][intent["latest_charge"]]
+        return charge
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _list(self, collection: str, given: Parameters) -> Object:
+        rows = [row for row in reversed(self.state[collection].values()) if self._matches(collection, row, given)]
+        path = "checkout/sessions" if collection == "sessions" else collection
+        return _page(rows, given, f"/v1/{path}")
+
+    def _matches(self, collection: str, row: Object, given: Parameters) -> bool:
+        for name, wanted in given.items():
+            if name in ("limit", "starting_after", "ending_before", "expand"):
+                continue
+            if not _FILTERS.get((collection, name), _equal(name))(row, wanted):
+                return False
+        if collection == "events":
+            return bool(row["created"] > self.now - EVENTS_KEPT)
+        # Without a status, cancelled subscriptions are left out.
+        return not (collection == "subscriptions" and "status" not in given and row["status"] == "canceled")
+
+    def _expanded(self, answer: Object, paths: list[str]) -> Object:
+        """Return a copy without our own members, with what `expand` asks for put in."""
+        result: Object = _public(answer)
+        for path in paths:
+            if len(path.split(".")) > 4:
+                raise invalid("You cannot expand more than 4 levels of a property.", param="expand")
+            self._expand(result, answer, path.split("."), path)
+        return result
+
+    def _expand(self, node: Object, source: Object, path: list[str], whole: str) -> None:
+        name, *rest = path
+        if node.get("object") == "list" and name == "data" and rest:
+            for child, original in zip(node["data"], source["data"], strict=True):
+                self._expand(child, original, rest, whole)
+            return
+        if f"_{name}" in source:  # includable, absent unless asked for
+            node[name] = {
+                "object": "list",
+                "data": _public(source[f"_{name}"]),
+                "has_more": False,
+                "url": f"/v1/{name}",
+            }
+            original = {**node[name], "data": source[f"_{name}"]}
+        elif isinstance(node.get(name), str) and node[name].split("_")[0] in _PREFIXES:
+            original = self.state[_PREFIXES[node[name].split("_")[0]]][node[name]]
+            node[name] = _public(original)
+        elif isinstance(node.get(name), dict) and rest:
+            original = source[name]
+        elif name in node and node[name] is None:
+            return
+        else:
+            raise invalid(f"This property cannot be expanded ({whole}).", param="expand")
+        if rest:
+            self._expand(node[name], original, rest, whole)
+
+
+def _check_lines(lines: list[Object]) -> None:
+    if not lines:
+        raise invalid("Missing required param: line_items.", code="parameter_missing", param="line_items")
+    recurring = sum(line["price"]["recurring"] is not None for line in lines)
+    if not recurring:
+        raise invalid(
+            "You must provide at least one recurring price in `subscription` mode when using prices.",
+            param="line_items",
+        )
+    if max(recurring, len(lines) - recurring) > MAX_LINES_OF_A_KIND:
+        raise invalid("At most 20 recurring and 20 one-time line items are allowed.", param="line_items")
+    if len({line["currency"] for line in lines}) > 1:
+        raise invalid("All prices of a Checkout Session must have one currency.", param="line_items")
+    intervals = {
+        (l["price"]["recurring"]["interval"], l["price"]["recurring"]["interval_count"])
+        for l in lines
+        if l["price"]["recurring"]
+    }
+    if len(intervals) > 1:
+        raise invalid("All recurring prices of a Checkout Session must have one interval.", param="line_items")
+
+
+def _payment_intent_of(invoice: Object) -> str:
+    identifier: str = invoice["_payments"][0]["payment"]["payment_intent"]
+    return identifier
+
+
+def _after(instant: int, recurring: Mapping[str, Any]) -> int:
+    """Return the end of a billing period: calendar months keep the day where the month has it."""
+    count = recurring["interval_count"]
+    days = {"day": count, "week": 7 * count}.get(recurring["interval"])
+    if days is not None:
+        return instant + days * 86400
+    start = datetime.fromtimestamp(instant, UTC)
+    months = start.month - 1 + count * (12 if recurring["interval"] == "year" else 1)
+    year, month = start.year + months // 12, months % 12 + 1
+    return int(start.replace(year=year, month=month, day=min(start.day, monthrange(year, month)[1])).timestamp())
+
+
+def _public(value: Any) -> Any:
+    """Return a deep copy without the members that begin with an underscore: they are the sandbox's own."""
+    if isinstance(value, dict):
+        return {name: _public(child) for name, child in value.items() if not name.startswith("_")}
+    if isinstance(value, list):
+        return [_public(child) for child in value]
+    return value
+
+
+def _page(rows: list[Object], given: Parameters, url: str) -> Object:
+    limit = given.get("limit", 10)
+    if not 1 <= limit <= 100:
+        raise invalid("limit must be between 1 and 100.", code="parameter_invalid_integer", param="limit")
+    ids = [row["id"] for row in rows]
+    for name in ("starting_after", "ending_before"):
+        if name in given and given[name] not in ids:
+            raise missing("object", given[name], param=name, status=400)
+    if "ending_before" in given:
+        before = rows[: ids.index(given["ending_before"])]
+        data, more = before[-limit:], len(before) > limit
+    else:
+        rest = rows[ids.index(given["starting_after"]) + 1 :] if "starting_after" in given else rows
+        data, more = rest[:limit], len(rest) > limit
+    return {"object": "list", "data": data, "has_more": more, "url": url}
+
+
+Filter = Callable[[Object, Any], bool]
+
+
+def _equal(name: str) -> Filter:
+    return lambda row, wanted: bool(row[name] == wanted)
+
+
+def _created(row: Object, wanted: Mapping[str, int]) -> bool:
+    at = row["created"]
+    tests = {"gt": at.__gt__, "gte": at.__ge__, "lt": at.__lt__, "lte": at.__le__}
+    return all(tests[name](limit) for name, limit in wanted.items())
+
+
+def _price_of_subscription(row: Object, wanted: str) -> bool:
+    return any(item["price"]["id"] == wanted for item in row["items"]["data"])
+
+
+_FILTERS: dict[tuple[str, str], Filter] = {
+    **{(collection, "created"): _created for collection in _KINDS},
+    ("prices", "lookup_keys"): lambda row, wanted: row["lookup_key"] in wanted,
+    ("products", "ids"): lambda row, wanted: row["id"] in wanted,
+    ("sessions", "payment_intent"): lambda row, wanted: bool(row["payment_intent"] == wanted),
+    ("subscriptions", "status"): lambda row, wanted: wanted == "all" or row["status"] == wanted,
+    ("subscriptions", "price"): _price_of_subscription,
+    ("invoices", "subscription"): lambda row, wanted: bool(
+        row["parent"]["subscription_details"]["subscription"] == wanted
+    ),
+    ("events", "types"): lambda row, wanted: row["type"] in wanted,
+    ("events", "delivery_success"): lambda row, wanted: bool((row["pending_webhooks"] == 0) == wanted),
+}
+
+
+def _from_query(request: Request) -> Parameters:
+    from urllib.parse import urlencode
+
+    return decode(urlencode(request.pairs))
+
+
+def _routes() -> Iterator[_Route]:
+    def route(
+        method: str, path: str, operation: str, run: Callable[[StripeSandbox, Parameters, str], Object]
+    ) -> _Route:
+        pattern = re.compile("^/v1/" + path.replace("{id}", r"(?P<id>[A-Za-z0-9_.-]+)") + "$")
+        return _Route(method, pattern, operation, run)
+
+    sandbox = StripeSandbox
+    yield route("POST", "products", "products.create", sandbox._create_product)
+    yield route("POST", "products/{id}", "products.update", sandbox._update_product)
+    yield route("POST", "prices", "prices.create", sandbox._create_price)
+    yield route("POST", "prices/{id}", "prices.update", sandbox._update_price)
+    yield route("POST", "customers", "customers.create", sandbox._create_customer)
+    yield route("POST", "checkout/sessions", "checkout.sessions.create", sandbox._create_session)
+    yield route("POST", "checkout/sessions/{id}/expire", "checkout.sessions.expire", sandbox._expire_session)
+    yield route("GET", "checkout/sessions/{id}/line_items", "checkout.sessions.list_line_items", sandbox._line_items)
+    yield route("POST", "subscriptions/{id}", "subscriptions.update", sandbox._update_subscription)
+    yield route("DELETE", "subscriptions/{id}", "subscriptions.cancel", sandbox._cancel_subscription)
+    yield route("POST", "refunds", "refunds.create", sandbox._create_refund)
+    for collection in _KINDS:
+        path = "checkout/sessions" if collection == "sessions" else collection
+        name = path.replace("/", ".")
+        yield route(
+            "GET",
+            f"{path}/{{id}}",
+            f"{name}.retrieve",
+            lambda box, _, identifier, c=collection: box._get(c, identifier),
+        )
+        if f"{name}.list" in PARAMETERS:
+            yield route("GET", path, f"{name}.list", lambda box, given, _, c=collection: box._list(c, given))
+
+
+_ROUTES = tuple(_routes())
+
+
+def _route(request: Request) -> tuple[_Route, str]:
+    for route in _ROUTES:
+        match = route.pattern.match(request.path)
+        if match is not None and route.method == request.method:
+            return route, match.groupdict().get("id", "")
+    raise Refusal(f"Unrecognized request URL ({request.method}: {request.path}).", status=404, saved=False)
+
+
+def operation_of(request: Request) -> str:
+    """Return the name of the operation that a request asks for, e.g. "checkout.sessions.create", or "unknown"."""
+    try:
+        return _route(request)[0].operation
+    except Refusal:
+        return "unknown"

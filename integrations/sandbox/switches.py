@@ -1,0 +1,154 @@
+"""What the vendors leave unknown or let their customers set: one switch each, with the default of `platforms/*.md`.
+
+Both positions of every switch work. `docs/divergences.md` lists them beside the sentence they come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+Span = tuple[float, float]  # least and most virtual seconds
+
+
+@dataclass
+class Switches:
+    """The positions of all switches. Names begin with the platform's slug."""
+
+    # Zapmail: limits (the lower, official figures)
+    zapmail_general_per_minute: int = 20
+    zapmail_search_per_30_min: int = 10
+    zapmail_purchase_counts_as_search: bool = False
+    zapmail_reexports_per_week: int = 3
+    zapmail_retry_after: Literal["none", "seconds", "date"] = "none"
+    # Zapmail: shapes
+    zapmail_bulk_nesting: Literal["top", "data"] = "top"
+    zapmail_bulk_status_case: Literal["upper", "lower"] = "upper"
+    zapmail_prices_as: Literal["number", "string"] = "number"
+    zapmail_workspaces_as: Literal["object", "array"] = "object"
+    zapmail_counters_as: Literal["string", "number"] = "string"
+    zapmail_unauthorised_status: Literal[401, 403] = 401
+    zapmail_duplicate_name_status: Literal[400, 409, 422] = 400
+    zapmail_dmarc_reply: Literal["envelope", "empty"] = "envelope"
+    zapmail_create_mailboxes_status: Literal[200, 202] = 200
+    zapmail_export_id: Literal["absent", "present"] = "absent"
+    zapmail_missing_account_status: Literal[400, 422] = 400
+    # Zapmail: money and slots
+    zapmail_wallet: Literal["account", "workspace"] = "account"
+    zapmail_wallet_cents: int = 500_000
+    zapmail_short_wallet_reply: Literal["invoice", "payment_link", "error"] = "invoice"
+    zapmail_new_workspace: Literal["zero", "inherits", "needs_plan"] = "zero"
+    zapmail_domain_price_cents: int = 1299
+    zapmail_plan: Literal["Starter", "Growth", "Pro"] = "Starter"
+    zapmail_billing_cycle: Literal["monthly", "quarterly", "yearly"] = "monthly"
+    # Zapmail: rules
+    zapmail_billing_details: Literal["required", "optional"] = "required"
+    zapmail_endings: str = "com net org biz live info"
+    zapmail_banned_phrases: str = "google microsoft paypal phish"
+    zapmail_mailboxes_per_domain: int = 5
+    zapmail_domain_cooldown_seconds: float = 0.0
+    zapmail_provider_on_writes: Literal["header", "google"] = "header"
+    zapmail_lists: Literal["both_providers", "one_provider"] = "both_providers"
+    zapmail_full_domain: Literal["not_assignable", "assignable"] = "not_assignable"
+    zapmail_bought_in_connection_requests: bool = False
+    zapmail_duplicate_sender: Literal["refuse", "accept"] = "refuse"
+    zapmail_wrong_sender_password: Literal["refuse", "accept"] = "refuse"
+    zapmail_client_logins: Literal["accepted", "refused"] = "accepted"
+    zapmail_export_target: Literal["first_visible", "last_visible"] = "first_visible"
+    # Zapmail: times (virtual seconds)
+    zapmail_domain_active_seconds: Span = (480.0, 1200.0)
+    zapmail_slots_seconds: Span = (30.0, 120.0)
+    zapmail_mailbox_active_seconds: Span = (600.0, 1500.0)
+    zapmail_export_seconds: Span = (120.0, 360.0)
+    zapmail_refund_seconds: Span = (60.0, 240.0)
+    zapmail_order_drop_seconds: float = 300.0
+    # PlusVibe
+    plusvibe_per_second: int = 5
+    plusvibe_retry_after: Literal["none", "seconds"] = "none"
+    plusvibe_error_shape: Literal["errors", "message", "error"] = "message"
+    plusvibe_account_id: Literal["id", "_id", "both"] = "id"
+    plusvibe_updated_ids: Literal["top", "data"] = "top"
+    plusvibe_bulk_update_reply: Literal["status", "empty"] = "status"
+    plusvibe_create_client_reply: Literal["flat", "data", "no_password"] = "flat"
+    plusvibe_duplicate_email: Literal["refuse", "accept", "elsewhere"] = "refuse"
+    plusvibe_deleted_email: Literal["reusable", "blocked"] = "reusable"
+    plusvibe_duplicate_workspace: Literal["allow", "refuse"] = "allow"
+    plusvibe_client_workspace_item: Literal["id", "workspace_id"] = "id"
+    plusvibe_inbox_permission: Literal["sufficient", "insufficient"] = "sufficient"
+    plusvibe_names_in_bulk_update: bool = False
+    plusvibe_bulk_add_big_hosts: Literal["dropped", "accepted"] = "dropped"
+    plusvibe_warmup_on_arrival: Literal["INACTIVE", "ACTIVE"] = "INACTIVE"
+    plusvibe_flags_as: Literal["yes_no", "boolean"] = "yes_no"
+    plusvibe_disconnected_status: str = "AUTH_EXPIRED"
+    plusvibe_unauthorised_status: Literal[401, 403] = 401
+    plusvibe_max_workspaces: int = 0
+    plusvibe_max_clients: int = 0
+    plusvibe_bulk_add_seconds: Span = (60.0, 300.0)
+    # HeyReach
+    heyreach_per_minute: int = 300
+    heyreach_retry_after: Literal["none", "seconds"] = "none"
+    heyreach_unauthorised_status: Literal[401, 403] = 401
+    heyreach_error_form: Literal["aspnet", "message"] = "aspnet"
+    heyreach_duplicate_names: Literal["allow", "refuse"] = "allow"
+    heyreach_over_limit: Literal["refuse", "clip"] = "refuse"
+    heyreach_optional_members: Literal["present", "missing"] = "present"
+    heyreach_list_visible_seconds: float = 5.0
+    heyreach_get_by_id_post_status: Literal[404, 405] = 404
+    heyreach_keyword: Literal["substring", "word", "nothing"] = "substring"
+    heyreach_max_name_length: int = 0
+    heyreach_max_lists: int = 0
+
+    def set(self, **values: Any) -> None:
+        """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""
+        hints = get_type_hints(type(self))
+        known = {item.name for item in fields(self)}
+        checked = {}
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"no switch is called {name!r}")
+            checked[name] = _position(name, hints[name], value)
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all positions as plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def positions(cls) -> dict[str, tuple[Any, ...]]:
+        """Return the switches that have named positions, with all of them."""
+        hints = get_type_hints(cls)
+        positions = {name: get_args(hint) for name, hint in hints.items() if get_args(hint) and hint != Span}
+        return positions | {name: (False, True) for name, hint in hints.items() if hint is bool}
+
+
+def _position(name: str, hint: Any, value: Any) -> Any:
+    """Return `value` as the switch's type, so that JSON and form texts work too."""
+    if hint == Span:
+        return _span(name, value)
+    for position in get_args(hint):
+        if value == position or str(value) == str(position):
+            return position
+    if get_args(hint):
+        raise ValueError(f"{name} is one of {', '.join(map(str, get_args(hint)))}")
+    if hint is bool:
+        if str(value).lower() not in ("true", "false", "1", "0"):
+            raise ValueError(f"{name} is true or false")
+        return str(value).lower() in ("true", "1")
+    try:
+        number = hint(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is a {hint.__name__}") from error
+    if hint is not str and number < 0:
+        raise ValueError(f"{name} is not negative")
+    return number
+
+
+def _span(name: str, value: Any) -> Span:
+    try:
+        low, high = (float(part) for part in value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is two numbers, least and most") from error
+    if not 0 <= low <= high:
+        raise ValueError(f"{name} runs from the least to the most")
+    return low, high

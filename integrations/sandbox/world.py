@@ -1,0 +1,83 @@
+"""Everything the simulated platforms hold. One object, saved and loaded as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .deliveries import Delivery
+from .faults import FaultTable
+from .heyreach import HeyReachState
+from .log import RequestLog
+from .mail import Mail
+from .plusvibe import PlusVibeState
+from .quota import Quotas
+from .seeds import fraction, hexadecimal
+from .switches import Switches
+from .zapmail_world import ZapmailState
+
+
+@dataclass(order=True)
+class Event:
+    """Something that will happen at a platform. `at` is in that platform's time."""
+
+    at: float
+    n: int
+    platform: str = field(compare=False)
+    kind: str = field(compare=False)
+    data: dict[str, Any] = field(compare=False)
+
+
+@dataclass
+class World:
+    """The state of all platforms, and the means they share."""
+
+    seed: int = 1
+    public_url: str = "http://sandbox.test"
+    webhook_url: str = ""
+    profile: str = "none"
+    switches: Switches = field(default_factory=Switches)
+    faults: FaultTable = field(default_factory=FaultTable)
+    log: RequestLog = field(default_factory=RequestLog)
+    quotas: Quotas = field(default_factory=Quotas)
+    zapmail: ZapmailState = field(default_factory=ZapmailState)
+    plusvibe: PlusVibeState = field(default_factory=PlusVibeState)
+    heyreach: HeyReachState = field(default_factory=HeyReachState)
+    stripe: Any = None  # belongs to integrations/sandbox/stripe.py
+    mail: list[Mail] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def count(self, name: str) -> int:
+        """Return 1, 2, 3 ... for each name."""
+        self.counters[name] = self.counters.get(name, 0) + 1
+        return self.counters[name]
+
+    def uniform(self, span: tuple[float, float], *key: object) -> float:
+        """Return a number in `span` that depends on the seed and the key only."""
+        low, high = span
+        return low + (high - low) * fraction(self.seed, *key)
+
+    def chance(self, share: float, *key: object) -> bool:
+        """Return True for `share` of all keys; the same answer for the same seed and key."""
+        return fraction(self.seed, *key) < share
+
+    def hex_id(self, kind: str, length: int = 24) -> str:
+        """Return a new id of hexadecimal digits."""
+        return hexadecimal(length, self.seed, kind, self.count(kind))
+
+    def uuid(self, kind: str) -> str:
+        """Return a new id in the form of a UUID."""
+        digits = self.hex_id(kind, 32)
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+    def schedule(self, at: float, platform: str, kind: str, **data: Any) -> None:
+        """Let `kind` happen at a platform at `at`, in its own time: its `on_event` is called then."""
+        self.events.append(Event(at, self.count("event"), platform, kind, data))
+
+    def queue(self, delivery: Delivery) -> Delivery:
+        """Put a webhook into the outgoing queue."""
+        delivery.id = self.count("delivery")
+        self.deliveries.append(delivery)
+        return delivery
