@@ -39,7 +39,7 @@ ENDED = frozenset({"delivered", "given_up"})
 def all_platforms() -> tuple[Platform, ...]:
     """Return the table of simulated platforms."""
     table = (zapmail.PLATFORM, plusvibe.PLATFORM, heyreach.PLATFORM)
-    return (*table, stripe.PLATFORM) if stripe else table
+    return (*table, stripe.PLATFORM) if hasattr(stripe, "PLATFORM") else table
 
 
 class Sandbox:

@@ -162,9 +162,9 @@ class FaultTable:
     def standing(self, kind: str, platform: str, verb: str, item: str = "") -> Fault | None:
         """Return a fault of `kind` without counting it: for states such as a lag, which last while they are on."""
         for fault in self.faults:
-            if fault.kind == kind and not fault.spent and fault.concerns(platform, verb, (item,)):
-                if fraction(self.seed, kind, fault.id, item) < fault.share:
-                    return fault
+            on = fault.kind == kind and not fault.spent and fault.concerns(platform, verb, (item,))
+            if on and fraction(self.seed, kind, fault.id, item) < fault.share:
+                return fault
         return None
 
     def lag(self, platform: str, verb: str) -> float:

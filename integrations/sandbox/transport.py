@@ -52,7 +52,7 @@ def request_of(call: Call[Any]) -> Request:
 
 
 def _received(call: Call[Any], response: Response) -> Raw:
-    where = {"platform": call.platform, "verb": call.verb}
+    where: dict[str, Any] = {"platform": call.platform, "verb": call.verb}
     match response.wire:
         case Wire.REFUSED:
             raise NotSent("connection refused", **where)
