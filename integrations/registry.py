@@ -1,0 +1,139 @@
+"""The one table of platforms, and the one place that builds clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from . import heyreach, plusvibe, zapmail
+from .heyreach import HeyreachClient, HeyreachSettings
+from .http.errors import NotConfigured
+from .http.options import Options
+from .plusvibe import PlusvibeClient, PlusvibeSettings
+from .zapmail import ZapmailClient, ZapmailSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A rate budget: `limit` permits in any `window` vendor seconds, `reserved_paid` of them for paid work only.
+
+    Figures are settings: <NAME>_LIMIT, <NAME>_WINDOW_SECONDS, <NAME>_RESERVED_PAID, as in ZAPMAIL_SEARCH_LIMIT.
+    """
+
+    name: str
+    limit: int
+    window: float
+    reserved_paid: int = 0
+
+    def with_settings(self, values: Mapping[str, object]) -> Budget:
+        """Return this budget with the figures of the settings. Raises NotConfigured for figures that make no sense."""
+        options = Options(self.name.partition(".")[0], values)
+        prefix = self.name.upper().replace(".", "_")
+        limit = options.whole(f"{prefix}_LIMIT", self.limit, least=1)
+        window = options.seconds(f"{prefix}_WINDOW_SECONDS", self.window)
+        # A lower limit shrinks the default share with it: what is reserved must leave something for everybody else.
+        share = self.reserved_paid * limit // self.limit
+        reserved = options.whole(f"{prefix}_RESERVED_PAID", share)
+        if reserved > limit or window <= 0:
+            raise NotConfigured(f"{prefix}: reserved share or window make no sense", platform=options.platform)
+        return Budget(self.name, limit, window, reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A row of the table. `secrets` and `needs` name settings: credentials, and what else has no default."""
+
+    slug: str
+    title: str
+    base_url: str
+    client: Callable[[Any], Any]
+    settings: Callable[[Mapping[str, object]], Any]
+    budgets: tuple[Budget, ...]
+    secrets: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def url_setting(self) -> str:
+        return f"{self.slug.upper()}_API_URL"
+
+
+# The lower of the figures known: all students share one key, and being too slow is cheaper than being locked out.
+PLATFORMS: Final[tuple[Platform, ...]] = (
+    Platform(
+        slug="zapmail",
+        title="Zapmail",
+        base_url=zapmail.BASE_URL,
+        client=ZapmailClient,
+        settings=ZapmailSettings.from_mapping,
+        budgets=(
+            Budget(zapmail.GENERAL, limit=20, window=60.0, reserved_paid=8),
+            Budget(zapmail.SEARCH, limit=10, window=1800.0, reserved_paid=4),
+        ),
+        secrets=("ZAPMAIL_API_KEY",),
+    ),
+    Platform(
+        slug="plusvibe",
+        title="PlusVibe",
+        base_url=plusvibe.BASE_URL,
+        client=PlusvibeClient,
+        settings=PlusvibeSettings.from_mapping,
+        budgets=(Budget(plusvibe.GENERAL, limit=5, window=1.0),),
+        secrets=("PLUSVIBE_API_KEY",),
+        needs=("PLUSVIBE_AGENCY_WORKSPACE_ID",),
+    ),
+    Platform(
+        slug="heyreach",
+        title="HeyReach",
+        base_url=heyreach.BASE_URL,
+        client=HeyreachClient,
+        settings=HeyreachSettings.from_mapping,
+        budgets=(Budget(heyreach.GENERAL, limit=240, window=60.0),),
+        secrets=("HEYREACH_API_KEY",),
+    ),
+)
+
+
+_BY_SLUG: Final = {row.slug: row for row in PLATFORMS}
+
+
+def platform(slug: str) -> Platform:
+    """Return a platform by slug. Raises KeyError."""
+    return _BY_SLUG[slug]
+
+
+def budgets(values: Mapping[str, object]) -> tuple[Budget, ...]:
+    """Return every rate budget with the figures of the settings. Raises NotConfigured."""
+    return tuple(budget.with_settings(values) for row in PLATFORMS for budget in row.budgets)
+
+
+def missing(values: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of settings that have no default and are not set."""
+    return tuple(
+        name for row in PLATFORMS for name in (*row.secrets, *row.needs) if not str(values.get(name) or "").strip()
+    )
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The clients, each built when first asked for. Raises NotConfigured then, not before."""
+
+    values: Mapping[str, object] = field(repr=False)
+
+    @cached_property
+    def zapmail(self) -> ZapmailClient:
+        return ZapmailClient(ZapmailSettings.from_mapping(self.values))
+
+    @cached_property
+    def plusvibe(self) -> PlusvibeClient:
+        return PlusvibeClient(PlusvibeSettings.from_mapping(self.values))
+
+    @cached_property
+    def heyreach(self) -> HeyreachClient:
+        return HeyreachClient(HeyreachSettings.from_mapping(self.values))
+
+
+def build_clients(settings: Mapping[str, object]) -> Clients:
+    """Return the clients for a mapping of settings such as os.environ. Nothing is checked before a client is used."""
+    return Clients(settings)
