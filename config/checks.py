@@ -1,0 +1,70 @@
+"""What must hold before anything starts: live mode with everything real, sandbox mode with nothing real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from config.env import SANDBOX_CREDENTIALS, STACK_CREDENTIALS, STRIPE_CREDENTIALS, is_loopback
+
+
+@register()
+def check_mode(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse to start with settings of the other mode."""
+    found = _sandbox_errors() if settings.SANDBOX else _live_errors()
+    return [Error(sentence, id=f"gtm.{code}") for code, sentence in found]
+
+
+def _sandbox_errors() -> Iterator[tuple[str, str]]:
+    for name in ("STRIPE_SECRET_KEY",):
+        if settings.PLATFORMS.get(name, "").startswith(("sk_live_", "rk_live_")):
+            yield "S001", f"{name} is a live key, and PLATFORM_MODE is sandbox."
+
+
+def _live_errors() -> Iterator[tuple[str, str]]:
+    yield from _credential_errors()
+    yield from _address_errors()
+    if settings.DEBUG:
+        yield "L010", "DEBUG is on in live mode."
+    if not settings.SECRET_KEY:
+        yield "L011", "SECRET_KEY is missing."
+    if not settings.FIELD_ENCRYPTION_KEYS:
+        yield "L012", "FIELD_ENCRYPTION_KEYS is missing: secrets could not be stored."
+    if settings.PROVISIONING_TIME_SCALE != 1:
+        yield "L013", "PROVISIONING_TIME_SCALE is not 1 in live mode: vendor time must be real."
+    if not settings.OPERATOR_EMAIL:
+        yield "L014", "OPERATOR_EMAIL is missing: nobody would hear of a problem."
+
+
+def _credential_errors() -> Iterator[tuple[str, str]]:
+    needed = {name for stack in settings.ENABLED_STACKS for name in STACK_CREDENTIALS.get(stack, ())}
+    for stack in settings.ENABLED_STACKS:
+        if stack not in STACK_CREDENTIALS:
+            yield "L001", f"ENABLED_STACKS names {stack!r}; known are {', '.join(STACK_CREDENTIALS)}."
+    for name in sorted(needed.union(STRIPE_CREDENTIALS)):
+        value = settings.PLATFORMS.get(name, "")
+        if not value:
+            yield "L002", f"{name} is missing."
+        elif value == SANDBOX_CREDENTIALS.get(name) or value.startswith(("sk_test_", "rk_test_")):
+            yield "L003", f"{name} is the sandbox's or a test key, and PLATFORM_MODE is live."
+
+
+def _address_errors() -> Iterator[tuple[str, str]]:
+    addresses = {name: value for name, value in settings.PLATFORMS.items() if name.endswith("_API_URL")}
+    for name, value in sorted(addresses.items()):
+        if is_loopback(value) or not value.startswith("https://"):
+            yield "L004", f"{name} does not lead to a real platform: {value}."
+    if not settings.SITE_URL.startswith("https://") or is_loopback(settings.SITE_URL):
+        yield "L005", "SITE_URL is not a public https address."
+    if not settings.ALLOWED_HOSTS:
+        yield "L006", "ALLOWED_HOSTS is missing."
+    if (
+        not getattr(settings, "EMAIL_HOST", "")
+        or is_loopback(f"smtp://{settings.EMAIL_HOST}")
+        and settings.EMAIL_PORT == 9102
+    ):
+        yield "L007", "EMAIL_URL is missing or the sandbox's."

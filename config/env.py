@@ -1,0 +1,147 @@
+"""The environment, read for settings.py: defaults of the sandbox, local secrets, addresses of databases."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+LOGIN = "gtm_web"
+
+# Everything that belongs to a platform starts with one of these; the registry of clients reads no other names.
+PLATFORM_PREFIXES = (
+    "ZAPMAIL_",
+    "PLUSVIBE_",
+    "HEYREACH_",
+    "STRIPE_",
+    "INFRAFORGE_",
+    "WARMFORGE_",
+    "SALESFORGE_",
+    "SMARTLEAD_",
+    "GODADDY_",
+    "CLOUDFLARE_",
+    "GOOGLE_WORKSPACE_",
+)
+
+LIVE_ADDRESSES = {
+    "ZAPMAIL_API_URL": "https://api.zapmail.ai/api",
+    "PLUSVIBE_API_URL": "https://api.plusvibe.ai/api/v1",
+    "HEYREACH_API_URL": "https://api.heyreach.io/api/public",
+    "STRIPE_API_URL": "https://api.stripe.com",
+}
+
+SANDBOX_PATHS = {
+    "ZAPMAIL_API_URL": "/zapmail/api",
+    "PLUSVIBE_API_URL": "/plusvibe/api/v1",
+    "HEYREACH_API_URL": "/heyreach/api/public",
+    "STRIPE_API_URL": "/stripe",
+}
+
+# The sandbox accepts these and no real platform does.
+SANDBOX_CREDENTIALS = {
+    "ZAPMAIL_API_KEY": "sandbox-zapmail-key",
+    "PLUSVIBE_API_KEY": "sandbox-plusvibe-key",
+    "PLUSVIBE_AGENCY_WORKSPACE_ID": "65f0c0ffee00000000000001",
+    "HEYREACH_API_KEY": "sandbox-heyreach-key",
+    "STRIPE_SECRET_KEY": "sk_test_sandbox",
+    "STRIPE_WEBHOOK_SECRET": "whsec_sandbox",
+}
+
+# What a stack cannot work without; Stripe is needed by all of them.
+STACK_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
+    "zapmail": ("ZAPMAIL_API_KEY", "PLUSVIBE_API_KEY", "PLUSVIBE_AGENCY_WORKSPACE_ID", "HEYREACH_API_KEY"),
+    "forge": ("INFRAFORGE_API_KEY", "WARMFORGE_API_KEY", "SALESFORGE_API_KEY", "HEYREACH_API_KEY"),
+    "workspace": (
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "GOOGLE_WORKSPACE_SERVICE_ACCOUNT",
+        "GOOGLE_WORKSPACE_ADMIN",
+        "SMARTLEAD_API_KEY",
+    ),
+}
+STRIPE_CREDENTIALS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+
+
+def platform_settings(*, sandbox_url: str | None) -> dict[str, str]:
+    """Return the platforms' settings: defaults of the mode, overridden by the environment. `sandbox_url` None: live."""
+    if sandbox_url is None:
+        defaults = dict(LIVE_ADDRESSES)
+    else:
+        defaults = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()} | SANDBOX_CREDENTIALS
+    given = {name: value for name, value in os.environ.items() if name.startswith(PLATFORM_PREFIXES)}
+    return defaults | given
+
+
+def local_secrets(path: Path, *, create: bool) -> dict[str, str]:
+    """Return the secrets of this machine's sandbox installation, made once and readable by its owner only."""
+    if not path.exists() and create:
+        _write_once(
+            path,
+            {
+                "SECRET_KEY": secrets.token_urlsafe(48),
+                "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            },
+        )
+    if not path.exists():
+        return {}
+    lines = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in lines}
+
+
+def _write_once(path: Path, values: Mapping[str, str]) -> None:
+    # Several processes may start at once: each writes a draft of its own, the first link wins, all read the winner.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent)
+    except OSError as error:
+        raise ImproperlyConfigured(f"No write permission in {path.parent}: the local secrets live there.") from error
+    with os.fdopen(handle, "w") as file:
+        file.write("# Made by the first start in sandbox mode. Never commit it.\n")
+        file.writelines(f"{name}={value}\n" for name, value in values.items())
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    os.unlink(draft)
+
+
+def login_password(secret_key: str) -> str:
+    """Return the password of the database login, derived from the secret key."""
+    return hmac.new(secret_key.encode(), b"database login " + LOGIN.encode(), hashlib.sha256).hexdigest()
+
+
+def database(url: str, *, as_owner: bool, password: str) -> dict[str, Any]:
+    """Return Django's settings of the database at `url`, for its owner or for the powerless login.
+
+    `url` names the owner. Where it names the login itself (a host that must not know the owner), owner commands refuse.
+    """
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    options = config.setdefault("OPTIONS", {})
+    if "host" in options:  # a socket's folder cannot stand in the host part of an address
+        config["HOST"] = options.pop("host")
+    if as_owner and config["USER"] == LOGIN:
+        raise ImproperlyConfigured("This command needs the owner of the database, but DATABASE_URL names the login.")
+    if not as_owner and config["USER"] != LOGIN:
+        config |= {"USER": LOGIN, "PASSWORD": password}
+    return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False}
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is this machine's own."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.") or host.endswith(".localhost")

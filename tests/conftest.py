@@ -1,0 +1,50 @@
+"""Fixtures of all tests. The import itself starts the run's PostgreSQL: see tests/harness.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import harness
+
+harness.start()
+harness.forbid_network()
+
+import django  # noqa: E402
+
+django.setup()
+harness.empty_as_owner()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_test_environment: None,
+    django_db_blocker: pytest.FixtureRequest,
+    django_db_modify_db_settings: None,
+) -> None:
+    """Create and migrate the test database as its owner. It goes away with the whole server, so nobody drops it."""
+    from django.test.utils import setup_databases
+
+    with django_db_blocker.unblock(), harness.as_owner():  # type: ignore[attr-defined]
+        harness.assert_our_server()
+        setup_databases(verbosity=0, interactive=False, serialized_aliases=())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files(request: pytest.FixtureRequest) -> None:
+    if any(_shows_pages(item) for item in request.session.items):
+        harness.collect_static_files()
+
+
+def _shows_pages(item: pytest.Item) -> bool:
+    return bool({"client", "admin_client", "live_server", "rf"} & set(getattr(item, "fixturenames", ())))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_of_live_server() -> Iterator[None]:
+    """Let WhiteNoise serve the live server's files; Django's handler knows no hashed names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.contrib.staticfiles.handlers.StaticFilesHandler", lambda application: application)
+        yield

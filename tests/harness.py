@@ -1,0 +1,140 @@
+"""What every test run stands on: a PostgreSQL of its own, powerless roles, no network.
+
+`start` runs when tests/conftest.py is imported, before Django reads its settings. A pytest plugin named with `-p` would be
+imported before the project's folder is on the path, so that plain `pytest` could not find it; hence this module.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from config import postgres
+
+_OURS = "GTM_TEST_POSTGRES"  # the folder of our server, for the worker processes of pytest-xdist
+
+
+def start() -> None:
+    """Start this run's server (or join the one that the parent process started) and point Django at it."""
+    if "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured:
+        sys.exit("Settings were read before the tests' own database existed: unset DJANGO_SETTINGS_MODULE.")
+    folder = Path(os.environ[_OURS]) if _is_xdist_worker() else _start_server()
+    for name in [name for name in os.environ if name.startswith(("STRIPE_", "ZAPMAIL_", "PLUSVIBE_", "HEYREACH_"))]:
+        del os.environ[name]  # nobody's real keys
+    os.environ |= {
+        _OURS: str(folder),
+        "VAR_DIR": str(folder),
+        "STATIC_ROOT": str(folder / "static"),
+        "DATABASE_URL": postgres.url(folder / "data"),
+        "GTM_DATABASE_ROLE": "worker",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PLATFORM_MODE": "sandbox",
+        "SITE_URL": "http://testserver",
+        "PROVISIONING_TIME_SCALE": "1",
+    }
+    os.environ.pop("GTM_DATABASE_OWNER", None)
+
+
+def _is_xdist_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ and _OURS in os.environ
+
+
+def _start_server() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="gtm-tests-"))
+    folder.chmod(0o711)  # as root, the server runs as somebody else and must pass through
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    postgres.ensure_running(folder / "data", throwaway=True)  # its own exit hook runs first
+    return folder
+
+
+def assert_our_server() -> None:
+    """Refuse to touch a database of any server but the one this run started."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW data_directory")
+        found = Path(cursor.fetchone()[0]).resolve()
+    if found != (Path(os.environ[_OURS]) / "data").resolve():
+        sys.exit(f"The tests met a PostgreSQL that they did not start, on {found}; nothing was done.")
+
+
+@contextlib.contextmanager
+def as_owner() -> Iterator[None]:
+    """Use the database as its owner: for creating, migrating and emptying it. Not inside a transaction."""
+    from django.db import connection
+
+    login = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    connection.close()
+    connection.settings_dict |= {"USER": postgres.OWNER, "PASSWORD": ""}
+    connection.__dict__.pop("gtm_role", None)  # the owner has no role to go back to
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict |= login
+
+
+def empty_as_owner() -> None:
+    """Let the flush after a transactional test run as the owner: the runtime roles may not truncate."""
+    from django.test import TransactionTestCase
+
+    flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def teardown(self: Any) -> None:
+        with as_owner():
+            flush(self)
+
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
+
+
+def collect_static_files() -> None:
+    """Collect once for all processes of the run: pages name hashed files, in tests as in production."""
+    from django.conf import settings
+    from django.core.management import call_command
+
+    with open(Path(os.environ[_OURS]) / "static.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+            call_command("collectstatic", interactive=False, verbosity=0)
+
+
+# ---- no network ------------------------------------------------------------------------------------------------------
+
+
+class NetworkForbidden(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+def forbid_network() -> None:
+    """Let sockets reach this machine only."""
+    for name in ("connect", "connect_ex", "sendto"):
+        _guard(name)
+
+
+def _guard(name: str) -> None:
+    original = getattr(socket.socket, name)
+
+    def guarded(self: socket.socket, *arguments: Any) -> Any:
+        address = arguments[-1]
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise NetworkForbidden(f"a test tried to reach {address[0]}")
+        return original(self, *arguments)
+
+    setattr(socket.socket, name, guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
