@@ -11,7 +11,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config import logs, postgres
-from config.env import database, is_loopback, local_secrets, login_password, origin, platform_settings
+from config.env import database, local_secrets, login_password, origin, platform_settings
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -237,7 +237,3 @@ SPECTACULAR_SETTINGS = {
 LOGGING = logs.config(env.str("LOG_LEVEL", default="INFO"))
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 SILENCED_SYSTEM_CHECKS: list[str] = []
-
-LOOPBACK_ADDRESSES = sorted(
-    name for name, value in PLATFORMS.items() if name.endswith("_API_URL") and is_loopback(value)
-)
