@@ -1,0 +1,100 @@
+"""The two clocks of the product, both read from one SQL function, `gtm_now(kind)`.
+
+*Machine time* runs as the wall clock does: leases, call deadlines, `send_before`. *Vendor time* is the platforms' time:
+waits, budget windows, cool-downs, order drops, list lag. `PROVISIONING_TIME_SCALE` scales vendor time, here and nowhere
+else; tests move both. Live mode refuses to start with a moved or scaled clock (`moved`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NewType
+
+from django.db import connection
+
+MachineInstant = NewType("MachineInstant", datetime)
+VendorInstant = NewType("VendorInstant", datetime)
+
+CREATE_SQL = """
+CREATE TABLE gtm_clock (
+    id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    machine_offset interval NOT NULL DEFAULT '0',
+    machine_origin timestamptz NOT NULL,
+    vendor_origin timestamptz NOT NULL,
+    scale double precision NOT NULL CHECK (scale > 0)
+);
+CREATE FUNCTION gtm_now(kind text) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN kind = 'machine' THEN machine
+                ELSE COALESCE((SELECT vendor_origin + (machine - machine_origin) * scale FROM gtm_clock), machine) END
+    FROM (SELECT clock_timestamp() + COALESCE((SELECT machine_offset FROM gtm_clock), interval '0') AS machine) AS clock
+$$;
+"""
+DROP_SQL = "DROP FUNCTION gtm_now(text); DROP TABLE gtm_clock;"
+
+
+def machine_now() -> MachineInstant:
+    """Return the present in machine time."""
+    return MachineInstant(_now("machine"))
+
+
+def vendor_now() -> VendorInstant:
+    """Return the present in vendor time."""
+    return VendorInstant(_now("vendor"))
+
+
+def _now(kind: str) -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gtm_now(%s)", [kind])
+        instant: datetime = cursor.fetchone()[0]
+    return instant
+
+
+def later(instant: VendorInstant, seconds: float) -> VendorInstant:
+    """Return the vendor instant `seconds` of vendor time after `instant`."""
+    return VendorInstant(instant + timedelta(seconds=seconds))
+
+
+def set_scale(scale: float) -> None:
+    """Let vendor time run `scale` times as fast from now on, without a jump. Needs the owner's or the worker's role."""
+    _write("scale = excluded.scale, vendor_origin = gtm_now('vendor'), machine_origin = gtm_now('machine')", scale=scale)
+
+
+def advance_vendor(seconds: float) -> None:
+    """Move vendor time forward by `seconds` of vendor time. For tests and drills."""
+    _write("vendor_origin = gtm_clock.vendor_origin + make_interval(secs => %(seconds)s)", seconds=seconds)
+
+
+def advance_machine(seconds: float) -> None:
+    """Move machine time forward by `seconds`. For tests and drills."""
+    _write("machine_offset = gtm_clock.machine_offset + make_interval(secs => %(seconds)s)", seconds=seconds)
+
+
+def scale() -> float:
+    """Return how many vendor seconds pass in one machine second."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COALESCE((SELECT scale FROM gtm_clock), 1)")
+        return float(cursor.fetchone()[0])
+
+
+def moved() -> bool:
+    """Tell whether either clock differs from the wall clock: never true in a live installation."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM gtm_clock WHERE scale <> 1 OR machine_offset <> '0'"
+            " OR vendor_origin <> machine_origin)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _write(change: str, *, scale: float = 1.0, seconds: float = 0.0) -> None:
+    # The row is made first, so that `change` always updates: a fresh row would otherwise lose the movement.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO gtm_clock (machine_origin, vendor_origin, scale) VALUES (gtm_now('machine'), gtm_now('machine'), 1)"
+            " ON CONFLICT (id) DO NOTHING"
+        )
+        cursor.execute(
+            "INSERT INTO gtm_clock (machine_origin, vendor_origin, scale)"
+            f" VALUES (gtm_now('machine'), gtm_now('vendor'), %(scale)s) ON CONFLICT (id) DO UPDATE SET {change}",
+            {"scale": scale, "seconds": seconds},
+        )

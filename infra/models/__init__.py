@@ -1,0 +1,53 @@
+"""The student's infrastructure, as rows. One file each."""
+
+from .counter import Counter, KeyCanary
+from .credential import Credential, CredentialReveal
+from .domain import Domain, DomainHold
+from .flag import Flag
+from .mail import Mail
+from .mailbox import Mailbox
+from .name_check import NameAnswer, NameCheck
+from .operator_item import OperatorItem
+from .order_line import OrderLine
+from .provision import Provision
+from .states import (
+    UNRESOLVED,
+    DomainState,
+    MailboxState,
+    OperationState,
+    ParkedReason,
+    ProvisionState,
+    RunKind,
+    RunState,
+    StepState,
+)
+from .tier import Tier
+from .user import User
+
+__all__ = [
+    "UNRESOLVED",
+    "Counter",
+    "Credential",
+    "CredentialReveal",
+    "Domain",
+    "DomainHold",
+    "DomainState",
+    "Flag",
+    "KeyCanary",
+    "Mail",
+    "Mailbox",
+    "MailboxState",
+    "NameAnswer",
+    "NameCheck",
+    "OperationState",
+    "OperatorItem",
+    "OrderLine",
+    "ParkedReason",
+    "Provision",
+    "ProvisionState",
+    "RunKind",
+    "RunState",
+    "StepState",
+    "Tier",
+    "User",
+]

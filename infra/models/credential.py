@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from infra.secret import SecretField
+
+from .base import Record
+from .provision import Provision
+
+
+class Credential(Record):
+    """A login that a platform gave us for a student. The password is shown once, after re-entering the student's own."""
+
+    provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="credentials")
+    student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=40)
+    login = models.CharField(max_length=320)
+    password = SecretField()
+    is_students_own = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("credential")
+        constraints = [models.UniqueConstraint(fields=["provision", "kind"], name="infra_credential_one_per_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.login}"
+
+
+class CredentialReveal(Record):
+    """That a student looked at a password. Append-only."""
+
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="reveals")
+    student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    address = models.GenericIPAddressField(null=True, blank=True)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from .base import Record, empty_facts
+from .provision import Provision
+from .states import DomainState
+
+GONE = (DomainState.LOST, DomainState.EXPIRED, DomainState.RELEASED)
+
+
+class Domain(Record):
+    """A sending domain of a provision: chosen, spare, bought, running, gone."""
+
+    provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="domains")
+    student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(_("name"), max_length=253)
+    state = models.CharField(max_length=24, choices=DomainState, default=DomainState.SELECTED)
+    position = models.PositiveSmallIntegerField(default=0)
+    price_cents = models.PositiveIntegerField(default=0)
+    renewal_cents = models.PositiveIntegerField(default=0)
+    ordered_at = models.DateTimeField(null=True, blank=True)
+    bought_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    facts = models.JSONField(default=empty_facts)
+
+    class Meta:
+        verbose_name = _("domain")
+        ordering = ["position", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(ordered_at__isnull=False) & ~Q(state__in=GONE),
+                name="infra_domain_one_live_name",
+            ),
+            models.UniqueConstraint(fields=["provision", "name"], name="infra_domain_once_per_provision"),
+            models.UniqueConstraint(fields=["id", "student"], name="infra_domain_id_student"),
+            models.CheckConstraint(
+                condition=Q(bought_at__isnull=True) | Q(ordered_at__isnull=False), name="infra_domain_bought_was_ordered"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DomainHold(Record):
+    """A soft hold, so that two students do not order one name. `expires_at` is machine time."""
+
+    name = models.CharField(max_length=253)
+    provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="holds")
+    student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="infra_domainhold_one_per_name")]

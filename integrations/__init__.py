@@ -1,0 +1,1 @@
+"""Talks to platforms. Knows nothing of orders, runs or Django models."""

@@ -1,0 +1,20 @@
+"""How what was ordered is built, as rows."""
+
+from .gate import Circuit, Flight, Heartbeat, Permit
+from .operation import Capture, Operation, OperationItem
+from .run import ACTIVE_RUN, OPEN_STEP, Event, Run, Step
+
+__all__ = [
+    "ACTIVE_RUN",
+    "OPEN_STEP",
+    "Capture",
+    "Circuit",
+    "Event",
+    "Flight",
+    "Heartbeat",
+    "Operation",
+    "OperationItem",
+    "Permit",
+    "Run",
+    "Step",
+]
