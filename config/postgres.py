@@ -252,7 +252,7 @@ class _Keeper:
         self._supervise()
         shutil.rmtree(socket_dir(self.data_dir), ignore_errors=True)
         if self.throwaway:
-            shutil.rmtree(self.data_dir, ignore_errors=True)
+            shutil.rmtree(self.data_dir.resolve(), ignore_errors=True)
 
     def _supervise(self) -> None:
         failures = 0

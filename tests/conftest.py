@@ -1,4 +1,4 @@
-"""Fixtures of all tests. The import itself starts the run's PostgreSQL: see tests/harness.py."""
+"""Fixtures of all tests. The import itself chooses the run's PostgreSQL: see tests/harness.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests import harness
 
-harness.start()
+harness.prepare()
 harness.forbid_network()
 
 import django  # noqa: E402
@@ -27,6 +27,7 @@ def django_db_setup(
     """Create and migrate the test database as its owner. It goes away with the whole server, so nobody drops it."""
     from django.test.utils import setup_databases
 
+    harness.start_server()
     with django_db_blocker.unblock(), harness.as_owner():  # type: ignore[attr-defined]
         harness.assert_our_server()
         setup_databases(verbosity=0, interactive=False, serialized_aliases=())

@@ -1,7 +1,8 @@
 """What every test run stands on: a PostgreSQL of its own, powerless roles, no network.
 
-`start` runs when tests/conftest.py is imported, before Django reads its settings. A pytest plugin named with `-p` would be
-imported before the project's folder is on the path, so that plain `pytest` could not find it; hence this module.
+`prepare` runs when tests/conftest.py is imported, before Django reads its settings, and points them at a server that does
+not run yet; the first test that needs a database starts it. A plugin named with `-p` would be imported before the
+project's folder is on the path, so that plain `pytest` could not find it; hence this module.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from config import postgres
+from config.env import PLATFORM_PREFIXES
 
 _OURS = "GTM_TEST_POSTGRES"  # the folder of our server, for the worker processes of pytest-xdist
 
 
-def start() -> None:
-    """Start this run's server (or join the one that the parent process started) and point Django at it."""
+def prepare() -> None:
+    """Choose this run's folder (or the parent process's, in a worker of pytest-xdist) and point Django at it."""
     if "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured:
-        sys.exit("Settings were read before the tests' own database existed: unset DJANGO_SETTINGS_MODULE.")
-    folder = Path(os.environ[_OURS]) if _is_xdist_worker() else _start_server()
-    for name in [name for name in os.environ if name.startswith(("STRIPE_", "ZAPMAIL_", "PLUSVIBE_", "HEYREACH_"))]:
+        sys.exit("Settings were read before the tests chose their own database: unset DJANGO_SETTINGS_MODULE.")
+    folder = Path(os.environ[_OURS]) if "PYTEST_XDIST_WORKER" in os.environ else _make_folder()
+    for name in [name for name in os.environ if name.startswith(PLATFORM_PREFIXES)]:
         del os.environ[name]  # nobody's real keys
+    os.environ.pop("GTM_DATABASE_OWNER", None)
     os.environ |= {
         _OURS: str(folder),
         "VAR_DIR": str(folder),
@@ -42,19 +45,18 @@ def start() -> None:
         "SITE_URL": "http://testserver",
         "PROVISIONING_TIME_SCALE": "1",
     }
-    os.environ.pop("GTM_DATABASE_OWNER", None)
 
 
-def _is_xdist_worker() -> bool:
-    return "PYTEST_XDIST_WORKER" in os.environ and _OURS in os.environ
-
-
-def _start_server() -> Path:
+def _make_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="gtm-tests-"))
     folder.chmod(0o711)  # as root, the server runs as somebody else and must pass through
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    postgres.ensure_running(folder / "data", throwaway=True)  # its own exit hook runs first
     return folder
+
+
+def start_server() -> None:
+    """Start the run's server, or use it together with the run's other processes; the last one out removes it."""
+    postgres.ensure_running(Path(os.environ[_OURS]) / "data", throwaway=True)
 
 
 def assert_our_server() -> None:
