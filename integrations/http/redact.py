@@ -72,7 +72,7 @@ def forget_tainted() -> None:
 
 
 # Bounded everywhere: the redactor runs over whatever a platform sends and must stay linear.
-_SECRET_NAME: Final = (
+_NAMES: Final = (
     r"(?:password|passwd|passphrase|\bpass\b|\bpwd|secret|token|api[_-]?key|x-auth-zapmail|authorization|credential)"
     r"[\w.-]{0,40}"
 )
@@ -87,7 +87,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     # JSON or repr: "password": "...", with escaped quotes inside the value
     (
         re.compile(
-            rf"""({_SECRET_NAME}["']?\s{{0,9}}[:=]\s{{0,9}})(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)""",
+            rf"""({_NAMES}["']?\s{{0,9}}[:=]\s{{0,9}})(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)""",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",
@@ -95,7 +95,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     # password=..., X-API-KEY: ..., ?pipl_password=... up to a separator
     (
         re.compile(
-            rf"""({_SECRET_NAME}["']?\s{{0,9}}[:=]\s{{0,9}})(?!\[hidden\]|(?:Bearer|Basic)\s)[^\s"'&,;}}\])<>]+""",
+            rf"""({_NAMES}["']?\s{{0,9}}[:=]\s{{0,9}})(?!\[hidden\]|(?:Bearer|Basic)\s)[^\s"'&,;}}\])<>]+""",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",

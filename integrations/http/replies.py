@@ -159,7 +159,7 @@ class Refusal:
 
 
 def advised_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a 429 asks us to wait, from seconds or from an HTTP date; None when it gives no readable advice.
+    """Return the seconds a 429 asks us to wait, from seconds or an HTTP date; None when it gives no readable advice.
 
     A date is compared with the answer's own Date header: their clock need not agree with ours.
     """
