@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from .clock import Clock
-from .http import Request, Response
+from . import stripe_pages, stripe_webhooks
+from .http import Request, Response, Wire
+from .platforms import Platform
 from .seeds import hexadecimal
-from .stripe_webhooks import Outbox, Post, WebhookKnobs
 from .stripe_wire import (
     PARAMETERS,
     IdempotencyTable,
@@ -34,8 +35,11 @@ from .stripe_wire import (
     require,
 )
 
+if TYPE_CHECKING:
+    from .world import World
+
+PREFIX = "/stripe"
 API_KEY = "sk_test_sandbox"
-WEBHOOK_SECRET = "whsec_sandbox"
 API_VERSION = "2026-10-28.endive"
 
 EXPIRES_MIN = 30 * 60
@@ -73,154 +77,122 @@ _KINDS = {
 }
 
 
+Operation = Callable[["Account", Parameters, str], Object]
+
+
 @dataclass(frozen=True)
 class _Route:
     method: str
     pattern: re.Pattern[str]
     operation: str
-    run: Callable[[StripeSandbox, Parameters, str], Object]
+    run: Operation
 
 
 def empty_state() -> dict[str, Any]:
     """Return the plain data of an account that nobody has used."""
     collections: dict[str, Any] = {name: {} for name in _KINDS}
-    return {**collections, "idempotency": {}, "deliveries": [], "counter": 0}
+    return {**collections, "idempotency": {}, "counter": 0}
 
 
-class StripeSandbox:
-    """One Stripe account. `state` is plain data and holds everything, so that a restart finds it again.
+class Account:
+    """One Stripe account at one moment: what it holds (`world.stripe`, plain data) and how it behaves.
 
-    livemode        what objects and events say; True simulates the wrong account
-    break_next      answer the next so many writes with a 500 that the idempotency table keeps, without the effect
-    break_after     the same, but after the effect
-    post            delivers to the endpoint while a call is being executed (knob `early`); None: never early
+    Faults of its own, beside those of stripe_webhooks; their verb is the operation:
+
+    kept_500_before    a 500 that is kept under the idempotency key, and nothing happened; `value` is the
+                       `Stripe-Should-Retry` header
+    kept_500_after     the same, and it did happen
+    slow_execution     the client gets no answer; the request executes `seconds` later, and until then its key is in use
+    livemode_mismatch  objects and events of the other mode
     """
 
-    def __init__(self, state: dict[str, Any], clock: Clock, *, seed: int, public_url: str) -> None:
-        self.state = state
-        self.public_url = public_url.rstrip("/")
-        self.livemode = False
-        self.break_next = 0
-        self.break_after = 0
-        self.knobs = WebhookKnobs()
-        self.webhook_url = ""
-        self.post: Post | None = None
-        self._clock = clock
-        self._seed = seed
-        self._keys = IdempotencyTable(state["idempotency"])
-        self.outbox = Outbox(state["deliveries"], state["events"], self.knobs, seed, WEBHOOK_SECRET)
+    def __init__(self, world: World, now: float) -> None:
+        if world.stripe is None:
+            world.stripe = empty_state()
+        self.world = world
+        self.state: dict[str, Any] = world.stripe
+        self.instant = now
+        self.now = int(now)
+        self.livemode = world.faults.standing("livemode_mismatch", "stripe", "") is not None
+        self._keys = IdempotencyTable(self.state["idempotency"])
         self._request: tuple[str | None, str | None] = (None, None)
-
-    @property
-    def now(self) -> int:
-        """The account's time in whole Unix seconds."""
-        return int(self._clock.real())
+        self._late = False
 
     # --- the API ----------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> Response:
         """Answer a request to the API; `request.path` begins with /v1/."""
-        self.tick()
-        request_id = self._id("req")
-        key = request.header("idempotency-key")
+        self._keys.prune(self.instant)
+        key = request.header("idempotency-key") if request.method == "POST" else ""
         headers = {
             "content-type": "application/json",
-            "request-id": request_id,
+            "request-id": self._id("req"),
             "stripe-version": request.header("stripe-version") or API_VERSION,
         }
-        if key and request.method == "POST":
+        if key:
             headers["idempotency-key"] = key
         try:
-            self._authenticate(request)
+            _authenticate(request)
             route, identifier = _route(request)
-            given = decode(request.body.decode()) if request.method == "POST" else _from_query(request)
-            if key and request.method == "POST":
-                status, body, replayed = self._once(route, identifier, given, key, request, request_id)
+            given = decode(request.body.decode() if request.method == "POST" else urlencode(request.pairs))
+            if key:
+                status, body, replayed = self._once(route, identifier, given, key, request, headers)
                 if replayed:
                     headers["idempotent-replayed"] = "true"
             else:
-                status, body = self._execute(route, identifier, given, request_id, None)
+                status, body = self._execute(route, identifier, given, headers)
+        except _NoAnswer:
+            return Response(0, wire=Wire.SILENT)
         except Refusal as refusal:
             status, body = refusal.status, json.dumps(refusal.document())
         except UnicodeDecodeError:
             status, body = 400, json.dumps(invalid("Invalid request body.").document())
-        if self.knobs.early and self.post is not None:
-            self.deliver(self.post)
         return Response(status, headers, body.encode())
 
-    def _authenticate(self, request: Request) -> None:
-        scheme, _, credential = request.header("authorization").partition(" ")
-        if scheme != "Bearer" or not credential:
-            raise Refusal("You did not provide an API key.", status=401, saved=False)
-        if credential != API_KEY:
-            raise Refusal("Invalid API Key provided: " + "*" * 8, status=401, saved=False)
-
     def _once(
-        self, route: _Route, identifier: str, given: Parameters, key: str, request: Request, request_id: str
+        self, route: _Route, identifier: str, given: Parameters, key: str, request: Request, headers: dict[str, str]
     ) -> tuple[int, str, bool]:
-        print_ = fingerprint(request.method, request.path, given)
-        saved = self._keys.begin(key, print_, self._clock.real())
+        """Execute under an idempotency key, or replay; return status, body and whether it was a replay."""
+        saved = self._keys.begin(key, fingerprint(request.method, request.path, given), self.instant)
         if saved is not None:
             return *saved, True
+        slow = None if self._late else self.world.faults.draw({"slow_execution"}, "stripe", route.operation)
+        if slow is not None:
+            self.world.schedule(self.instant + slow.seconds, "stripe", "execute", request=request, key=key)
+            raise _NoAnswer
         try:
-            status, body = self._execute(route, identifier, given, request_id, key)
+            status, body = self._execute(route, identifier, given, headers)
         except Refusal as refusal:
             if not refusal.saved:
                 self._keys.forget(key)
                 raise
             status, body = refusal.status, json.dumps(refusal.document())
-        except BaseException:
-            self._keys.forget(key)
-            raise
         self._keys.finish(key, status, body)
         return status, body, False
 
-    def _execute(
-        self, route: _Route, identifier: str, given: Parameters, request_id: str, key: str | None
-    ) -> tuple[int, str]:
+    def _execute(self, route: _Route, identifier: str, given: Parameters, headers: dict[str, str]) -> tuple[int, str]:
         parameters = read(PARAMETERS[route.operation], given)
-        write = route.method != "GET"
-        if write and self.break_next:
-            self.break_next -= 1
-            raise Refusal("An unknown error occurred", status=500, type="api_error")
-        self._request = (request_id, key)
+        self._break("kept_500_before", route, headers)
+        self._request = (headers["request-id"], headers.get("idempotency-key"))
         try:
             result = route.run(self, parameters, identifier)
             answer = json.dumps(self._expanded(result, parameters.get("expand", [])))
         finally:
             self._request = (None, None)
-        if write and self.break_after:
-            self.break_after -= 1
-            raise Refusal("An unknown error occurred", status=500, type="api_error")
-        if write and self.knobs.early and self.post is not None:
-            # Still inside the execution: whoever uses the same key from the webhook meets the 409 of a key in flight.
-            self.deliver(self.post)
+        self._break("kept_500_after", route, headers)
         return 200, answer
 
-    # --- webhooks and the passing of time -----------------------------------------------------------------------
+    def _break(self, kind: str, route: _Route, headers: dict[str, str]) -> None:
+        fault = self.world.faults.draw({kind}, "stripe", route.operation)
+        if fault is None:
+            return
+        if fault.value:
+            headers["stripe-should-retry"] = fault.value
+        raise Refusal("An unknown error occurred", status=500, type="api_error")
 
-    def deliver(self, post: Post) -> int:
-        """Make the webhook deliveries that are due; return how many were accepted."""
-        self.tick()
-        if not self.webhook_url:
-            return 0
-        return self.outbox.deliver(self.webhook_url, post, self._clock.real())
-
-    def tick(self) -> None:
-        """Let happen what time alone brings: sessions expire, subscriptions end with their period, keys are forgotten."""
-        now = self.now
-        for session in self.state["sessions"].values():
-            if session["status"] == "open" and session["expires_at"] <= now:
-                self._expire(session)
-        for subscription in self.state["subscriptions"].values():
-            ends = subscription["items"]["data"][0]["current_period_end"]
-            if subscription["status"] != "canceled" and subscription["cancel_at_period_end"] and ends <= now:
-                self._end_subscription(subscription, at=ends)
-        self._keys.prune(self._clock.real())
-
-    def emit(self, type_: str, subject: Object, previous: Object | None = None) -> Object:
-        """Make an event with a snapshot of `subject` and queue it for the endpoint."""
-        data: Object = {"object": copy.deepcopy(subject)}
+    def emit(self, type_: str, subject: Object, previous: Object | None = None) -> None:
+        """Make an event with a snapshot of `subject` and send it on its way."""
+        data: Object = {"object": _public(subject)}
         if previous is not None:
             data["previous_attributes"] = previous
         request_id, key = self._request
@@ -231,19 +203,34 @@ class StripeSandbox:
             "created": self.now,
             "data": data,
             "livemode": self.livemode,
-            "pending_webhooks": 1 if self.webhook_url else 0,
+            "pending_webhooks": 1 if self.world.webhook_url else 0,
             "request": {"id": request_id, "idempotency_key": key},
             "type": type_,
         }
         self.state["events"][event["id"]] = event
-        self.outbox.queue(event, self._clock.real())
-        return event
+        stripe_webhooks.queue(self.world, event, self.instant)
+
+    # --- what time alone brings -----------------------------------------------------------------------------------
+
+    def on_event(self, kind: str, data: dict[str, Any]) -> None:
+        """Let something scheduled happen: a session expires, a subscription ends, a slow request executes."""
+        if kind == "execute":
+            self._keys.forget(data["key"])
+            self._late = True
+            self.handle(data["request"])
+        elif kind == "expire_session":
+            session = self.state["sessions"].get(data["id"])
+            if session is not None and session["status"] == "open":
+                self._expire(session)
+        elif kind == "end_subscription":
+            subscription = self.state["subscriptions"].get(data["id"])
+            if subscription is not None and subscription["cancel_at_period_end"] and not subscription["ended_at"]:
+                self._end_subscription(subscription)
 
     # --- what a person does on the hosted page ------------------------------------------------------------------
 
     def session(self, identifier: str) -> Object | None:
-        """Return a Checkout Session of this account after letting time pass."""
-        self.tick()
+        """Return a Checkout Session of this account."""
         found: Object | None = self.state["sessions"].get(identifier)
         return found
 
@@ -302,7 +289,7 @@ class StripeSandbox:
         self.state["counter"] += 1
         number = self.state["counter"]
         test = "test_" if prefix == "cs" else ""
-        return f"{prefix}_{test}{number:06d}{hexadecimal(16, self._seed, prefix, number)}"
+        return f"{prefix}_{test}{number:06d}{hexadecimal(16, self.world.seed, prefix, number)}"
 
     def _new(self, collection: str, prefix: str, **fields: Any) -> Object:
         identifier = fields.pop("id", None) or self._id(prefix)
@@ -556,8 +543,8 @@ class StripeSandbox:
         if previous:
             self.emit("customer.subscription.updated", subscription, previous)
 
-    def _end_subscription(self, subscription: Object, *, at: int) -> None:
-        subscription.update(status="canceled", ended_at=at, canceled_at=subscription["canceled_at"] or self.now)
+    def _end_subscription(self, subscription: Object) -> None:
+        subscription.update(status="canceled", ended_at=self.now, canceled_at=subscription["canceled_at"] or self.now)
         self.emit("customer.subscription.deleted", subscription)
 
     def _expire(self, session: Object) -> None:
@@ -695,7 +682,8 @@ class StripeSandbox:
             _line_items=lines,
             _subscription_data=given.get("subscription_data", {}),
         )
-        session["url"] = f"{self.public_url}/stripe/pay/{session['id']}"
+        session["url"] = f"{self.world.public_url.rstrip('/')}{PREFIX}/pay/{session['id']}"
+        self.world.schedule(session["expires_at"], "stripe", "expire_session", id=session["id"])
         return session
 
     def _check_session(self, given: Parameters) -> None:
@@ -782,7 +770,7 @@ class StripeSandbox:
         subscription = self._get("subscriptions", identifier)
         if subscription["status"] == "canceled":
             raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
-        changes = {name: given[name] for name in ("cancel_at_period_end", "description") if name in given}
+        changes: Parameters = {name: given[name] for name in ("cancel_at_period_end", "description") if name in given}
         if "metadata" in given:
             merged = {**subscription["metadata"], **given["metadata"]}
             changes["metadata"] = {name: value for name, value in merged.items() if value != ""}
@@ -792,6 +780,8 @@ class StripeSandbox:
             ends = subscription["items"]["data"][0]["current_period_end"]
             ending = changes["cancel_at_period_end"]
             changes.update(canceled_at=self.now if ending else None, cancel_at=ends if ending else None)
+            if ending:
+                self.world.schedule(ends, "stripe", "end_subscription", id=identifier)
         self._change_subscription(subscription, **changes)
         return subscription
 
@@ -812,7 +802,7 @@ class StripeSandbox:
         ):
             # Stripe stops collecting; the invoice stays open. UNKNOWN in detail, so nothing is charged again here.
             invoice["auto_advance"] = False
-        self._end_subscription(subscription, at=self.now)
+        self._end_subscription(subscription)
         return subscription
 
     def _create_refund(self, given: Parameters, _: str) -> Object:
@@ -930,9 +920,9 @@ def _check_lines(lines: list[Object]) -> None:
     if len({line["currency"] for line in lines}) > 1:
         raise invalid("All prices of a Checkout Session must have one currency.", param="line_items")
     intervals = {
-        (l["price"]["recurring"]["interval"], l["price"]["recurring"]["interval_count"])
-        for l in lines
-        if l["price"]["recurring"]
+        (line["price"]["recurring"]["interval"], line["price"]["recurring"]["interval_count"])
+        for line in lines
+        if line["price"]["recurring"]
     }
     if len(intervals) > 1:
         raise invalid("All recurring prices of a Checkout Session must have one interval.", param="line_items")
@@ -945,7 +935,7 @@ def _payment_intent_of(invoice: Object) -> str:
 
 def _after(instant: int, recurring: Mapping[str, Any]) -> int:
     """Return the end of a billing period: calendar months keep the day where the month has it."""
-    count = recurring["interval_count"]
+    count = int(recurring["interval_count"])
     days = {"day": count, "week": 7 * count}.get(recurring["interval"])
     if days is not None:
         return instant + days * 86400
@@ -998,46 +988,67 @@ def _price_of_subscription(row: Object, wanted: str) -> bool:
     return any(item["price"]["id"] == wanted for item in row["items"]["data"])
 
 
+def _in(name: str) -> Filter:
+    return lambda row, wanted: row[name] in wanted
+
+
 _FILTERS: dict[tuple[str, str], Filter] = {
     **{(collection, "created"): _created for collection in _KINDS},
-    ("prices", "lookup_keys"): lambda row, wanted: row["lookup_key"] in wanted,
-    ("products", "ids"): lambda row, wanted: row["id"] in wanted,
-    ("sessions", "payment_intent"): lambda row, wanted: bool(row["payment_intent"] == wanted),
+    ("prices", "lookup_keys"): _in("lookup_key"),
+    ("products", "ids"): _in("id"),
     ("subscriptions", "status"): lambda row, wanted: wanted == "all" or row["status"] == wanted,
     ("subscriptions", "price"): _price_of_subscription,
     ("invoices", "subscription"): lambda row, wanted: bool(
         row["parent"]["subscription_details"]["subscription"] == wanted
     ),
-    ("events", "types"): lambda row, wanted: row["type"] in wanted,
+    ("events", "types"): _in("type"),
     ("events", "delivery_success"): lambda row, wanted: bool((row["pending_webhooks"] == 0) == wanted),
 }
 
 
-def _from_query(request: Request) -> Parameters:
-    from urllib.parse import urlencode
+class _NoAnswer(Exception):
+    """The request will execute later; its client hears nothing."""
 
-    return decode(urlencode(request.pairs))
+
+def _authenticate(request: Request) -> None:
+    scheme, _, credential = request.header("authorization").partition(" ")
+    if scheme != "Bearer" or not credential:
+        raise Refusal("You did not provide an API key.", status=401, saved=False)
+    if credential != API_KEY:
+        raise Refusal("Invalid API Key provided: " + "*" * 8, status=401, saved=False)
+
+
+def _retrieving(collection: str) -> Operation:
+    def retrieve(account: Account, _: Parameters, identifier: str) -> Object:
+        return account._get(collection, identifier)
+
+    return retrieve
+
+
+def _listing(collection: str) -> Operation:
+    def listing(account: Account, given: Parameters, _: str) -> Object:
+        return account._list(collection, given)
+
+    return listing
 
 
 def _routes() -> Iterator[_Route]:
-    def route(
-        method: str, path: str, operation: str, run: Callable[[StripeSandbox, Parameters, str], Object]
-    ) -> _Route:
+    def route(method: str, path: str, operation: str, run: Callable[[Account, Parameters, str], Object]) -> _Route:
         pattern = re.compile("^/v1/" + path.replace("{id}", r"(?P<id>[A-Za-z0-9_.-]+)") + "$")
         return _Route(method, pattern, operation, run)
 
-    sandbox = StripeSandbox
-    yield route("POST", "products", "products.create", sandbox._create_product)
-    yield route("POST", "products/{id}", "products.update", sandbox._update_product)
-    yield route("POST", "prices", "prices.create", sandbox._create_price)
-    yield route("POST", "prices/{id}", "prices.update", sandbox._update_price)
-    yield route("POST", "customers", "customers.create", sandbox._create_customer)
-    yield route("POST", "checkout/sessions", "checkout.sessions.create", sandbox._create_session)
-    yield route("POST", "checkout/sessions/{id}/expire", "checkout.sessions.expire", sandbox._expire_session)
-    yield route("GET", "checkout/sessions/{id}/line_items", "checkout.sessions.list_line_items", sandbox._line_items)
-    yield route("POST", "subscriptions/{id}", "subscriptions.update", sandbox._update_subscription)
-    yield route("DELETE", "subscriptions/{id}", "subscriptions.cancel", sandbox._cancel_subscription)
-    yield route("POST", "refunds", "refunds.create", sandbox._create_refund)
+    account = Account
+    yield route("POST", "products", "products.create", account._create_product)
+    yield route("POST", "products/{id}", "products.update", account._update_product)
+    yield route("POST", "prices", "prices.create", account._create_price)
+    yield route("POST", "prices/{id}", "prices.update", account._update_price)
+    yield route("POST", "customers", "customers.create", account._create_customer)
+    yield route("POST", "checkout/sessions", "checkout.sessions.create", account._create_session)
+    yield route("POST", "checkout/sessions/{id}/expire", "checkout.sessions.expire", account._expire_session)
+    yield route("GET", "checkout/sessions/{id}/line_items", "checkout.sessions.list_line_items", account._line_items)
+    yield route("POST", "subscriptions/{id}", "subscriptions.update", account._update_subscription)
+    yield route("DELETE", "subscriptions/{id}", "subscriptions.cancel", account._cancel_subscription)
+    yield route("POST", "refunds", "refunds.create", account._create_refund)
     for collection in _KINDS:
         path = "checkout/sessions" if collection == "sessions" else collection
         name = path.replace("/", ".")
@@ -1062,9 +1073,84 @@ def _route(request: Request) -> tuple[_Route, str]:
     raise Refusal(f"Unrecognized request URL ({request.method}: {request.path}).", status=404, saved=False)
 
 
-def operation_of(request: Request) -> str:
-    """Return the name of the operation that a request asks for, e.g. "checkout.sessions.create", or "unknown"."""
+# --- the platform -------------------------------------------------------------------------------------------------
+
+
+def handle(world: World, request: Request, now: float) -> Response:
+    """Answer a request to the API or to the hosted payment page."""
+    account = Account(world, now)
+    if request.path.startswith("/v1/"):
+        return account.handle(request)
+    return stripe_pages.handle(account, request)
+
+
+def verb_of(request: Request) -> str:
+    """Return the operation that a request asks for, e.g. "checkout.sessions.create"; of the page, "page.pay"."""
+    if not request.path.startswith("/v1/"):
+        return stripe_pages.verb_of(request)
     try:
         return _route(request)[0].operation
     except Refusal:
         return "unknown"
+
+
+def items_of(request: Request) -> tuple[str, ...]:
+    """Return what a write is about: our reference, a lookup key, a payment, or the object of the address."""
+    if request.method == "POST":
+        fields = dict(request.form())
+        for name in ("client_reference_id", "lookup_key", "payment_intent", "charge", "id"):
+            if name in fields:
+                return (fields[name],)
+    match = _OBJECT_OF_ADDRESS.search(request.path)
+    return (match["id"],) if match else ()
+
+
+_OBJECT_OF_ADDRESS = re.compile(r"/(?P<id>(?:prod|price|cus|cs|sub|in|pi|ch|re|evt)_[A-Za-z0-9_]+)(?:/|$)")
+
+
+def error(world: World, status: int, sentence: str) -> Response:
+    """Return an error in Stripe's words."""
+    types = {429: "invalid_request_error", 409: "invalid_request_error"}
+    codes = {429: "rate_limit", 409: "lock_timeout"}
+    refusal = Refusal(sentence, status=status, type=types.get(status, "api_error"), code=codes.get(status))
+    return Response(status, {"content-type": "application/json"}, json.dumps(refusal.document()).encode())
+
+
+def key_of(request: Request) -> str:
+    """Return the credential that limits are counted by."""
+    return request.header("authorization")
+
+
+def on_event(world: World, kind: str, data: dict[str, Any], now: float) -> None:
+    """Let something scheduled happen."""
+    Account(world, now).on_event(kind, data)
+
+
+def snapshot(world: World, now: float) -> dict[str, Any]:
+    """Return what the account holds, as plain JSON for people and for the smoke test."""
+    state = world.stripe or empty_state()
+    names = ("products", "prices", "customers", "sessions", "subscriptions", "invoices", "charges", "refunds")
+    return {
+        **{name: [_public(row) for row in state[name].values()] for name in names},
+        "events": [{name: row[name] for name in ("id", "type", "created")} for row in state["events"].values()],
+    }
+
+
+PLATFORM = Platform(
+    name="stripe",
+    prefix=PREFIX,
+    handle=handle,
+    verb_of=verb_of,
+    items_of=items_of,
+    reads=frozenset(name for name in PARAMETERS if name.rpartition(".")[2] in ("retrieve", "list", "list_line_items"))
+    | {"page.show", "page.style"},
+    on_event=on_event,
+    sign=stripe_webhooks.sign,
+    settled=stripe_webhooks.settled,
+    error=error,
+    key_of=key_of,
+    snapshot=snapshot,
+    real_time=True,
+    fault_kinds=stripe_webhooks.FAULT_KINDS
+    | {"kept_500_before", "kept_500_after", "slow_execution", "livemode_mismatch"},
+)

@@ -1,6 +1,18 @@
-"""Stripe's events on their way to an endpoint: signing, queue, retries and everything that can go wrong with them.
+"""Stripe's events on their way to the endpoint: signing, and everything that can go wrong with them.
 
-The queue is plain data, so that it survives a restart with the rest of the world. platforms/stripe.md sections 4 and 6.
+The queue itself, its retries and its sending are the core's. platforms/stripe.md sections 4 and 6.
+
+Faults of this module, all on platform "stripe"; their verb is the event's type, their item the event's id:
+
+webhook_duplicate       `amount` further copies (0 means one)
+webhook_lost            the first `amount` attempts never arrive (0 means all of them)
+webhook_delay           the first attempt comes `seconds` later
+webhook_reorder         the event takes a random place among those that wait
+webhook_early           it arrives before the request that caused it has its answer
+webhook_thin            the body is a v2 notification instead of a snapshot event
+webhook_old_timestamp   rightly signed, with a time an hour ago
+webhook_wrong_secret    signed with another secret
+webhook_two_signatures  a retired secret's `v1=` stands before the right one, as during a rotation
 """
 
 from __future__ import annotations
@@ -8,59 +20,34 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from .deliveries import Delivery
+from .faults import Fault
 from .seeds import fraction
 
-# Given (url, headers, body): the endpoint's status, or None when it did not answer.
-Post = Callable[[str, dict[str, str], bytes], int | None]
+if TYPE_CHECKING:
+    from .world import World
 
-# A Stripe sandbox tries three times within a few hours (platforms/stripe.md 4); the exact intervals are unknown.
-RETRY_SECONDS = (10.0, 60.0, 600.0)
+PLATFORM_NAME = "stripe"
+WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105 - known to everyone, opens nothing real
+
+# A Stripe sandbox tries three times within a few hours (platforms/stripe.md 4). The intervals are unknown; these are
+# short, so that a demo shows a retry.
+RETRY_GAPS = (10.0, 60.0, 600.0)
 OLD_SECONDS = 3600
 
-
-@dataclass
-class WebhookKnobs:
-    """What goes wrong with deliveries. All off: each event once, at once, in order, rightly signed.
-
-    duplicate       further copies of each event
-    reorder         due events leave in a random order
-    delay           seconds before the first attempt
-    drop            so many attempts of each event are lost on the way; a retry follows
-    old_timestamp   signed, but with a time an hour ago
-    wrong_secret    signed with another secret
-    two_signatures  a second `v1=` of a retired secret stands first, as during a rotation
-    early           events of an API call arrive before the call has returned
-    thin            the body is a v2 notification instead of a snapshot event
-    """
-
-    duplicate: int = 0
-    reorder: bool = False
-    delay: float = 0.0
-    drop: int = 0
-    old_timestamp: bool = False
-    wrong_secret: bool = False
-    two_signatures: bool = False
-    early: bool = False
-    thin: bool = False
-
-    def set(self, **values: Any) -> None:
-        """Change knobs by name. Raises KeyError for an unknown name, TypeError for a value of the wrong type."""
-        types = {field.name: type(field.default) for field in fields(self)}
-        for name, value in values.items():
-            expected = types[name]
-            if expected is float and isinstance(value, int):
-                value = float(value)
-            if type(value) is not expected:
-                raise TypeError(f"{name} must be {expected.__name__}")
-            setattr(self, name, value)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all knobs by name."""
-        return asdict(self)
+FAULT_KINDS = frozenset(
+    {
+        "webhook_reorder",
+        "webhook_early",
+        "webhook_thin",
+        "webhook_old_timestamp",
+        "webhook_wrong_secret",
+        "webhook_two_signatures",
+    }
+)
 
 
 def signature(body: bytes, secret: str, timestamp: int) -> str:
@@ -70,86 +57,89 @@ def signature(body: bytes, secret: str, timestamp: int) -> str:
 
 def signature_header(body: bytes, secret: str, timestamp: int, *, retired: str | None = None) -> str:
     """Return a `Stripe-Signature` header; with `retired`, that secret's signature stands first."""
-    parts = [f"t={timestamp}"]
-    if retired is not None:
-        parts.append(f"v1={signature(body, retired, timestamp)}")
-    parts.append(f"v1={signature(body, secret, timestamp)}")
-    return ",".join(parts)
+    secrets = [secret] if retired is None else [retired, secret]
+    return ",".join([f"t={timestamp}", *(f"v1={signature(body, each, timestamp)}" for each in secrets)])
 
 
-def thin(event: dict[str, Any]) -> dict[str, Any]:
+def thin(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the v2 notification of an event: it names the object and carries nothing of it."""
-    related = event["data"]["object"]
+    subject = event["data"]["object"]
     return {
         "id": event["id"],
         "object": "v2.core.event",
         "type": f"v1.{event['type']}",
         "created": event["created"],
         "livemode": event["livemode"],
-        "related_object": {"id": related.get("id"), "type": related.get("object")},
+        "related_object": {"id": subject.get("id"), "type": subject.get("object")},
     }
 
 
-class Outbox:
-    """Deliveries waiting for their time. `rows` and `events` are plain data; each row is one copy of one event."""
+def queue(world: World, event: Mapping[str, Any], now: float) -> None:
+    """Put an event into the outgoing queue, with what the faults make of it. Without an endpoint nothing is sent."""
+    if not world.webhook_url:
+        return
+    lost = _fault(world, "webhook_lost", event)
+    gaps: tuple[float, ...] = (0.0, *RETRY_GAPS)
+    if lost is not None:
+        gaps = gaps[lost.amount :] if lost.amount else ()
+    if not gaps:
+        return
+    delay = _fault(world, "webhook_delay", event)
+    duplicate = _fault(world, "webhook_duplicate", event)
+    content = thin(event) if _fault(world, "webhook_thin", event) else event
+    early = _fault(world, "webhook_early", event) is not None
+    reorder = _fault(world, "webhook_reorder", event) is not None
+    # What was lost leaves its retry: that comes after all the gaps before it.
+    waited = sum((0.0, *RETRY_GAPS)[: len(RETRY_GAPS) + 2 - len(gaps)])
+    for copy in range(1 + ((duplicate.amount or 1) if duplicate else 0)):
+        delivery = Delivery(
+            platform=PLATFORM_NAME,
+            url=world.webhook_url,
+            body=json.dumps(content, indent=2, ensure_ascii=False).encode(),
+            due=now + waited + (delay.seconds if delay else 0.0),
+            kind=event["type"],
+            subject=event["id"],
+            gaps=gaps[1:],
+            before_answer=early,
+            headers={"User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"},
+        )
+        world.queue(delivery)
+        if reorder:
+            _move(world, delivery, fraction(world.seed, "reorder", event["id"], copy))
 
-    def __init__(
-        self,
-        rows: list[dict[str, Any]],
-        events: dict[str, dict[str, Any]],
-        knobs: WebhookKnobs,
-        seed: int,
-        secret: str,
-    ) -> None:
-        self._rows = rows
-        self.knobs = knobs
-        self._seed = seed
-        self._secret = secret
-        self._events = events
 
-    def queue(self, event: dict[str, Any], now: float) -> None:
-        """Queue an event, with its duplicates, after the delay."""
-        for _ in range(1 + self.knobs.duplicate):
-            self._rows.append({"event": event["id"], "due": now + self.knobs.delay, "attempts": 0})
+def sign(world: World, delivery: Delivery, now: float) -> Mapping[str, str]:
+    """Return the signature header of one attempt; each attempt is signed anew."""
+    old = _fault_of_delivery(world, "webhook_old_timestamp", delivery)
+    wrong = _fault_of_delivery(world, "webhook_wrong_secret", delivery)
+    rotation = _fault_of_delivery(world, "webhook_two_signatures", delivery)
+    header = signature_header(
+        delivery.body,
+        "whsec_somebody_else" if wrong else WEBHOOK_SECRET,
+        int(now) - (OLD_SECONDS if old else 0),
+        retired="whsec_retired" if rotation else None,
+    )
+    return {"Stripe-Signature": header}
 
-    @property
-    def waiting(self) -> int:
-        """How many deliveries are still to be made."""
-        return len(self._rows)
 
-    def next_due(self) -> float | None:
-        """When the next delivery is due."""
-        return min((row["due"] for row in self._rows), default=None)
+def settled(world: World, delivery: Delivery, status: int, now: float) -> None:
+    """Note on the event that its endpoint accepted it."""
+    event = world.stripe["events"].get(delivery.subject) if world.stripe else None
+    if event is not None and 200 <= status < 300:
+        event["pending_webhooks"] = 0
 
-    def deliver(self, url: str, post: Post, now: float) -> int:
-        """Attempt what is due at `now`; return how many were answered 2xx. A failure is queued again, then given up."""
-        due = [row for row in self._rows if row["due"] <= now]
-        if self.knobs.reorder:
-            due.sort(key=lambda row: fraction(self._seed, "reorder", row["event"], row["attempts"]))
-        return sum(self._attempt(row, url, post, now) for row in due)
 
-    def _attempt(self, row: dict[str, Any], url: str, post: Post, now: float) -> bool:
-        # Leaves the queue before the call: an endpoint that calls the API back must not be delivered the same row again.
-        self._rows.remove(row)
-        row["attempts"] += 1
-        event = self._events[row["event"]]
-        status = None if row["attempts"] <= self.knobs.drop else post(url, *self._sealed(event, now))
-        if status is not None and 200 <= status < 300:
-            event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
-            return True
-        if row["attempts"] <= len(RETRY_SECONDS):
-            self._rows.append({**row, "due": now + RETRY_SECONDS[row["attempts"] - 1]})
-        return False
+def _fault(world: World, kind: str, event: Mapping[str, Any]) -> Fault | None:
+    return world.faults.hits(kind, PLATFORM_NAME, event["type"], event["id"])
 
-    def _sealed(self, event: dict[str, Any], now: float) -> tuple[dict[str, str], bytes]:
-        content = thin(event) if self.knobs.thin else event
-        body = json.dumps(content, indent=2, ensure_ascii=False).encode()
-        timestamp = int(now) - (OLD_SECONDS if self.knobs.old_timestamp else 0)
-        secret = "whsec_somebody_else" if self.knobs.wrong_secret else self._secret
-        retired = "whsec_retired" if self.knobs.two_signatures else None
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature_header(body, secret, timestamp, retired=retired),
-        }
-        return headers, body
+
+def _fault_of_delivery(world: World, kind: str, delivery: Delivery) -> Fault | None:
+    return world.faults.hits(kind, PLATFORM_NAME, delivery.kind, delivery.subject)
+
+
+def _move(world: World, delivery: Delivery, share: float) -> None:
+    """Put the newest delivery at a place among those that still wait; `share` in [0, 1) says where."""
+    world.deliveries.remove(delivery)
+    waiting = [place for place, other in enumerate(world.deliveries) if other.state == "waiting"]
+    first = waiting[0] if waiting else len(world.deliveries)
+    world.deliveries.insert(first + int(share * (len(world.deliveries) - first + 1)), delivery)
