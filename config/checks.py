@@ -62,9 +62,7 @@ def _address_errors() -> Iterator[tuple[str, str]]:
         yield "L005", "SITE_URL is not a public https address."
     if not settings.ALLOWED_HOSTS:
         yield "L006", "ALLOWED_HOSTS is missing."
-    if (
-        not getattr(settings, "EMAIL_HOST", "")
-        or is_loopback(f"smtp://{settings.EMAIL_HOST}")
-        and settings.EMAIL_PORT == 9102
+    if not getattr(settings, "EMAIL_HOST", "") or (
+        is_loopback(f"smtp://{settings.EMAIL_HOST}") and settings.EMAIL_PORT == 9102
     ):
         yield "L007", "EMAIL_URL is missing or the sandbox's."

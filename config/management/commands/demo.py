@@ -1,0 +1,154 @@
+"""`manage.py demo`: everything on one machine, with simulated platforms. Ctrl-C stops all of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config import demo
+from config.management.commands.create_demo_users import OPERATOR, STUDENT
+
+TIME_SCALE = "60"
+
+
+class Command(BaseCommand):
+    help = "Run sandbox, worker and web server together, with demo data. Ctrl-C stops them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")))
+        parser.add_argument(
+            "--sandbox-port",
+            type=int,
+            default=int(os.environ.get("SANDBOX_PORT", "9100")),
+            help="platforms on this port, control plane on the next, mail server on the one after",
+        )
+
+    def handle(self, *, port: int, sandbox_port: int, **options: Any) -> None:
+        if not settings.SANDBOX:
+            raise CommandError("The demo simulates every platform; it does not run with PLATFORM_MODE=live.")
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, _interrupt)
+        self.started: list[demo.Service] = []
+        try:
+            with demo.only_one(settings.VAR_DIR / "demo.lock"):
+                self._run(port, sandbox_port)
+        except demo.DemoError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            self._say("\nStopped. The next start finds everything again.")
+
+    def _run(self, port: int, sandbox_port: int) -> None:
+        demo.require_free_port(port, option="PORT")
+        for offset in range(3):
+            demo.require_free_port(sandbox_port + offset, option="SANDBOX_PORT")
+        scale = os.environ.get("PROVISIONING_TIME_SCALE", TIME_SCALE)
+        environment = demo.demo_environment(port=port, sandbox_port=sandbox_port, time_scale=scale)
+        sandbox, worker, web = _services(environment, port)
+        try:
+            self._prepare(environment)
+            self._start(sandbox)
+            self._step("stripe_prices", "Prices at the simulated Stripe", environment)
+            self._start(worker)
+            self._start(web)
+            demo.announce_in(settings.VAR_DIR / "demo.lock", environment["SITE_URL"])
+            self._introduce(environment, float(scale))
+            self._watch()
+        finally:
+            self._stop()
+
+    def _prepare(self, environment: dict[str, str]) -> None:
+        self._step("migrate", "Database", environment, "--no-input", "--verbosity=0")
+        self._step("set_time_scale", "Clock", environment)
+        self._step("load_tiers", "Tiers", environment)
+        self._step("create_demo_users", "Demo student and operator", environment)
+        self._step("collectstatic", "Static files", environment, "--no-input", "--verbosity=0")
+
+    def _step(self, command: str, label: str, environment: dict[str, str], *arguments: str) -> None:
+        began = time.monotonic()
+        demo.run_step([command, *arguments], environment=environment, manage=_manage())
+        self._say(f"  {label} ({time.monotonic() - began:.1f} s)")
+
+    def _start(self, service: demo.Service) -> None:
+        began = time.monotonic()
+        self.started.append(service)
+        service.start()
+        service.await_health()
+        self._say(f"  {service.name.capitalize()} ({time.monotonic() - began:.1f} s)")
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(0.5)
+            for service in self.started:
+                if service.ended():
+                    self._say(f"The {service.name} ended and is started again; see {service.log_path}.")
+                    service.restart()
+
+    def _stop(self) -> None:
+        # A second Ctrl-C must not leave half of them running.
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
+        for service in reversed(self.started):
+            service.stop()
+        (settings.VAR_DIR / "demo.lock").write_text("")
+
+    def _introduce(self, environment: dict[str, str], scale: float) -> None:
+        self._say(
+            f"""
+GTM Infrastructure is running:  {environment["SITE_URL"]}/
+
+  student    {STUDENT.email} / {STUDENT.password}
+  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
+
+Simulated: Zapmail, PlusVibe, HeyReach, Stripe and the mail server. Nothing leaves this machine and nothing is charged.
+  what they hold   {environment["SANDBOX_URL"]}/
+  mails            {environment["SANDBOX_URL"]}/mail/
+  the platforms' time runs {scale:g} times as fast as yours
+
+Ctrl-C stops everything; the next start finds it again.
+"""
+        )
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _services(environment: dict[str, str], port: int) -> tuple[demo.Service, demo.Service, demo.Service]:
+    logs = Path(settings.VAR_DIR) / "log"
+    site = environment["SITE_URL"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *GUNICORN]
+    return (
+        demo.Service(
+            "sandbox",
+            _manage_command("sandbox"),
+            environment,
+            logs / "sandbox.log",
+            f"{environment['SANDBOX_CONTROL_URL']}/healthz",
+        ),
+        demo.Service("worker", _manage_command("worker"), environment, logs / "worker.log", ""),
+        demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/readyz"),
+    )
+
+
+GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--worker-tmp-dir=/dev/shm", "--no-control-socket"]
+
+
+def _manage() -> Path:
+    return Path(settings.BASE_DIR) / "manage.py"
+
+
+def _manage_command(name: str) -> list[str]:
+    return [sys.executable, str(_manage()), name]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
