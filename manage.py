@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with the database it needs: started where it is embedded, entered as owner where that is due."""
+"""Django's command line, with the database it needs: started where it is embedded, entered as owner where due."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def only_one(path: Path) -> Iterator[None]:
     """Hold the lock of the one demo of this folder. Raises DemoError when another holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "a+")
+        lock = path.open("a+")
     except OSError as error:
         raise DemoError(f"No write permission in {path.parent}: the demo keeps its data there.") from error
     with lock:
@@ -155,10 +155,9 @@ def run_step(arguments: Sequence[str], *, environment: dict[str, str], manage: P
 
 def demo_environment(*, port: int, sandbox_port: int, time_scale: str) -> dict[str, str]:
     """Return the environment of every process of the demo. The three sandbox ports follow each other."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("GTM_DATABASE_ROLE", "GTM_DATABASE_OWNER")
-    }
-    return environment | {
+    # Each process takes the database role of its own command, not ours.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GTM_DATABASE_")}
+    return inherited | {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
         "PLATFORM_MODE": "sandbox",

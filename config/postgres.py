@@ -6,13 +6,13 @@
 Three rules make it safe to use from many processes at once, and after any crash:
 
 - Every user holds a shared lock on `<data_dir>.users`. The kernel drops it however the process ends.
-- One *keeper* process per data directory holds `<data_dir>.keeper`, runs the server as its child, starts it again when it
-  dies, and waits for an exclusive lock on `.users`. It gets that lock when the last user is gone; then it stops the server.
+- One *keeper* process per data directory holds `<data_dir>.keeper`, runs the server as its child, starts it again when
+  it dies, and waits for an exclusive lock on `.users`. It gets it when the last user is gone; then it stops the server.
 - A new user that meets a stopping keeper waits in line for `.users`, and then starts a keeper of its own.
 
-The server listens on a Unix socket in a private folder only, so every connection is trusted. As root the server runs as an
-unprivileged user, from a readable copy of the binaries where that user cannot enter the environment's folder. This module
-needs the standard library only: the keeper starts in milliseconds and `import` never starts anything.
+The server listens on a Unix socket in a private folder only, so every connection is trusted. As root the server runs as
+an unprivileged user, from a readable copy of the binaries where that user cannot enter the environment's folder. This
+module needs the standard library only: the keeper starts in milliseconds and `import` never starts anything.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PostgresError(Exception):
 def socket_dir(data_dir: Path) -> Path:
     """Return the folder of the server's socket: short, because macOS allows a socket path of 104 characters."""
     digest = hashlib.sha256(f"{os.geteuid()}:{data_dir.absolute()}".encode()).hexdigest()[:12]
-    return Path("/tmp") / f"gtm-{digest}"
+    return Path("/tmp") / f"gtm-{digest}"  # noqa: S108  (its owner and mode are checked before use)
 
 
 def url(data_dir: Path) -> str:
@@ -436,7 +436,7 @@ def _readable_copy(binaries: Path) -> Path:
 
 
 def _system_folder(kind: str) -> Path:
-    for base in (Path("/var") / kind, Path("/var/tmp")):
+    for base in (Path("/var") / kind, Path("/var/tmp")):  # noqa: S108  (owner checked below)
         folder = base / "gtm-infrastructure"
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -462,7 +462,7 @@ def _exists(pid: int) -> bool:
 
 
 def _note(text: str) -> None:
-    print(f"keeper: {text}", file=sys.stderr, flush=True)
+    print(f"keeper: {text}", file=sys.stderr, flush=True)  # noqa: T201  (its log file; no Django here)
 
 
 def keep(arguments: Sequence[str]) -> int:

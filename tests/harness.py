@@ -1,7 +1,7 @@
 """What every test run stands on: a PostgreSQL of its own, powerless roles, no network.
 
-`prepare` runs when tests/conftest.py is imported, before Django reads its settings, and points them at a server that does
-not run yet; the first test that needs a database starts it. A plugin named with `-p` would be imported before the
+`prepare` runs when tests/conftest.py is imported, before Django reads its settings, and points them at a server that
+does not run yet; the first test that needs a database starts it. A plugin named with `-p` would be imported before the
 project's folder is on the path, so that plain `pytest` could not find it; hence this module.
 """
 

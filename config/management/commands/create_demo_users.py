@@ -1,4 +1,4 @@
-"""`manage.py create_demo_users`: the two logins of the demo. Refuses outside sandbox mode: their passwords are printed here."""
+"""`manage.py create_demo_users`: the two logins of the demo, whose passwords are public. In sandbox mode only."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ class Command(BaseCommand):
             self._prepare(environment)
             self._start(sandbox)
             self._step("stripe_prices", "Prices at the simulated Stripe", environment)
-            self._start(worker)
             self._start(web)
+            self._start(worker)
             demo.announce_in(settings.VAR_DIR / "demo.lock", environment["SITE_URL"])
             self._introduce(environment, float(scale))
             self._watch()
@@ -124,22 +124,17 @@ Ctrl-C stops everything; the next start finds it again.
 
 def _services(environment: dict[str, str], port: int) -> tuple[demo.Service, demo.Service, demo.Service]:
     logs = Path(settings.VAR_DIR) / "log"
-    site = environment["SITE_URL"]
+    site, control = environment["SITE_URL"], environment["SANDBOX_CONTROL_URL"]
     gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *GUNICORN]
     return (
-        demo.Service(
-            "sandbox",
-            _manage_command("sandbox"),
-            environment,
-            logs / "sandbox.log",
-            f"{environment['SANDBOX_CONTROL_URL']}/healthz",
-        ),
-        demo.Service("worker", _manage_command("worker"), environment, logs / "worker.log", ""),
-        demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/readyz"),
+        demo.Service("sandbox", _manage_command("sandbox"), environment, logs / "sandbox.log", f"{control}/healthz"),
+        # The site is ready when it has heard of a worker.
+        demo.Service("worker", _manage_command("worker"), environment, logs / "worker.log", f"{site}/readyz"),
+        demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/healthz"),
     )
 
 
-GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--worker-tmp-dir=/dev/shm", "--no-control-socket"]
+GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 
 
 def _manage() -> Path:
