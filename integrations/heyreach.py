@@ -179,7 +179,7 @@ class HeyreachClient:
         return self._read("find_lists", "POST", "/list/GetAll", parse, body=body)
 
     def get_list(self, list_id: int) -> Call[LeadList]:
-        """One list by id, with the number of its leads. Docs: Postman documenter, "GetById" (lists). Raises NotFound."""
+        """One list by id with its number of leads. Docs: Postman documenter, "GetById" (lists). Raises NotFound."""
 
         def parse(raw: Raw) -> LeadList:
             found = _list(as_object(document(raw), "reply"))

@@ -60,6 +60,7 @@ class PlusvibeSettings:
     """How to reach PlusVibe, and every choice its documentation leaves to us. Times in seconds.
 
     agency_workspace_id   an existing workspace of the account; creating another one asks for it
+    client_workspace_item the member that names a workspace when a client is created: "id", or "workspace_id" as in the list
     client_permissions    what a student's login may do in its workspace. Whether the first value is enough for an
                           export to add mailboxes is not documented; FULL_ACCESS is the other known value
     send_names            send first and last name in the bulk update; whether it takes them is not proven
@@ -70,6 +71,7 @@ class PlusvibeSettings:
     agency_workspace_id: str = ""
     base_url: str = BASE_URL
     client_permissions: tuple[str, ...] = ("UNIBOX_FULL_ACCESS",)
+    client_workspace_item: str = "id"
     send_names: bool = False
     imap_host: str = "imap.gmail.com"
     imap_port: int = 993
@@ -88,6 +90,7 @@ class PlusvibeSettings:
             agency_workspace_id=options.text("PLUSVIBE_AGENCY_WORKSPACE_ID"),
             base_url=options.address("PLUSVIBE_API_URL", BASE_URL),
             client_permissions=options.words("PLUSVIBE_CLIENT_PERMISSIONS", ("UNIBOX_FULL_ACCESS",)),
+            client_workspace_item=options.text("PLUSVIBE_CLIENT_WORKSPACE_ITEM", "id"),
             send_names=options.flag("PLUSVIBE_SEND_NAMES", False),
             imap_host=options.text("PLUSVIBE_IMAP_HOST", "imap.gmail.com"),
             imap_port=options.whole("PLUSVIBE_IMAP_PORT", 993, least=1),
@@ -293,7 +296,7 @@ def client_key(workspace_id: str, email: str) -> str:
 # First in every verb: their answer to a wrong verb or path, which is our mistake and says nothing about the thing.
 _NO_SUCH_PATH: Final = Refusal("no_such_path", r"page not found", frozenset({404}))
 _FOREIGN: Final = Refusal(
-    "foreign_workspace", r"workspace.*(invalid|not found|not belong|access|unknown)|invalid.*workspace"
+    "foreign_workspace", r"workspace.*(invalid|not valid|not found|not belong|access|unknown)|invalid.*workspace"
 )
 
 _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
@@ -304,13 +307,20 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
     "create_client": (
         Refusal("email_is_user", r"(already|existing).*\buser\b|\buser\b.*(already|exists)"),
         Refusal(EXISTS, r"already|exists|duplicate|in use|taken"),
+        Refusal("email_blocked", r"cannot be used|blocked"),
         Refusal("client_limit", r"limit|maximum|upgrade|\bplan\b"),
         Refusal("bad_email", r"e-?mail"),
         Refusal("bad_permissions", r"permission"),
     ),
     "delete_client": (Refusal(MISSING, r"client.*(not found|does not exist|unknown)|no such client"),),
-    "update_accounts": (Refusal("bad_value", r"must be|between|range|invalid"),),
-    "set_warmup": (Refusal("bad_value", r"must be|invalid"),),
+    "update_accounts": (
+        Refusal(MISSING, r"account.*not found"),
+        Refusal("bad_value", r"must|between|range|invalid|yes or no|at least"),
+    ),
+    "set_warmup": (
+        Refusal(MISSING, r"account.*not found"),
+        Refusal("bad_value", r"must|invalid|ACTIVE"),
+    ),
     "add_accounts": (
         Refusal("provider_refused", r"google|microsoft|gmail|outlook"),
         Refusal(EXISTS, r"already|exists|duplicate"),
@@ -377,7 +387,7 @@ class PlusvibeClient:
 
         Never repeated blindly: the list shows the client but not its password. Docs: developer.plusvibe.ai, "Add
         client". Returns a NewClient; a reply without password is an unknown outcome, and the stored answer is kept.
-        Raises AlreadyExists, or Rejected with email_is_user, client_limit, bad_email, bad_permissions.
+        Raises AlreadyExists, or Rejected with email_is_user, email_blocked, client_limit, bad_email, bad_permissions.
         """
         email = email.strip()
 
@@ -396,13 +406,13 @@ class PlusvibeClient:
             )
 
         # `workspace_id` does not decide what the login sees, `workspaces` does.
-        permissions = list(self.settings.client_permissions)
+        access = {self.settings.client_workspace_item: workspace_id, "hide_labels": []}
         body = {
             "client_email": email,
             "client_first_name": first_name,
             "client_last_name": last_name,
             "client_business_name": business_name,
-            "workspaces": [{"id": workspace_id, "permissions": permissions, "hide_labels": []}],
+            "workspaces": [{**access, "permissions": list(self.settings.client_permissions)}],
         }
         return self._write(
             "create_client",
@@ -670,9 +680,8 @@ def _accepted(raw: Raw) -> Accepted:
 
 
 def _changed(raw: Raw) -> Changed:
+    # Also an empty object: the reply of the bulk update is documented nowhere, and the list confirms the values.
     body = _body(raw)
-    if not body:
-        raise UnknownShape("an empty object")
     ids = _either(body, "updated_ids")
     return Changed(count(_either(body, "updated_count")), tuple(map(str, ids)) if isinstance(ids, list) else ())
 

@@ -280,20 +280,21 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
     "check_domains": (Refusal("too_many_names", r"\b20\b|too many|maximum"),),
     "buy_domains": (
         Refusal("insufficient_wallet", r"insufficient.*(wallet|balance)"),
+        Refusal("ending_not_sold", r"\btld\b|extension|ending"),
         Refusal("banned_name", r"banned|phrase|not allowed|prohibited|blacklist"),
         Refusal("name_has_workspace", r"(google|microsoft|existing).*workspace|workspace.*already"),
         Refusal(EXISTS, r"already (in|added|exists?|purchased|owned|connected|bought)|in your account"),
         Refusal("price_changed", r"price"),
         Refusal("name_taken", r"not available|unavailable|taken|already registered"),
-        Refusal("ending_not_sold", r"\btld\b|extension|not supported|unsupported"),
         Refusal("billing_missing", r"billing"),
     ),
     "set_dmarc": (Refusal("bad_email", r"e-?mail"),),
     "create_mailboxes": (
         # The same words for "no slots" and "bought slots not landed yet": whoever reads this code must wait and look.
         Refusal("not_enough_slots", r"(don'?t have|do not have|not) enough mailbox"),
+        Refusal("domain_full", r"per domain|(limit|maximum|more than|up to).*mailbox|\b5\b.*mailbox"),
         Refusal(EXISTS, r"already|exists|duplicate"),
-        Refusal("domain_full", r"(limit|maximum|max|more than|up to|only).*\b5\b|\b5\b.*(limit|maximum|mailbox)"),
+        Refusal("domain_not_ready", r"domain.*(not (yet )?active|pending|not ready)"),
         Refusal("earlier_mailboxes_pending", r"not (yet )?active|in progress|wait"),
         Refusal("bad_username", r"user ?name|separator|consecutive"),
     ),
@@ -304,6 +305,7 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
     ),
     "register_sender": (
         Refusal(EXISTS, r"already|exists|duplicate"),
+        Refusal("app_unknown", r"\bapp\b"),
         Refusal("wrong_login", r"password|credential|log ?in|invalid|unauthori[sz]ed|authenticat"),
     ),
     "update_sender": (Refusal("wrong_login", r"password|credential|log ?in|invalid|unauthori[sz]ed|authenticat"),),
@@ -470,7 +472,7 @@ class ZapmailClient:
             "set_dmarc",
             "POST",
             "/v2/domains/dmarc",
-            _accepted,
+            _accepted_silently,
             workspace_id=workspace_id,
             items=_names(domain_ids),
             repeatable=True,
@@ -487,7 +489,7 @@ class ZapmailClient:
         Bought slots must cover the request. One mailbox that exists already makes the whole batch fail: send only the
         missing ones. Docs: docs.zapmail.ai, "Assign mailboxes". Returns Accepted; `list_mailboxes` is the proof.
         Raises AlreadyExists, or Rejected with not_enough_slots (also said while bought slots have not landed),
-        domain_full, earlier_mailboxes_pending, bad_username; ValueError for none or more than 5 on a domain.
+        domain_full, domain_not_ready, earlier_mailboxes_pending, bad_username; ValueError for none or more than 5 on a domain.
         """
         body: dict[str, list[dict[str, str]]] = {}
         addresses: list[str] = []
@@ -861,6 +863,13 @@ def _accepted(raw: Raw) -> Accepted:
     if "message" not in body and "status" not in body:
         raise UnknownShape("neither message nor status")
     return Accepted(tidy(text(body, "message")))
+
+
+def _accepted_silently(raw: Raw) -> Accepted:
+    """Read an answer that may also be empty. Enough for an absolute value that a list confirms."""
+    if not raw.body.strip():
+        return Accepted()
+    return Accepted(tidy(text(as_object(_checked(raw), "reply"), "message")))
 
 
 def _receipt(raw: Raw) -> Receipt:
