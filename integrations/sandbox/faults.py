@@ -95,7 +95,7 @@ class Fault:
     def concerns(self, platform: str, verb: str, items: Iterable[str]) -> bool:
         """Whether the fault is about such a request at all."""
         wanted = not self.items or any(item in self.items for item in items)
-        return self.platform in ("", platform) and self.verb in ("", verb) and wanted
+        return self.platform in ("", platform) and (self.verb in ("", verb) or not verb) and wanted
 
     @property
     def spent(self) -> bool:
@@ -148,13 +148,16 @@ class FaultTable:
                 return fault
         return None
 
-    def hits(self, kind: str, platform: str, verb: str, item: str) -> Fault | None:
-        """Return the fault of `kind` that hits one item. The share is taken per item, so that asking twice agrees."""
+    def hits(self, kind: str, platform: str, verb: str, item: str, attempt: int = 1) -> Fault | None:
+        """Return the fault of `kind` that hits one item, and count it.
+
+        The share is taken per item and attempt, so that asking twice agrees. An empty `verb` matches every fault's.
+        """
         for fault in self.faults:
             if fault.kind != kind or fault.spent or not fault.concerns(platform, verb, (item,)):
                 continue
             fault.seen += 1
-            if fault.seen > fault.skip and fraction(self.seed, kind, fault.id, item) < fault.share:
+            if fault.seen > fault.skip and fraction(self.seed, kind, fault.id, item, attempt) < fault.share:
                 fault.drawn += 1
                 return fault
         return None

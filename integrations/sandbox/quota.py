@@ -50,6 +50,15 @@ class Quotas:
             self.peaks[place] = max(self.peaks.get(place, 0), len(self.hits[place]))
         return None
 
+    def has_room(self, platform: str, key: str, window: Window, at: float) -> bool:
+        """Return whether `take` would count one more request."""
+        return not window.limit or len(self._recent(platform, key, window, at)) < window.limit
+
+    def refused(self, platform: str, window: Window, verb: str, at: float) -> None:
+        """Record a request that a platform turned away by itself."""
+        self.windows[platform, window.name] = window
+        self.violations.append(Violation(platform, window.name, at, window.limit, verb))
+
     def used(self, platform: str, window: str, key: str = "") -> int:
         """Return how many requests of `key` (of all keys when empty) the window held when it was last touched."""
         return sum(len(h) for (p, w, k), h in self.hits.items() if (p, w) == (platform, window) and key in ("", k))

@@ -32,7 +32,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         try:
-            version, world, origin = pickle.loads(content)
+            version, world, origin = pickle.loads(content)  # noqa: S301 - a file that only this class writes
             if version != VERSION:
                 raise ValueError(f"version {version}")
         except Exception as error:  # a pickle of another version may raise anything

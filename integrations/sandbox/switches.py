@@ -43,6 +43,11 @@ class Switches:
     zapmail_billing_cycle: Literal["monthly", "quarterly", "yearly"] = "monthly"
     # Zapmail: rules
     zapmail_billing_details: Literal["required", "optional"] = "required"
+    zapmail_inherited_slots: int = 30
+    zapmail_taken_share: float = 0.0
+    zapmail_taken_names: str = ""
+    zapmail_premium_names: str = ""
+    zapmail_names_with_workspace: str = ""
     zapmail_endings: str = "com net org biz live info"
     zapmail_banned_phrases: str = "google microsoft paypal phish"
     zapmail_mailboxes_per_domain: int = 5
@@ -52,7 +57,7 @@ class Switches:
     zapmail_full_domain: Literal["not_assignable", "assignable"] = "not_assignable"
     zapmail_bought_in_connection_requests: bool = False
     zapmail_duplicate_sender: Literal["refuse", "accept"] = "refuse"
-    zapmail_wrong_sender_password: Literal["refuse", "accept"] = "refuse"
+    zapmail_wrong_sender_login: Literal["refuse", "accept"] = "refuse"
     zapmail_client_logins: Literal["accepted", "refused"] = "accepted"
     zapmail_export_target: Literal["first_visible", "last_visible"] = "first_visible"
     # Zapmail: times (virtual seconds)
