@@ -7,9 +7,12 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
-from config.env import SANDBOX_CREDENTIALS, STACK_CREDENTIALS, STRIPE_CREDENTIALS, is_loopback
+from config.env import SANDBOX_CREDENTIALS, STACK_CREDENTIALS, STRIPE_CREDENTIALS, is_loopback, local_secrets
+from infra import clock
 
 
 @register()
@@ -17,6 +20,30 @@ def check_mode(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckM
     """Refuse to start with settings of the other mode."""
     found = _sandbox_errors() if settings.SANDBOX else _live_errors()
     return [Error(sentence, id=f"gtm.{code}") for code, sentence in found]
+
+
+@register(Tags.database)
+def check_clock(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Refuse live mode on a database whose clocks were moved or scaled for a demo or a test."""
+    if settings.SANDBOX or not databases:
+        return []
+    with connection.cursor() as cursor:
+        if "gtm_clock" not in connection.introspection.table_names(cursor):  # before the first migration
+            return []
+    if not clock.moved():
+        return []
+    return [Error("The database's clocks were moved by a demo or a test: live mode needs a fresh one.", id="gtm.L015")]
+
+
+def refuse_a_wrong_start() -> None:
+    """Raise ImproperlyConfigured with every reason not to start. For processes that run no management command."""
+    errors = [message for message in run_checks(tags=None) if message.is_serious()]
+    if not settings.SANDBOX:
+        errors += check_clock(None, databases=["default"])
+    if errors:
+        raise ImproperlyConfigured("Refusing to start. " + " ".join(str(error.msg) for error in errors))
 
 
 def _sandbox_errors() -> Iterator[tuple[str, str]]:
@@ -30,8 +57,8 @@ def _live_errors() -> Iterator[tuple[str, str]]:
     yield from _address_errors()
     if settings.DEBUG:
         yield "L010", "DEBUG is on in live mode."
-    if not settings.SECRET_KEY:
-        yield "L011", "SECRET_KEY is missing."
+    if local_secrets(settings.VAR_DIR / "local.env", create=False).get("SECRET_KEY") == settings.SECRET_KEY:
+        yield "L011", "SECRET_KEY is the sandbox's, from var/local.env."
     if not settings.FIELD_ENCRYPTION_KEYS:
         yield "L012", "FIELD_ENCRYPTION_KEYS is missing: secrets could not be stored."
     if settings.PROVISIONING_TIME_SCALE != 1:

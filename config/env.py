@@ -144,9 +144,4 @@ def origin(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """Tell whether an address is this machine's own."""
     host = urlsplit(url).hostname or ""
-    return (
-        host in ("", "localhost", "::1")
-        or host.startswith("0.")
-        or host.startswith("127.")
-        or host.endswith(".localhost")
-    )
+    return host in ("", "localhost", "::1") or host.startswith(("0.", "127.")) or host.endswith(".localhost")

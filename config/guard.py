@@ -1,8 +1,8 @@
 """Runs one program for a parent that may die at any moment: `python guard.py PROGRAM ARGUMENT...`
 
 The parent holds the other end of our standard input. When it closes that end, on purpose or by dying, the program is
-asked to stop (its main process only: a group that gets SIGTERM all at once can hang, see docs/decisions), then its whole
-process group is killed. When the program ends by itself, what is left of its group goes too. Standard library only, so
+asked to stop (its main process only: a group that gets SIGTERM all at once can hang), then its whole process group is
+killed. When the program ends by itself, what is left of its group goes too. Standard library only, so
 that a guard is small and quick.
 """
 
