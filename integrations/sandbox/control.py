@@ -1,0 +1,138 @@
+"""The control plane: JSON on a port of its own, for operators, tests and the smoke story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from . import profiles
+from .http import Request, Response, json_response
+from .reading import Refusal, read_object, whole
+from .zapmail_world import pay_order, top_up
+
+if TYPE_CHECKING:
+    from .core import Sandbox
+
+Action = Callable[["Sandbox", Request, dict[str, Any]], Any]
+
+
+def handle(sandbox: Sandbox, request: Request) -> Response:
+    """Answer one control request. Bad input is 400 with a sentence in `error`."""
+    action = ACTIONS.get((request.method, request.path))
+    if action is None:
+        return json_response({"error": "not found", "paths": sorted({f"{m} {p}" for m, p in ACTIONS})}, 404)
+    try:
+        with sandbox.lock:
+            body = read_object(request)
+            answer = action(sandbox, request, body)
+            if request.method == "POST":
+                sandbox.run_due()
+                sandbox.save()
+        return json_response(answer)
+    except Refusal as refusal:
+        return json_response({"error": refusal.sentence}, 400)
+    except (ValueError, TypeError) as error:
+        return json_response({"error": str(error)}, 400)
+
+
+def healthz(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    return {"ok": True, "simulated": True}
+
+
+def state(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    return sandbox.state()
+
+
+def log(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    since = whole(request.query, "since", 0)
+    return {"count": sandbox.log.count, "entries": [asdict(entry) for entry in sandbox.log.since(since)]}
+
+
+def quotas(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    return sandbox.quotas.snapshot()
+
+
+def list_faults(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    return {"faults": sandbox.faults.snapshot()}
+
+
+def set_faults(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"kind": ...} or {"add": [{...}]} adds, {"remove": id}, {"clear": true}, {"profile": name}."""
+    if body.get("clear") is True:
+        sandbox.faults.clear()
+    if "profile" in body:
+        profiles.apply(sandbox.world, str(body["profile"]))
+    if "remove" in body:
+        sandbox.faults.remove(whole(body, "remove"))
+    added = body.get("add", [body] if "kind" in body else [])
+    if not isinstance(added, list) or not all(isinstance(item, dict) for item in added):
+        raise Refusal(400, "add is a list of faults")
+    for item in added:
+        values = dict(item)
+        for name in ("clear", "remove", "profile"):
+            values.pop(name, None)
+        sandbox.faults.add(str(values.pop("kind", "")), **values)
+    return {"faults": sandbox.faults.snapshot()}
+
+
+def list_switches(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    return {"switches": sandbox.switches.snapshot(), "positions": sandbox.switches.positions()}
+
+
+def set_switches(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    sandbox.switches.set(**body)
+    return {"switches": sandbox.switches.snapshot()}
+
+
+def clock(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    seconds = body.get("advance")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
+        raise Refusal(400, "advance is a number of seconds")
+    sandbox.clock.advance(seconds)
+    return {"virtual": sandbox.clock.now(), "real": sandbox.clock.real()}
+
+
+def wallet(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"cents": N} adds N to the wallet (negative takes away); "workspace" names one where each has its own."""
+    cents = body.get("cents")
+    if isinstance(cents, bool) or not isinstance(cents, int) or abs(cents) > 10**10:
+        raise Refusal(400, "cents is a whole number")
+    workspace = body.get("workspace", "")
+    if workspace and workspace not in sandbox.world.zapmail.workspaces:
+        raise Refusal(400, "no such workspace")
+    top_up(sandbox.world, cents, sandbox.clock.now(), workspace)
+    return {"wallets": dict(sandbox.world.zapmail.wallets)}
+
+
+def orders(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"pay": id} pays an open Zapmail order by card, as a person would through its link."""
+    pay_order(sandbox.world, str(body.get("pay")), sandbox.clock.now())
+    return {"paid": body["pay"]}
+
+
+def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"email", "password"}: the PlusVibe workspaces the login sees, null when it opens nothing."""
+    return {"workspaces": sandbox.check_login(str(body.get("email")), str(body.get("password")))}
+
+
+def reset(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    sandbox.reset()
+    return {"ok": True}
+
+
+ACTIONS: dict[tuple[str, str], Action] = {
+    ("GET", "/healthz"): healthz,
+    ("GET", "/state"): state,
+    ("GET", "/log"): log,
+    ("GET", "/quotas"): quotas,
+    ("GET", "/faults"): list_faults,
+    ("POST", "/faults"): set_faults,
+    ("GET", "/switches"): list_switches,
+    ("POST", "/switches"): set_switches,
+    ("POST", "/clock"): clock,
+    ("POST", "/wallet"): wallet,
+    ("POST", "/orders"): orders,
+    ("POST", "/logins"): logins,
+    ("POST", "/reset"): reset,
+}
