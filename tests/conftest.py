@@ -15,6 +15,7 @@ import django  # noqa: E402
 
 django.setup()
 harness.empty_as_owner()
+harness.hash_quickly()
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,13 @@ def empty_as_owner() -> None:
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
 
 
+def hash_quickly() -> None:
+    """Let passwords cost nothing: the real hasher takes half a second each."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def collect_static_files() -> None:
     """Collect once for all processes of the run: pages name hashed files, in tests as in production."""
     from django.conf import settings
