@@ -66,7 +66,7 @@ def answers(url: str) -> bool:
     """Tell whether `url` answers with a success."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  (addresses of our own processes)
-            return 200 <= answer.status < 300
+            return bool(200 <= answer.status < 300)
     except (URLError, OSError, ValueError):
         return False
 
@@ -137,10 +137,10 @@ def _tail(path: Path, lines: int = 8) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def run_step(arguments: Sequence[str], *, environment: dict[str, str], manage: Path) -> None:
-    """Run one `manage.py` command to its end. Raises DemoError with the last lines it wrote."""
+def run_step(command: Sequence[str], *, environment: dict[str, str]) -> None:
+    """Run one program to its end. Raises DemoError with the last lines it wrote."""
     answer = subprocess.run(
-        [sys.executable, str(manage), *arguments],
+        command,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -150,7 +150,7 @@ def run_step(arguments: Sequence[str], *, environment: dict[str, str], manage: P
     )
     if answer.returncode:
         last = "\n".join(answer.stdout.splitlines()[-8:])
-        raise DemoError(f"`manage.py {arguments[0]}` failed.\n{last}")
+        raise DemoError(f"`{' '.join(Path(part).name for part in command[1:3])}` failed.\n{last}")
 
 
 def demo_environment(*, port: int, sandbox_port: int, time_scale: str) -> dict[str, str]:

@@ -34,13 +34,6 @@ PLATFORM_PREFIXES = (
     "GOOGLE_WORKSPACE_",
 )
 
-LIVE_ADDRESSES = {
-    "ZAPMAIL_API_URL": "https://api.zapmail.ai/api",
-    "PLUSVIBE_API_URL": "https://api.plusvibe.ai/api/v1",
-    "HEYREACH_API_URL": "https://api.heyreach.io/api/public",
-    "STRIPE_API_URL": "https://api.stripe.com",
-}
-
 SANDBOX_PATHS = {
     "ZAPMAIL_API_URL": "/zapmail/api",
     "PLUSVIBE_API_URL": "/plusvibe/api/v1",
@@ -74,10 +67,12 @@ STRIPE_CREDENTIALS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 
 
 def platform_settings(*, sandbox_url: str | None) -> dict[str, str]:
-    """Return the platforms' settings: defaults of the mode, overridden by the environment. `sandbox_url` None: live."""
-    if sandbox_url is None:
-        defaults = dict(LIVE_ADDRESSES)
-    else:
+    """Return the platforms' settings: the environment's, above the sandbox's defaults unless `sandbox_url` is None.
+
+    Live mode has no defaults here: each client knows its platform's address, and nobody knows its credentials.
+    """
+    defaults: dict[str, str] = {}
+    if sandbox_url is not None:
         defaults = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()} | SANDBOX_CREDENTIALS
     given = {name: value for name, value in os.environ.items() if name.startswith(PLATFORM_PREFIXES)}
     return defaults | given

@@ -42,7 +42,7 @@ SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 SANDBOX_URL = env.str("SANDBOX_URL", default="http://127.0.0.1:9100")
 SANDBOX_CONTROL_URL = env.str("SANDBOX_CONTROL_URL", default="http://127.0.0.1:9101")
 PLATFORMS = platform_settings(sandbox_url=SANDBOX_URL if SANDBOX else None)
-STRIPE_API_URL = PLATFORMS.get("STRIPE_API_URL", "")
+STRIPE_API_URL = PLATFORMS.get("STRIPE_API_URL", "https://api.stripe.com")
 STRIPE_SECRET_KEY = PLATFORMS.get("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRET = PLATFORMS.get("STRIPE_WEBHOOK_SECRET", "")
 # Where a form of ours may lead: browsers apply the policy to the redirect that follows it.

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             demo.require_free_port(sandbox_port + offset, option="SANDBOX_PORT")
         scale = os.environ.get("PROVISIONING_TIME_SCALE", TIME_SCALE)
         environment = demo.demo_environment(port=port, sandbox_port=sandbox_port, time_scale=scale)
-        sandbox, worker, web = _services(environment, port)
+        sandbox, worker, web = _services(environment, port, sandbox_port)
         try:
             self._prepare(environment)
             self._start(sandbox)
@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
     def _step(self, command: str, label: str, environment: dict[str, str], *arguments: str) -> None:
         began = time.monotonic()
-        demo.run_step([command, *arguments], environment=environment, manage=_manage())
+        demo.run_step(_manage(command, *arguments), environment=environment)
         self._say(f"  {label} ({time.monotonic() - began:.1f} s)")
 
     def _start(self, service: demo.Service) -> None:
@@ -122,14 +122,26 @@ Ctrl-C stops everything; the next start finds it again.
         self.stdout.flush()
 
 
-def _services(environment: dict[str, str], port: int) -> tuple[demo.Service, demo.Service, demo.Service]:
-    logs = Path(settings.VAR_DIR) / "log"
+def _services(
+    environment: dict[str, str], port: int, sandbox_port: int
+) -> tuple[demo.Service, demo.Service, demo.Service]:
+    data, logs = Path(settings.VAR_DIR), Path(settings.VAR_DIR) / "log"
     site, control = environment["SITE_URL"], environment["SANDBOX_CONTROL_URL"]
+    platforms = [
+        f"--port={sandbox_port}",
+        f"--control-port={sandbox_port + 1}",
+        f"--mail-port={sandbox_port + 2}",
+        f"--state={data / 'sandbox.state'}",
+        f"--speed={environment['PROVISIONING_TIME_SCALE']}",
+        f"--webhook-url={site}/billing/webhook/",
+    ]
     gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *GUNICORN]
     return (
-        demo.Service("sandbox", _manage_command("sandbox"), environment, logs / "sandbox.log", f"{control}/healthz"),
+        demo.Service(
+            "sandbox", _manage("sandbox", *platforms), environment, logs / "sandbox.log", f"{control}/healthz"
+        ),
         # The site is ready when it has heard of a worker.
-        demo.Service("worker", _manage_command("worker"), environment, logs / "worker.log", f"{site}/readyz"),
+        demo.Service("worker", _manage("worker"), environment, logs / "worker.log", f"{site}/readyz"),
         demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/healthz"),
     )
 
@@ -137,12 +149,8 @@ def _services(environment: dict[str, str], port: int) -> tuple[demo.Service, dem
 GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 
 
-def _manage() -> Path:
-    return Path(settings.BASE_DIR) / "manage.py"
-
-
-def _manage_command(name: str) -> list[str]:
-    return [sys.executable, str(_manage()), name]
+def _manage(*arguments: str) -> list[str]:
+    return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *arguments]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

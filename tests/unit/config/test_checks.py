@@ -42,7 +42,7 @@ LIVE = {
 
 
 def codes(**changes: Any) -> list[str]:
-    platforms = LIVE["PLATFORMS"] | changes.pop("PLATFORMS", {})  # type: ignore[operator]
+    platforms = LIVE["PLATFORMS"] | changes.pop("PLATFORMS", {})
     with override_settings(**(LIVE | {"PLATFORMS": platforms} | changes)):
         return [str(error.id).removeprefix("gtm.") for error in checks.check_mode(None)]
 

@@ -61,7 +61,7 @@ def test_a_step_that_fails_shows_its_last_lines(tmp_path: Path) -> None:
     manage.write_text("import sys; print('the reason'); sys.exit(1)")
 
     with pytest.raises(demo.DemoError, match="`manage.py migrate` failed.\nthe reason"):
-        demo.run_step(["migrate"], environment=dict(os.environ), manage=manage)
+        demo.run_step([sys.executable, str(manage), "migrate"], environment=dict(os.environ))
 
 
 def service(tmp_path: Path, program: str) -> demo.Service:

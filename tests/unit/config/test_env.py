@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from integrations import registry
 
 URL = "postgresql://postgres@/gtm?host=/tmp/gtm-0123"
 
@@ -75,5 +76,18 @@ def test_each_platform_can_be_pointed_anywhere(monkeypatch: pytest.MonkeyPatch) 
     assert settings["HEYREACH_API_URL"] == "http://127.0.0.1:9100/heyreach/api/public"
 
 
-def test_live_mode_has_no_default_credential() -> None:
-    assert not [name for name in env.platform_settings(sandbox_url=None) if not name.endswith("_API_URL")]
+def test_live_mode_has_no_defaults() -> None:
+    assert env.platform_settings(sandbox_url=None) == {}
+
+
+def test_the_sandbox_serves_every_platform() -> None:
+    settings = env.platform_settings(sandbox_url="http://127.0.0.1:9100")
+
+    assert registry.missing(settings) == ()
+    assert [row.slug for row in registry.PLATFORMS if not settings.get(row.url_setting)] == []
+
+
+def test_live_mode_asks_for_what_the_clients_need() -> None:
+    asked = {name for names in env.STACK_CREDENTIALS.values() for name in names}
+
+    assert set(registry.missing({})) <= asked

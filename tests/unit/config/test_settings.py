@@ -50,7 +50,7 @@ def test_forms_may_lead_to_the_simulated_checkout() -> None:
             "[\"'self'\", 'https://checkout.stripe.com', 'https://billing.stripe.com']",
         ),
         ("PLATFORMS.get('ZAPMAIL_API_KEY')", "None"),
-        ("PLATFORMS['ZAPMAIL_API_URL']", "'https://api.zapmail.ai/api'"),
+        ("STRIPE_API_URL", "'https://api.stripe.com'"),
     ],
 )
 def test_live_mode_on_https(name: str, value: str) -> None:
