@@ -60,7 +60,7 @@ class PlusvibeSettings:
     """How to reach PlusVibe, and every choice its documentation leaves to us. Times in seconds.
 
     agency_workspace_id   an existing workspace of the account; creating another one asks for it
-    client_workspace_item the member that names a workspace when a client is created: "id", or "workspace_id" as in the list
+    client_workspace_item the member that names a workspace when creating a client: "id", or "workspace_id" as listed
     client_permissions    what a student's login may do in its workspace. Whether the first value is enough for an
                           export to add mailboxes is not documented; FULL_ACCESS is the other known value
     send_names            send first and last name in the bulk update; whether it takes them is not proven

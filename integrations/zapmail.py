@@ -489,7 +489,7 @@ class ZapmailClient:
         Bought slots must cover the request. One mailbox that exists already makes the whole batch fail: send only the
         missing ones. Docs: docs.zapmail.ai, "Assign mailboxes". Returns Accepted; `list_mailboxes` is the proof.
         Raises AlreadyExists, or Rejected with not_enough_slots (also said while bought slots have not landed),
-        domain_full, domain_not_ready, earlier_mailboxes_pending, bad_username; ValueError for none or more than 5 on a domain.
+        domain_full, domain_not_ready, earlier_mailboxes_pending, bad_username; ValueError for none or over 5 each.
         """
         body: dict[str, list[dict[str, str]]] = {}
         addresses: list[str] = []

@@ -1,0 +1,105 @@
+"""Every verb of every client once, with an answer it accepts. Tests of what all verbs share run over this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from integrations.heyreach import HeyreachClient, HeyreachSettings
+from integrations.http.call import Call
+from integrations.http.redact import Hidden
+from integrations.plusvibe import NewAccount, PlusvibeClient, PlusvibeSettings, WarmupSettings
+from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
+
+WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
+HEX = "65f0c0ffee00000000000002"
+KEYS = {"zapmail": "zapmail-key-1234", "plusvibe": "plusvibe-key-1234", "heyreach": "heyreach-key-1234"}
+
+zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
+plusvibe = PlusvibeClient(PlusvibeSettings(api_key=Hidden(KEYS["plusvibe"]), agency_workspace_id=HEX))
+heyreach = HeyreachClient(HeyreachSettings(api_key=Hidden(KEYS["heyreach"])))
+
+
+@dataclass(frozen=True)
+class Verb:
+    build: Callable[[], Call[Any]]
+    accepted: Any
+
+    def __str__(self) -> str:
+        call = self.build()
+        return f"{call.platform}.{call.verb}"
+
+
+def envelope(data: Any, message: str = "done") -> dict[str, Any]:
+    return {"status": 200, "message": message, "data": data}
+
+
+ADDRESS, DOMAIN = "sample@getexamplebrand.com", "getexamplebrand.com"
+PAGE = {"totalSearchedCount": 1, "currentPage": 1, "nextPage": 2, "totalPages": 1}
+
+VERBS = [
+    Verb(
+        lambda: zapmail.list_workspaces("GTM-7K3F9Q"),
+        envelope({"currentWorkspace": {"id": WORKSPACE, "name": "One"}, "workspaces": []}),
+    ),
+    Verb(
+        lambda: zapmail.create_workspace("Sample GTM-7K3F9Q", {"city": "Sampletown"}),
+        envelope({"id": WORKSPACE, "name": "Sample GTM-7K3F9Q", "userId": "u", "deletedAt": None}),
+    ),
+    Verb(
+        lambda: zapmail.check_domains([DOMAIN]),
+        {"domains": [{"domainName": DOMAIN, "status": "AVAILABLE", "domainPrice": 12.99, "renewPrice": 12.99}]},
+    ),
+    Verb(
+        lambda: zapmail.buy_domains(WORKSPACE, {DOMAIN: 1500}),
+        {"message": "Domains purchased", "invoiceLink": "https://invoice.example"},
+    ),
+    Verb(lambda: zapmail.list_domains(WORKSPACE), envelope({**PAGE, "domains": []})),
+    Verb(lambda: zapmail.set_dmarc(WORKSPACE, {DOMAIN: "d1"}, "dmarc@ops.example"), envelope(None)),
+    Verb(
+        lambda: zapmail.create_mailboxes(WORKSPACE, {DOMAIN: ("d1", [NewMailbox("sample", "Sample", "Sender")])}),
+        envelope(None, "Mailboxes will be assigned shortly"),
+    ),
+    Verb(lambda: zapmail.list_mailboxes(WORKSPACE), envelope({**PAGE, "domains": []})),
+    Verb(lambda: zapmail.retry_failed_mailboxes(WORKSPACE, {DOMAIN: "d1"}), envelope(None)),
+    Verb(lambda: zapmail.schedule_removal(WORKSPACE, {DOMAIN: "d1"}), envelope(None)),
+    Verb(
+        lambda: zapmail.buy_mailbox_slots(WORKSPACE, 3, 0, 3),
+        {"message": "Purchased", "paymentLink": "https://pay.example"},
+    ),
+    Verb(lambda: zapmail.wallet_balance(WORKSPACE), envelope({"walletBalance": "120.50"})),
+    Verb(
+        lambda: zapmail.register_sender(WORKSPACE, "client@ops.example", "pass-word-1"),
+        envelope(None, "Account added successfully"),
+    ),
+    Verb(lambda: zapmail.update_sender(WORKSPACE, "client@ops.example", "pass-word-1"), envelope(None)),
+    Verb(lambda: zapmail.list_senders(WORKSPACE), envelope({"accounts": []})),
+    Verb(lambda: zapmail.export_mailboxes(WORKSPACE, {ADDRESS: "m1"}), envelope(None)),
+    Verb(lambda: zapmail.export_status(WORKSPACE, 7), envelope({"export_id": 7, "status": "completed"})),
+    Verb(lambda: plusvibe.authenticate(), {"status": "success", "workspaces": [{"_id": HEX, "name": "One"}]}),
+    Verb(lambda: plusvibe.create_workspace("Sample GTM-7K3F9Q"), {"status": "success", "_id": HEX}),
+    Verb(
+        lambda: plusvibe.create_client(HEX, "student@example.com", "Sample", "Student", "Sample GTM"),
+        {"client_id": HEX, "email": "student@example.com", "password": "generated-1"},
+    ),
+    Verb(lambda: plusvibe.list_clients(HEX), {"clients": []}),
+    Verb(lambda: plusvibe.delete_client(HEX, "c1"), {"status": "success"}),
+    Verb(lambda: plusvibe.list_accounts(HEX), {"accounts": []}),
+    Verb(lambda: plusvibe.update_accounts(HEX, {ADDRESS: HEX}, WarmupSettings()), {"status": "success"}),
+    Verb(lambda: plusvibe.set_warmup(HEX, {ADDRESS: HEX}, True), {"updated_count": 1, "updated_ids": [HEX]}),
+    Verb(
+        lambda: plusvibe.add_accounts(HEX, [NewAccount(ADDRESS, "Sample", "Sender", Hidden("app-pass-1"))]),
+        {"status": "success"},
+    ),
+    Verb(lambda: heyreach.check_key(), {}),
+    Verb(
+        lambda: heyreach.create_list("Sample prospects GTM-7K3F9Q"),
+        {"id": 104512, "name": "Sample prospects GTM-7K3F9Q", "count": 0, "listType": "USER_LIST", "status": "UNKNOWN"},
+    ),
+    Verb(lambda: heyreach.find_lists("GTM-7K3F9Q"), {"totalCount": 0, "items": []}),
+    Verb(lambda: heyreach.get_list(104512), {"id": 104512, "name": "Sample", "totalItemsCount": 3}),
+]
+
+WRITES = [verb for verb in VERBS if verb.build().is_write]
+READS = [verb for verb in VERBS if not verb.build().is_write]
