@@ -12,6 +12,7 @@ harness.prepare()
 harness.forbid_network()
 
 import django  # noqa: E402
+from pytest_django.plugin import DjangoDbBlocker  # noqa: E402
 
 django.setup()
 harness.empty_as_owner()
@@ -20,18 +21,14 @@ harness.hash_quickly()
 
 @pytest.fixture(scope="session")
 def django_db_setup(
-    request: pytest.FixtureRequest,
     django_test_environment: None,
-    django_db_blocker: pytest.FixtureRequest,
+    django_db_blocker: DjangoDbBlocker,
     django_db_modify_db_settings: None,
 ) -> None:
     """Create and migrate the test database as its owner. It goes away with the whole server, so nobody drops it."""
-    from django.test.utils import setup_databases
-
     harness.start_server()
-    with django_db_blocker.unblock(), harness.as_owner():  # type: ignore[attr-defined]
-        harness.assert_our_server()
-        setup_databases(verbosity=0, interactive=False, serialized_aliases=())
+    with django_db_blocker.unblock():
+        harness.create_database()
 
 
 @pytest.fixture(scope="session", autouse=True)

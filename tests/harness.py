@@ -25,12 +25,16 @@ from config.env import PLATFORM_PREFIXES
 
 _OURS = "GTM_TEST_POSTGRES"  # the folder of our server, for the worker processes of pytest-xdist
 
+_TEMPLATE = "test_template"
+
 
 def prepare() -> None:
-    """Choose this run's folder (or the parent process's, in a worker of pytest-xdist) and point Django at it."""
+    """Choose this run's folder and point Django at it. Worker processes of pytest-xdist inherit the choice."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _OURS in os.environ:
+        return
     if "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured:
         sys.exit("Settings were read before the tests chose their own database: unset DJANGO_SETTINGS_MODULE.")
-    folder = Path(os.environ[_OURS]) if "PYTEST_XDIST_WORKER" in os.environ else _make_folder()
+    folder = _make_folder()
     for name in [name for name in os.environ if name.startswith(PLATFORM_PREFIXES)]:
         del os.environ[name]  # nobody's real keys
     os.environ.pop("GTM_DATABASE_OWNER", None)
@@ -84,6 +88,43 @@ def as_owner() -> Iterator[None]:
     finally:
         connection.close()
         connection.settings_dict |= login
+
+
+def create_database() -> None:
+    """Create this process's test database: migrated by the run's first process, copied from that one by the others.
+
+    Under a lock also because roles belong to the whole server: two migrations at once would alter the same ones.
+    """
+    from django.conf import settings
+    from django.db import connection
+    from django.test.utils import setup_databases
+
+    name = connection.creation._get_test_db_name()
+    with open(Path(os.environ[_OURS]) / "database.lock", "a") as lock, as_owner():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert_our_server()
+        if not _has_database(_TEMPLATE):
+            setup_databases(verbosity=0, interactive=False, serialized_aliases=())
+            connection.close()
+            _copy_database(name, _TEMPLATE)
+        else:
+            _copy_database(_TEMPLATE, name)
+            settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
+
+
+def _has_database(name: str) -> bool:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [name])
+        return bool(cursor.fetchone()[0])
+
+
+def _copy_database(source: str, target: str) -> None:
+    from django.db import connection
+
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}"')
 
 
 def empty_as_owner() -> None:

@@ -6,7 +6,10 @@ import socket
 
 import pytest
 from django.db import DatabaseError, connection
+from django.test import override_settings
 
+from config.apps import set_login_password
+from tests import harness
 from tests.harness import NetworkForbidden
 
 
@@ -43,3 +46,15 @@ def test_no_socket_leaves_this_machine(how: str) -> None:
 def test_no_datagram_leaves_this_machine() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as outside, pytest.raises(NetworkForbidden):
         outside.sendto(b"", ("192.0.2.1", 53))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_gives_the_login_the_password_of_the_settings() -> None:
+    """A new SECRET_KEY changes the derived password; without this, web processes could not log in any more."""
+    with harness.as_owner():
+        set_login_password(using="default", plan=[])
+        before = _one("SELECT rolpassword FROM pg_authid WHERE rolname = 'gtm_web'")
+        with override_settings(DATABASE_LOGIN_PASSWORD="another"):
+            set_login_password(using="default", plan=[])
+        assert _one("SELECT rolpassword FROM pg_authid WHERE rolname = 'gtm_web'") != before
+        set_login_password(using="default", plan=[])
