@@ -116,6 +116,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "infra.shell.shell",
             ],
         },
     },
@@ -140,6 +141,13 @@ USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+
+# What the pages say of the bootcamp around them, and where its other pages are.
+BOOTCAMP_NAME = env.str("BOOTCAMP_NAME", default="Sales Bootcamp")
+AI_TOOLS_URL = env.str("AI_TOOLS_URL", default="")
+ENROLMENT_CONTACT = env.str("ENROLMENT_CONTACT", default="")
+SENDING_TOOL_URL = env.str("SENDING_TOOL_URL", default="https://app.plusvibe.ai/")
+LEAD_TOOL_URL = env.str("LEAD_TOOL_URL", default="https://app.heyreach.io/")
 
 # ---- static files ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .naming import MAX_LABEL, SOLD_ENDINGS, Refused, fold, gettext_noop
 
-BRAND_LIMIT = 100
+BRAND_LIMIT = 80
 
 
 class BrandRefused(Refused):

@@ -1,3 +1,33 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of the student's pages."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from infra import views
+from infra.dashboard import views as dashboard
+from infra.wizard import views as wizard
+
+setup = "infrastructure/setup/"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("login/", views.SignIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(next_page="signed-out"), name="logout"),
+    path("signed-out/", views.signed_out, name="signed-out"),
+    path("invitation/<str:token>/", views.invitation, name="invitation"),
+    path("infrastructure/", views.entry, name="infrastructure"),
+    path(f"{setup}package/", wizard.package, name="setup-package"),
+    path(f"{setup}domains/", wizard.domains, name="setup-domains"),
+    path(f"{setup}domains/names/", wizard.domain_names, name="setup-domains-names"),
+    path(f"{setup}mailboxes/", wizard.mailboxes, name="setup-mailboxes"),
+    path(f"{setup}mailboxes/preview/", wizard.mailbox_preview, name="setup-mailboxes-preview"),
+    path(f"{setup}review/", wizard.review, name="setup-review"),
+    path(f"{setup}review/state/", wizard.review_state, name="setup-review-state"),
+    path("infrastructure/progress/", dashboard.progress, name="progress"),
+    path("infrastructure/progress/state/", dashboard.progress_state, name="progress-state"),
+    path("infrastructure/progress/check/", dashboard.check_now, name="progress-check"),
+    path("infrastructure/progress/change/", dashboard.change_order, name="progress-change"),
+    path("infrastructure/progress/replacement/", dashboard.replacement, name="progress-replacement"),
+    path("infrastructure/dashboard/", dashboard.dashboard, name="dashboard"),
+    path("infrastructure/dashboard/credentials/<uuid:credential_id>/", dashboard.reveal, name="credential"),
+]

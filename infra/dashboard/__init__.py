@@ -1,0 +1,1 @@
+"""What a student sees after the order: the way in, progress, the running infrastructure."""

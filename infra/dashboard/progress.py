@@ -1,0 +1,416 @@
+"""Plain values for the progress page: every state that an order can be in, said in plain words."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.utils.translation import ngettext
+
+from billing.models import Checkout
+from infra import clock, rls
+from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
+from infra.presenters_base import Fact, Line, Option, Tag, day, listed, moment, money, usual
+from infra.wizard import drafts, names
+from provisioning import queries
+from provisioning.queries import ItemStatus, StageStatus, Status
+
+from . import words
+from .presenters import Notice
+
+BUILDING = (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
+UP = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
+OFFERED_REPLACEMENTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    key: str
+    number: int
+    title: str
+    word: str
+    tone: str
+    current: bool
+    sentence: str
+    meta: str
+    lines: list[Line]
+    lines_id: str
+    lines_title: str
+    folded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOption:
+    id: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The question which name replaces a lost one."""
+
+    id: str
+    title: str
+    text: str
+    href: str
+    options: list[ChoiceOption]
+    options_note: str
+    value: str
+    error: str
+    drop_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressPage:
+    """The whole page. `version` changes when anything but the clock would look different."""
+
+    tag: Tag
+    title: str
+    lede: str
+    since: str
+    notices: list[Notice]
+    choices: list[Choice]
+    links: list[Option]
+    can_change: bool
+    bar_label: str
+    bar_value: int
+    bar_max: int
+    bar_words: str
+    stages: list[StageRow]
+    facts: list[Fact]
+    announce: str
+    polling: bool
+    can_check: bool
+    checked_at: str
+    version: str = ""
+    poll_href: str = ""
+
+
+def progress(
+    student: User, provision: Provision, *, now: datetime, refused: tuple[str, str, str] = ("", "", "")
+) -> ProgressPage:
+    """Return the progress page of a provision. `refused` is (domain, typed name, sentence) of a choice just refused."""
+    status = queries.status_of(provision)
+    page = _page(student, provision, status, now=now, refused=refused)
+    version = hashlib.sha256(repr(replace(page, checked_at="")).encode()).hexdigest()[:16]
+    return replace(page, version=version, poll_href=f"{reverse('progress-state')}?version={version}")
+
+
+def _page(
+    student: User, provision: Provision, status: Status, *, now: datetime, refused: tuple[str, str, str]
+) -> ProgressPage:
+    head = _head(student, provision, status)
+    is_ended = provision.state == ProvisionState.CANCELLED
+    stages = [] if is_ended else _stages(student, provision, status, now=now)
+    done, total = sum(stage.done for stage in status.stages), sum(stage.total for stage in status.stages)
+    building = provision.state in BUILDING
+    return ProgressPage(
+        tag=head.tag,
+        title=head.title,
+        lede=head.lede,
+        since=_since(student, provision, now=now),
+        notices=head.notices,
+        choices=[_choice(provision, item, refused) for item in status.questions] if building else [],
+        links=head.links,
+        can_change=head.can_change,
+        bar_label=_("Finished"),
+        bar_value=done,
+        bar_max=total if stages and not is_ended else 0,
+        bar_words=_("%(done)s of %(all)s steps") % {"done": done, "all": total},
+        stages=stages,
+        facts=_facts(status),
+        announce=_announcement(head.title, stages),
+        polling=building or provision.state in (ProvisionState.PENDING_PAYMENT, ProvisionState.FAILED),
+        can_check=building,
+        checked_at=_clock_time(student, now),
+    )
+
+
+def _clock_time(student: User, now: datetime) -> str:
+    return moment(student, now, now=now)
+
+
+# The head: what is happening, in one title and one paragraph ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    tag: Tag
+    title: str
+    lede: str
+    notices: list[Notice]
+    links: list[Option]
+    can_change: bool = False
+
+
+def _head(student: User, provision: Provision, status: Status) -> Head:
+    tag = words.provision(provision.state)
+    if provision.state == ProvisionState.PENDING_PAYMENT:
+        return _paying(provision, tag)
+    if provision.state in BUILDING:
+        return _building(student, provision, status, tag)
+    if provision.state == ProvisionState.FAILED:
+        return _failed(provision, status, tag)
+    if provision.state == ProvisionState.CANCELLED:
+        return _ended(student, provision, tag)
+    return _up(provision, tag)
+
+
+def _paying(provision: Provision, tag: Tag) -> Head:
+    checkout = provision.checkouts.order_by("-created_at").first()
+    if checkout is not None and checkout.state in (Checkout.State.CONFIRMING, Checkout.State.PAID):
+        lede = _(
+            "Your order is placed and your bank is confirming the payment. Cards take seconds, bank debits up to some days. "
+            "Building begins by itself; you need not pay again."
+        )
+        return Head(Tag(_("Confirming"), "busy"), _("Confirming your payment"), lede, [], [])
+    lede = _(
+        "If you have just paid, this page notices it by itself, usually within a minute. You need not pay again. "
+        "If you left the payment page, go back to it, or change your order."
+    )
+    links = [Option(_("Go to the payment page"), checkout.url, away=True)] if checkout and checkout.url else []
+    return Head(tag, _("Waiting for your payment"), lede, [], links, can_change=True)
+
+
+def _building(student: User, provision: Provision, status: Status, tag: Tag) -> Head:
+    mail = _("You can close this page; we will e-mail you at %(email)s.") % {"email": student.email}
+    lede = _("Most set-ups are ready within 1-2 hours, some take up to 2 days.") + " " + mail
+    title = _("We are building your infrastructure")
+    notices: list[Notice] = []
+    if status.questions:
+        tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
+        lost = listed([item.name for item in status.questions])
+        lede = _("Somebody else registered %(names)s after you had paid. Everything else goes on meanwhile.") % {
+            "names": lost
+        }
+    elif provision.parked_reason in (ParkedReason.NEEDS_OPERATOR, ParkedReason.WAITING_FUNDS):
+        tag = Tag(_("With the operator"), "wait")
+        notices.append(
+            Notice(
+                "wait",
+                _("The operator is looking at one step"),
+                _(
+                    "They were told at once. You need not do anything, you have lost nothing, and nothing is paid twice."
+                ),
+            )
+        )
+    elif provision.parked_reason == ParkedReason.WAITING_VENDOR:
+        tag = Tag(_("Waiting for a platform"), "wait")
+    return Head(tag, title, lede, notices, [])
+
+
+def _failed(provision: Provision, status: Status, tag: Tag) -> Head:
+    bought = provision.domains.filter(bought_at__isnull=False).count()
+    kept = (
+        ngettext("%(n)s domain is bought and stays yours.", "%(n)s domains are bought and stay yours.", bought)
+        % {"n": bought}
+        if bought
+        else _("No domain has been bought.")
+    )
+    lede = (
+        _("The set-up has stopped and cannot go on by itself. The operator was told and will continue it from here.")
+        + f" {kept} "
+        + _("You are not charged again.")
+    )
+    quoted = _("If you write to the operator, quote %(reference)s.") % {"reference": provision.reference}
+    return Head(
+        tag, _("The set-up has stopped"), lede, [Notice("failed", status.failure or _("What happened"), quoted)], []
+    )
+
+
+def _ended(student: User, provision: Provision, tag: Tag) -> Head:
+    ended = provision.cancelled_at or provision.updated_at
+    lede = _(
+        "This order ended on %(day)s. Domains that were bought keep working until the end of the year that was paid for; "
+        "ask the operator if you want to take one along."
+    ) % {"day": day(student, ended)}
+    links = [Option(_("Order again"), reverse("setup-package"))] if student.is_enrolled else []
+    return Head(tag, _("Your infrastructure has ended"), lede, [], links)
+
+
+def _up(provision: Provision, tag: Tag) -> Head:
+    links = [Option(_("Open the dashboard"), reverse("dashboard"))]
+    if provision.state == ProvisionState.ACTIVE_WITH_EXCEPTIONS:
+        lede = _("Everything that could be built is running. What is missing stands below and on the dashboard.")
+        return Head(tag, _("Your infrastructure is ready, with exceptions"), lede, [], links)
+    lede = _("Your mailboxes are warming up. The dashboard says when sending may start.")
+    return Head(tag, _("Your infrastructure is ready"), lede, [], links)
+
+
+def _since(student: User, provision: Provision, *, now: datetime) -> str:
+    if provision.paid_at and provision.state in (*BUILDING, ProvisionState.FAILED):
+        return _("paid %(when)s") % {"when": moment(student, provision.paid_at, now=now)}
+    return ""
+
+
+# Stages -------------------------------------------------------------------------------------------------------------
+
+STATES = {
+    "todo": (gettext_lazy("Not started"), "off"),
+    "doing": (gettext_lazy("In progress"), "busy"),
+    "waiting": (gettext_lazy("Waiting"), "wait"),
+    "done": (gettext_lazy("Done"), "done"),
+    "failed": (gettext_lazy("Failed"), "failed"),
+    "skipped": (gettext_lazy("Left out"), "off"),
+}
+
+
+def _stages(student: User, provision: Provision, status: Status, *, now: datetime) -> list[StageRow]:
+    measured = _measured(str(provision.order.get("stack", "")), int(time.time() // 600)) if status.stages else {}
+    scale = clock.scale() if status.stages else 1.0
+    first_open = next((stage.key for stage in status.stages if stage.state not in ("done", "skipped")), "")
+    return [
+        _stage(student, place, stage, stage.key == first_open, measured.get(stage.key), scale, now=now)
+        for place, stage in enumerate(status.stages, start=1)
+    ]
+
+
+@lru_cache(maxsize=8)
+def _measured(stack: str, _ten_minutes: int) -> dict[str, float]:
+    """Average seconds per stage of everybody's history; read once in ten minutes, because it looks at every step."""
+    if not stack:
+        return {}
+    with rls.acting_as("worker"):
+        return {key: took.total_seconds() for key, took in queries.measured_usual(stack).items()}
+
+
+def _stage(
+    student: User,
+    number: int,
+    stage: StageStatus,
+    current: bool,
+    measured: float | None,
+    scale: float,
+    *,
+    now: datetime,
+) -> StageRow:
+    word, tone = _state_words(stage.state, stage.waits_on)
+    is_open = stage.state in ("doing", "waiting", "failed")
+    lines = [_line(item) for item in stage.items] if stage.state != "todo" else []
+    finished = sum(item.state == "done" for item in stage.items)
+    return StageRow(
+        key=stage.key,
+        number=number,
+        title=stage.title,
+        word=word,
+        tone=tone,
+        current=current,
+        sentence=_stage_sentence(stage) if is_open else "",
+        meta=_stage_meta(student, stage, measured, scale, now=now),
+        lines=lines,
+        lines_id=f"stage-{stage.key}",
+        lines_title=_("%(done)s of %(all)s finished") % {"done": finished, "all": len(stage.items)},
+        folded=stage.state == "done",
+    )
+
+
+def _state_words(state: str, waits_on: str) -> tuple[str, str]:
+    if state == "waiting" and waits_on == "student":
+        return _("Needs you"), "attention"
+    if state == "waiting" and waits_on in ("operator", "funds"):
+        return _("With the operator"), "wait"
+    word, tone = STATES[state]
+    return str(word), tone
+
+
+def _stage_sentence(stage: StageStatus) -> str:
+    waiting = {
+        "student": _("We need your choice, see above."),
+        "operator": _("The operator was told and looks at it. You need not do anything."),
+        "funds": _("The operator was told and looks at it. You need not do anything."),
+        "platform": _("We wait for the platform that does this, and look again every few minutes."),
+        "budget": _("Other orders are ahead of yours for a moment."),
+    }.get(stage.waits_on, "")
+    return f"{stage.doing} {waiting}".strip()
+
+
+def _stage_meta(student: User, stage: StageStatus, measured: float | None, scale: float, *, now: datetime) -> str:
+    parts = []
+    if stage.finished_at:
+        parts.append(_("done %(when)s") % {"when": moment(student, stage.finished_at, now=now)})
+    elif stage.started_at:
+        parts.append(_("since %(when)s") % {"when": moment(student, stage.started_at, now=now)})
+    if not stage.finished_at:
+        low, high = stage.usual_seconds
+        seconds = (measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale)
+        parts.append(usual(seconds))
+    text = " · ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def _line(item: ItemStatus) -> Line:
+    word, tone = _state_words(item.state, item.waits_on)
+    # What a platform answered is the operator's; the student is told why something failed.
+    return Line(item.name, word, tone, item.why if item.state == "failed" else "")
+
+
+def _announcement(title: str, stages: Sequence[StageRow]) -> str:
+    current = next((stage for stage in stages if stage.current), None)
+    return f"{title}. {current.title}: {current.word}." if current else title
+
+
+def _facts(status: Status) -> list[Fact]:
+    facts = [Fact(_("Reference"), status.reference)]
+    facts += [Fact(stage.title, stage.why) for stage in status.stages if stage.why and stage.state == "waiting"]
+    return facts
+
+
+# The choice of another name -----------------------------------------------------------------------------------------
+
+
+def replacement_names(provision: Provision) -> list[str]:
+    """Return the names that may be offered in the place of a lost one: typed ones first, then suggestions."""
+    used = set(provision.domains.values_list("name", flat=True))
+    pool = [*reversed(provision.searched_names), *drafts.suggested(provision)]
+    return [name for name in dict.fromkeys(pool) if name not in used][: drafts.chunk_size(provision)]
+
+
+def _choice(provision: Provision, item: ItemStatus, refused: tuple[str, str, str]) -> Choice:
+    pool = replacement_names(provision)
+    known = names.known(provision, pool)
+    cap, currency = int(provision.order["domain_price_cap_cents"]), str(provision.order["currency"])
+    free = [
+        (name, known[name])
+        for name in pool
+        if name in known
+        and known[name].answer == NameAnswer.AVAILABLE
+        and known[name].price_cents <= cap
+        and not known[name].held_by_another
+    ]
+    waiting = sum(
+        name not in known or (known[name].answer == NameAnswer.CHECKING and not known[name].gave_up) for name in pool
+    )
+    mine = refused[0] == item.key
+    return Choice(
+        id=item.key,
+        title=_("Another name for %(name)s") % {"name": item.name},
+        text=_(
+            "The set-up fee covers the new name, so it costs you nothing more. The mailboxes of %(name)s move to it."
+        )
+        % {"name": item.name},
+        href=reverse("progress-replacement"),
+        options=[
+            ChoiceOption(
+                f"name-{item.key}-{place}",
+                name,
+                _("renews at %(price)s") % {"price": money(one.renewal_cents or one.price_cents, currency)},
+            )
+            for place, (name, one) in enumerate(free[:OFFERED_REPLACEMENTS])
+        ],
+        options_note=ngettext("%(n)s more name is being checked.", "%(n)s more names are being checked.", waiting)
+        % {"n": waiting}
+        if waiting
+        else "",
+        value=refused[1] if mine else "",
+        error=refused[2] if mine else "",
+        drop_label=_("Go on without it and get %(amount)s back")
+        % {"amount": money(int(provision.order.get("refund_share_cents", 0)), currency)},
+    )

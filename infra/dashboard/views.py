@@ -1,0 +1,211 @@
+"""Progress, the choice of another name, the dashboard, and the one look at a password."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from billing import actions as billing
+from infra import naming, rls
+from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
+from infra.presenters_base import Problem, said
+from infra.wizard import drafts, names
+from infra.wizard import forms as wizard_forms
+from provisioning import actions
+from provisioning.engine import doorbell
+
+from . import presenters
+from .forms import PasswordForm, ReplacementForm
+from .progress import progress as progress_page
+from .progress import replacement_names
+
+CHECK_AGAIN = 25  # seconds between two "Check now" of one person
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def _ordered(student: User) -> Provision | None:
+    """Return what the progress page is about: the live order, else the last one that ended; never a draft."""
+    provision = drafts.current(student) or presenters.last_ended(student)
+    return provision if provision and provision.state != ProvisionState.DRAFT else None
+
+
+@require_safe
+@never_cache
+@login_required
+def progress(request: HttpRequest) -> HttpResponse:
+    """Where the order stands."""
+    provision = _ordered(_person(request))
+    if provision is None:
+        return redirect("infrastructure")
+    return _show_progress(request, provision)
+
+
+def _show_progress(
+    request: HttpRequest, provision: Provision, *, refused: tuple[str, str, str] = ("", "", "")
+) -> HttpResponse:
+    page = progress_page(_person(request), provision, now=timezone.now(), refused=refused)
+    if page.choices:
+        names.ask(provision, replacement_names(provision))
+    problems = [Problem(refused[2], f"#choice-{refused[0]}")] if refused[2] else []
+    context = {"page": page, "errors": problems, "has_errors": bool(problems), "page_narrow": True}
+    return render(request, "progress/progress.html", context, status=422 if problems else 200)
+
+
+@require_safe
+@never_cache
+@login_required
+def progress_state(request: HttpRequest) -> HttpResponse:
+    """The page's changing part, asked for while it is open: 204 as long as it would look the same."""
+    provision = _ordered(_person(request))
+    if provision is None:
+        return HttpResponse(status=204)
+    page = progress_page(_person(request), provision, now=timezone.now())
+    if request.GET.get("version") == page.version:
+        return HttpResponse(status=204)
+    return render(request, "progress/_progress.html", {"page": page})
+
+
+@require_POST
+@login_required
+def check_now(request: HttpRequest) -> HttpResponse:
+    """Look again at once, at most every 25 seconds."""
+    provision = _ordered(_person(request))
+    now = timezone.now().timestamp()
+    if provision is not None and now - float(request.session.get("checked_at", 0)) >= CHECK_AGAIN:
+        request.session["checked_at"] = now
+        with rls.acting_as("worker"):
+            actions.check_now(provision=provision, actor=_person(request))
+    return redirect("progress")
+
+
+@require_POST
+@login_required
+def change_order(request: HttpRequest) -> HttpResponse:
+    """Close the payment page that is still open, and go back to the review."""
+    provision = drafts.current(_person(request))
+    if provision is None or provision.state != ProvisionState.PENDING_PAYMENT:
+        return redirect("infrastructure")
+    try:
+        billing.abandon_checkout(provision=provision, actor=_person(request))
+    except billing.CheckoutRefused as refusal:
+        messages.warning(request, str(refusal), extra_tags="attention")
+        return redirect("progress")
+    provision.refresh_from_db()
+    return redirect("setup-review" if provision.state == ProvisionState.DRAFT else "progress")
+
+
+@require_POST
+@login_required
+def replacement(request: HttpRequest) -> HttpResponse:
+    """Answer the question which name replaces a lost one: this one, none, or "first check a name of mine"."""
+    student = _person(request)
+    provision = _ordered(student)
+    form = ReplacementForm(request.POST)
+    if provision is None or not form.is_valid():
+        raise Http404
+    domain = get_object_or_404(Domain, pk=form.cleaned_data["domain"], provision=provision)
+    action, typed = form.cleaned_data["action"], form.cleaned_data["name"]
+    if action == "check":
+        typed = form.cleaned_data["wanted"]
+    try:
+        if action == "drop":
+            with rls.acting_as("worker"):
+                actions.drop_domain(provision=provision, domain=domain, actor=student.email)
+            messages.success(request, _("We go on without %(name)s.") % {"name": domain.name}, extra_tags="done")
+        elif action == "check":
+            _check_name(request, provision, typed)
+        else:
+            _replace(request, provision, domain, typed)
+    except naming.NameRefused as refusal:
+        return _show_progress(request, provision, refused=(str(domain.pk), typed, said(refusal.sentence)))
+    except actions.Refused as refusal:
+        return _show_progress(request, provision, refused=(str(domain.pk), typed, str(refusal)))
+    return redirect("progress")
+
+
+def _check_name(request: HttpRequest, provision: Provision, typed: str) -> None:
+    name = naming.parse_domain(typed, sold=drafts.sold_endings(provision), main_domain=provision.main_domain).name
+    drafts.add_searched(provision, name=name)
+    if refused := names.ask(provision, [name]):
+        raise actions.Refused(refused)
+    messages.info(request, _("We are checking %(name)s.") % {"name": name}, extra_tags="busy")
+
+
+def _replace(request: HttpRequest, provision: Provision, domain: Domain, typed: str) -> None:
+    if not typed.strip():
+        raise actions.Refused(_("Choose one of the names, or check a name of your own first."))
+    name = naming.parse_domain(typed, sold=drafts.sold_endings(provision), main_domain=provision.main_domain).name
+    known = names.known(provision, [name]).get(name)
+    if known is not None and known.held_by_another:
+        raise actions.Refused(_("Somebody else is ordering %(name)s. Please choose another name.") % {"name": name})
+    with rls.acting_as("worker"):
+        actions.choose_replacement(provision=provision, domain=domain, name=name, actor=_person(request).email)
+    values = {"new": name, "old": domain.name}
+    messages.success(request, _("%(new)s takes the place of %(old)s.") % values, extra_tags="done")
+
+
+@require_safe
+@never_cache
+@login_required
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """What runs."""
+    student = _person(request)
+    provision = drafts.current(student)
+    if provision is None or provision.state not in presenters.RUNNING:
+        return redirect("infrastructure")
+    page = presenters.dashboard(student, provision, now=timezone.now())
+    return render(request, "dashboard/dashboard.html", {"dashboard": page})
+
+
+@sensitive_post_parameters()
+@sensitive_variables("shown")
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def reveal(request: HttpRequest, credential_id: uuid.UUID) -> HttpResponse:
+    """Show a password once: after the person's own password was typed again, written down, and told by e-mail."""
+    student = _person(request)
+    credential = get_object_or_404(
+        Credential.objects.select_related("provision"), pk=credential_id, provision__student=student
+    )
+    form = PasswordForm(student, request.POST or None)
+    shown, problems = "", []
+    if request.method == "POST" and not credential.reveals.exists():
+        if form.is_valid():
+            shown = _reveal(request, credential)
+        else:
+            problems = list(wizard_forms.problems(form))
+    context = {
+        "login": presenters.login(student, credential, now=timezone.now()),
+        "form": form,
+        "password": shown,
+        "errors": problems,
+        "has_errors": bool(problems),
+        "page_narrow": True,
+    }
+    return render(request, "dashboard/credential.html", context, status=422 if problems else 200)
+
+
+def _reveal(request: HttpRequest, credential: Credential) -> str:
+    plain: str = credential.password.open()
+    with transaction.atomic():
+        seen = CredentialReveal.objects.create(
+            credential=credential, student_id=credential.student_id, address=request.META.get("REMOTE_ADDR") or None
+        )
+        Mail.post("credential_revealed", key=str(seen.pk), provision=credential.provision, login=credential.login)
+        doorbell.ring("mails")
+    return plain

@@ -1,0 +1,171 @@
+"""The draft behind the wizard: what it holds, and the writes that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from infra import naming, suggestions
+from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
+
+# One bulk call of the platform answers so many names.
+CHUNK = {"zapmail": 20, "forge": 100, "workspace": 25}
+MAX_SPARES = 3
+MAX_SEARCHED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a package holds. `fewest` and `most` differ only where the quantity is the student's choice."""
+
+    fewest: int
+    most: int
+    mailboxes: int
+
+
+def current(student: User) -> Provision | None:
+    """Return the student's live provision, or None before the first page and after a cancellation."""
+    live = Provision.objects.filter(student=student).exclude(state=ProvisionState.CANCELLED)
+    return live.select_related("tier").first()
+
+
+def offered_tiers() -> QuerySet[Tier]:
+    """Return the packages that can be ordered here, in the operator's order."""
+    return Tier.objects.filter(is_active=True, stack__in=settings.ENABLED_STACKS)
+
+
+def sold_endings(draft: Provision) -> tuple[str, ...]:
+    """Return the endings that the draft's platform sells."""
+    configured = getattr(settings, "SOLD_ENDINGS", {}).get(_stack(draft))
+    return tuple(configured or naming.SOLD_ENDINGS)
+
+
+def suggested(draft: Provision) -> list[str]:
+    """Return every name suggested for the draft's brand; none before a brand is known."""
+    try:
+        return suggestions.suggest(draft.brand, sold=sold_endings(draft))
+    except suggestions.BrandRefused:
+        return []
+
+
+def shown_names(draft: Provision) -> list[str]:
+    """Return the names on the page: what was chosen and typed first, then the suggestions that are unfolded."""
+    kept = [domain.name for domain in (*chosen(draft), *spares(draft))]
+    typed = list(reversed(draft.searched_names))
+    unfolded = suggested(draft)[: draft.names_shown]
+    fresh = [name for name in typed + kept if name not in unfolded]
+    return list(dict.fromkeys(fresh + unfolded))
+
+
+def chosen(draft: Provision) -> list[Domain]:
+    """Return the draft's chosen domains in their order."""
+    return _domains(draft, DomainState.SELECTED)
+
+
+def spares(draft: Provision) -> list[Domain]:
+    """Return the draft's spares, best first."""
+    return _domains(draft, DomainState.SPARE)
+
+
+def size(draft: Provision) -> Size:
+    """Return how many domains and mailboxes the draft's package takes. Needs a package."""
+    tier = draft.tier
+    if tier is None:
+        return Size(0, 0, 0)
+    if tier.domain_count_max is None:
+        return Size(tier.domain_count, tier.domain_count, tier.mailbox_count)
+    return Size(tier.domain_count, tier.domain_count_max, tier.mailbox_count * len(chosen(draft)))
+
+
+def patterns_needed(draft: Provision) -> int:
+    """Return how many patterns the fullest domain takes."""
+    held = size(draft)
+    return naming.patterns_needed(held.mailboxes, len(chosen(draft)) or held.fewest)
+
+
+def _stack(draft: Provision) -> str:
+    return draft.tier.stack if draft.tier else "zapmail"
+
+
+def chunk_size(draft: Provision) -> int:
+    """Return how many names one bulk call of the draft's platform answers."""
+    return CHUNK.get(_stack(draft), 20)
+
+
+def _domains(draft: Provision, state: DomainState) -> list[Domain]:
+    if draft._state.adding:
+        return []
+    return [domain for domain in draft.domains.all() if domain.state == state]
+
+
+# Writes -------------------------------------------------------------------------------------------------------------
+
+
+def choose_package(draft: Provision, *, tier: Tier) -> Provision:
+    """Put `tier` on the draft, making the draft's row on the first page. Returns the row; a race keeps the first one."""
+    draft.tier = tier
+    if not draft._state.adding:
+        draft.save(update_fields=["tier", "updated_at"])
+        return draft
+    draft.sender_first_name, draft.sender_last_name = draft.student.first_name, draft.student.last_name
+    try:
+        with transaction.atomic():
+            draft.save(force_insert=True)
+    except IntegrityError:  # the same page was sent twice, or from two devices
+        existing = current(draft.student)
+        if existing is None or existing.state != ProvisionState.DRAFT:
+            raise
+        return choose_package(existing, tier=tier)
+    return draft
+
+
+def set_brand(draft: Provision, *, brand: str, main_domain: str) -> None:
+    """Remember the brand and unfold its first chunk of suggestions. Raises BrandRefused, changing nothing."""
+    suggestions.clean_brand(brand)
+    if brand != draft.brand or not draft.names_shown:
+        draft.names_shown = chunk_size(draft)
+    draft.brand, draft.main_domain = brand, main_domain
+    draft.save(update_fields=["brand", "main_domain", "names_shown", "updated_at"])
+
+
+def show_more(draft: Provision) -> None:
+    """Unfold the next chunk of suggestions."""
+    draft.names_shown = min(draft.names_shown + chunk_size(draft), len(suggested(draft)))
+    draft.save(update_fields=["names_shown", "updated_at"])
+
+
+def add_searched(draft: Provision, *, name: str) -> None:
+    """Put a name that the student typed onto the page, newest first; the oldest fall off."""
+    names = [known for known in draft.searched_names if known != name] + [name]
+    draft.searched_names = names[-MAX_SEARCHED:]
+    draft.save(update_fields=["searched_names", "updated_at"])
+
+
+@transaction.atomic
+def select(
+    draft: Provision, *, chosen: Sequence[str], spares: Sequence[str], prices: dict[str, tuple[int, int]]
+) -> None:
+    """Make exactly these names the draft's domains and ranked spares. `prices` are (first year, renewal) in cents."""
+    spares = [name for name in dict.fromkeys(spares) if name not in chosen]
+    wanted = {name: (DomainState.SELECTED, place) for place, name in enumerate(dict.fromkeys(chosen))}
+    wanted |= {name: (DomainState.SPARE, place) for place, name in enumerate(spares)}
+    draft.domains.exclude(name__in=wanted).delete()
+    kept = {domain.name: domain for domain in draft.domains.all()}
+    for name, (state, place) in wanted.items():
+        domain = kept.get(name) or Domain(provision=draft, student_id=draft.student_id, name=name)
+        domain.state, domain.position = state, place
+        domain.price_cents, domain.renewal_cents = prices.get(name, (domain.price_cents, domain.renewal_cents))
+        domain.save()
+    draft._prefetched_objects_cache = {}  # type: ignore[attr-defined]
+    draft.save(update_fields=["updated_at"])
+
+
+def name_mailboxes(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> None:
+    """Remember the sender's name and the normalised patterns."""
+    draft.sender_first_name, draft.sender_last_name = first_name, last_name
+    draft.mailbox_patterns = list(patterns)
+    draft.save(update_fields=["sender_first_name", "sender_last_name", "mailbox_patterns", "updated_at"])

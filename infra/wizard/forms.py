@@ -1,0 +1,217 @@
+"""One form per page of the wizard. They judge; `drafts` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from infra import naming
+from infra.models import Provision, Tier
+from infra.presenters_base import Problem, said
+from infra.suggestions import BRAND_LIMIT
+
+from . import drafts
+
+if TYPE_CHECKING:
+    ProvisionForm = forms.ModelForm[Provision]
+else:
+    ProvisionForm = forms.ModelForm  # generic for the type checker only
+
+TEXT = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+
+
+def problems(form: forms.BaseForm) -> Iterator[Problem]:
+    """Yield the error summary's entries: each with the anchor of its field."""
+    for name, errors in form.errors.items():
+        anchor = f"#{form[name].id_for_label}" if name in form.fields else ""
+        if name in getattr(form, "anchors", {}):
+            anchor = form.anchors[name]  # type: ignore[attr-defined]
+        for error in errors:
+            yield Problem(str(error), anchor)
+
+
+class PackageForm(ProvisionForm):
+    """Which package. The cards' buttons carry its slug."""
+
+    tier = forms.ModelChoiceField(
+        queryset=Tier.objects.none(),
+        to_field_name="slug",
+        error_messages={
+            "required": gettext_lazy("Choose one of the packages."),
+            "invalid_choice": gettext_lazy("That package is no longer offered. Choose another one."),
+        },
+    )
+    anchors = {"tier": "#packages"}
+
+    class Meta:
+        model = Provision
+        fields = ("tier",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tier"].queryset = drafts.offered_tiers()  # type: ignore[attr-defined]
+
+
+class DomainsForm(ProvisionForm):
+    """Brand, a name typed by hand, and the choice among the names on the page."""
+
+    wanted = forms.CharField(
+        label=gettext_lazy("Or check a name of your own"),
+        help_text=gettext_lazy("For example getacme.com. A pasted address works too."),
+        required=False,
+        max_length=400,
+        widget=forms.TextInput(attrs=TEXT | {"inputmode": "url"}),
+    )
+
+    class Meta:
+        model = Provision
+        fields = ("brand", "main_domain")
+        labels = {
+            "brand": gettext_lazy("Brand name"),
+            "main_domain": gettext_lazy("Your main website (optional)"),
+        }
+        help_texts = {
+            "brand": gettext_lazy("The name that your recipients should recognise."),
+            "main_domain": gettext_lazy("Only to warn you before you put its reputation at risk."),
+        }
+
+    def __init__(self, *args: Any, answers: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.answers = answers or {}
+        self.fields["brand"] = forms.CharField(
+            label=self.fields["brand"].label,
+            help_text=self.fields["brand"].help_text,
+            required=False,
+            widget=forms.TextInput(attrs={"autocomplete": "organization", "maxlength": BRAND_LIMIT}),
+        )
+        # Judged by `suggestions`, whose sentences say more than "at most 80 characters".
+        self.fields["main_domain"].widget.attrs |= TEXT | {"inputmode": "url"}
+
+    anchors = {"chosen": "#names", "spare": "#id_spare_1"}
+
+    def refuse(self, field: str, sentence: str) -> None:
+        """Add an error from outside: to a field, or to the names as a whole."""
+        self.add_error(field if field in self.fields else None, ValidationError(sentence))
+
+    def picked(self) -> tuple[list[str], list[str]]:
+        """Return the ticked names and the ranked spares as sent, canonical, without what cannot be read."""
+        sold = drafts.sold_endings(self.instance)
+        chosen = _readable(self.data.getlist("chosen"), sold)[:50] if hasattr(self.data, "getlist") else []
+        ranked = [self.data.get(f"spare_{place}", "") for place in range(1, drafts.MAX_SPARES + 1)]
+        return chosen, _readable(ranked, sold)
+
+
+def _readable(names: Collection[str], sold: Collection[str]) -> list[str]:
+    found = []
+    for name in names:
+        try:
+            found.append(naming.parse_domain(name, sold=sold).name)
+        except naming.NameRefused:
+            continue  # an empty choice, or a value that no page of ours offered
+    return list(dict.fromkeys(found))
+
+
+class MailboxesForm(ProvisionForm):
+    """The sender's name and one field per pattern that the fullest domain needs."""
+
+    class Meta:
+        model = Provision
+        fields = ("sender_first_name", "sender_last_name")
+        labels = {
+            "sender_first_name": gettext_lazy("First name"),
+            "sender_last_name": gettext_lazy("Last name"),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.needed = drafts.patterns_needed(self.instance)
+        for name in ("sender_first_name", "sender_last_name"):
+            self.fields[name] = forms.CharField(
+                label=self.fields[name].label,
+                required=False,
+                widget=forms.TextInput(
+                    attrs={"autocomplete": "given-name" if name == "sender_first_name" else "family-name"}
+                ),
+            )
+        for place in range(1, self.needed + 1):
+            self.fields[f"pattern_{place}"] = forms.CharField(
+                label=_("Name %(number)s") % {"number": place},
+                required=False,
+                initial=self._initial_pattern(place),
+                widget=forms.TextInput(attrs=TEXT),
+            )
+
+    def _initial_pattern(self, place: int) -> str:
+        kept = self.instance.mailbox_patterns
+        return kept[place - 1] if len(kept) >= place else starting_pattern(self.instance, place, kept)
+
+    @property
+    def pattern_fields(self) -> list[forms.BoundField]:
+        return [self[f"pattern_{place}"] for place in range(1, self.needed + 1)]
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns as they stand in the form: sent ones when it was sent, else the initial ones."""
+        return [str(field.value() or "") for field in self.pattern_fields]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in ("sender_first_name", "sender_last_name"):
+            try:
+                cleaned[name] = naming.parse_person_name(cleaned.get(name) or "")
+            except naming.UsernameRefused as refusal:
+                self.add_error(name, said(refusal.sentence))
+        verdicts = naming.judge_patterns(self.patterns)
+        for place, verdict in enumerate(verdicts, start=1):
+            if verdict.reason:
+                self.add_error(f"pattern_{place}", said(verdict.reason))
+        cleaned["patterns"] = [verdict.username for verdict in verdicts]
+        return cleaned
+
+
+def starting_pattern(draft: Provision, place: int, taken: Collection[str] = ()) -> str:
+    """Return a usable pattern made of the sender's name, or nothing: `tim`, `tim.keen`, `t.keen`, ..."""
+    first, last = (naming.fold(name.strip()) for name in (draft.sender_first_name, draft.sender_last_name))
+    guesses = [first, f"{first}.{last}", f"{first[:1]}.{last}", f"{first}.{last[:1]}", f"{first}-{last}"]
+    good = [verdict.username for verdict in naming.judge_patterns(guesses) if verdict.username]
+    free = [guess for guess in good if guess not in taken]
+    index = place - 1 - len(taken)
+    return free[index] if 0 <= index < len(free) else ""
+
+
+class ReviewForm(ProvisionForm):
+    """What the page showed when "Pay" was pressed: a price that has changed since is shown again, never charged."""
+
+    total = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    monthly = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Provision
+        fields = ()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        tier = self.instance.tier
+        assert tier is not None
+        now = (tier.setup_fee_cents + tier.monthly_fee_cents, tier.monthly_fee_cents)
+        if (cleaned.get("total"), cleaned.get("monthly")) != now:
+            raise ValidationError(_("The price of this package has changed. Please look at it again before you pay."))
+        return cleaned
+
+
+def count_problem(picked: int, held: drafts.Size) -> str:
+    """Return what is wrong with the number of ticked names, or nothing."""
+    if held.fewest <= picked <= held.most:
+        return ""
+    wanted = (
+        ngettext("Choose %(n)s domain", "Choose %(n)s domains", held.most) % {"n": held.most}
+        if held.fewest == held.most
+        else _("Choose %(low)s to %(high)s domains") % {"low": held.fewest, "high": held.most}
+    )
+    have = ngettext("%(n)s is ticked", "%(n)s are ticked", picked) % {"n": picked}
+    return f"{wanted}; {have}."

@@ -1,0 +1,64 @@
+"""What the wizard knows of names: the answers of `provisioning.search`, cut to what its pages show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from infra.models import NameAnswer, Provision
+from provisioning import search
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One name: what was answered, its prices in cents, whether the answer is recent, whether another student holds it.
+
+    `gave_up` is an answer that came without this name: it stays unknown until somebody asks again.
+    """
+
+    answer: NameAnswer
+    price_cents: int = 0
+    renewal_cents: int = 0
+    fresh: bool = False
+    held_by_another: bool = False
+    gave_up: bool = False
+
+
+def known(provision: Provision, names: Collection[str]) -> dict[str, Known]:
+    """Return what is known of `names`; the key is missing where nobody has answered yet."""
+    if not names:
+        return {}
+    answers = search.answers(names=list(names), student=provision.student)
+    return {
+        name: Known(
+            answer.answer,
+            answer.price_cents,
+            answer.renewal_cents,
+            answer.is_fresh,
+            answer.held,
+            answer.answer == NameAnswer.CHECKING and answer.is_fresh,
+        )
+        for name, answer in answers.items()
+    }
+
+
+def ask(provision: Provision, names: Sequence[str]) -> str:
+    """Put `names` into the queue where no recent answer is there; return why not, or nothing when they are in it."""
+    if not names:
+        return ""
+    try:
+        search.request_names(student=provision.student, names=list(names))
+    except search.AllowanceUsedUp as refusal:
+        return str(refusal)
+    return ""
+
+
+def seconds_until_asked(provision: Provision) -> float | None:
+    """Return about how long until our waiting names are asked for; None when none is waiting."""
+    place = search.position(student=provision.student)
+    return place.seconds if place else None
+
+
+def hold(provision: Provision, names: Sequence[str]) -> list[str]:
+    """Keep `names` for this order for a while; return those that somebody else was faster with."""
+    return search.hold(provision=provision, names=names)

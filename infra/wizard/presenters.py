@@ -1,0 +1,448 @@
+"""Plain values for the wizard's templates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from infra import naming
+from infra.models import NameAnswer, Provision, Tier
+from infra.presenters_base import Fact, listed, money, said, span
+
+from . import drafts, steps
+from .names import Known
+
+
+@dataclass(frozen=True, slots=True)
+class StepLink:
+    number: int
+    word: str
+    href: str
+    state: str
+
+
+def step_links(draft: Provision, key: str) -> list[StepLink]:
+    """The four pages; those that are open already are links."""
+    reached = steps.KEYS.index(steps.first_incomplete(draft).key)
+    here = steps.KEYS.index(key)
+    return [
+        StepLink(
+            place + 1,
+            str(step.word),
+            reverse(step.url_name) if place != here and place <= reached else "",
+            "current" if place == here else "done" if place < here else "ahead",
+        )
+        for place, step in enumerate(steps.STEPS)
+    ]
+
+
+def step_of(key: str) -> str:
+    return _("Step %(n)s of %(all)s") % {"n": steps.KEYS.index(key) + 1, "all": len(steps.STEPS)}
+
+
+# Packages -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PackageCard:
+    slug: str
+    name: str
+    description: str
+    today: str
+    then: str
+    facts: list[Fact]
+    included: list[str]
+    chosen: bool
+    chosen_word: str
+    button_label: str
+    button_kind: str
+
+
+def packages(tiers: Sequence[Tier], draft: Provision) -> list[PackageCard]:
+    """One card per package: the same facts in the same order."""
+    return [_package(tier, chosen=tier.pk == draft.tier_id) for tier in tiers]
+
+
+# What a domain costs from its second year on, where no name has been chosen yet.
+DOMAIN_YEAR_CENTS = 1299
+
+
+def _package(tier: Tier, *, chosen: bool) -> PackageCard:
+    monthly = money(tier.monthly_fee_cents, tier.currency)
+    per_mailbox = money(-(-tier.monthly_fee_cents // tier.mailbox_count), tier.currency)
+    year_two = money(DOMAIN_YEAR_CENTS * tier.domain_count, tier.currency)
+    return PackageCard(
+        slug=tier.slug,
+        name=tier.name,
+        description=tier.description,
+        today=money(tier.setup_fee_cents + tier.monthly_fee_cents, tier.currency),
+        then=_("today, then %(amount)s a month") % {"amount": monthly},
+        facts=[
+            Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
+            Fact(_("Each month"), monthly),
+            Fact(_("Domains"), str(tier.domain_count)),
+            Fact(_("Mailboxes"), str(tier.mailbox_count)),
+            Fact(_("Per mailbox and month"), per_mailbox),
+            Fact(_("Domains from year two"), _("about %(amount)s a year") % {"amount": year_two}),
+            Fact(_("Ready after payment"), _("1-2 hours, up to 2 days")),
+            Fact(_("Warmup before sending"), _days(tier.warmup_days)),
+        ],
+        included=[
+            _("The first year of each domain up to %(cap)s")
+            % {"cap": money(tier.domain_price_cap_cents, tier.currency)},
+            _("Address records, SPF, DKIM and DMARC set for you"),
+            _("A sending tool with warmup switched on"),
+            _("A LinkedIn lead list"),
+        ],
+        chosen=chosen,
+        chosen_word=_("Chosen"),
+        button_label=_("Keep %(name)s") % {"name": tier.name} if chosen else _("Choose %(name)s") % {"name": tier.name},
+        button_kind="primary",
+    )
+
+
+def _days(number: int) -> str:
+    return ngettext("%(n)s day", "%(n)s days", number) % {"n": number}
+
+
+# Domains ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NameRow:
+    id: str
+    name: str
+    value: str
+    label: str
+    checked: bool
+    open: bool
+    word: str
+    tone: str
+    note: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SpareOption:
+    value: str
+    label: str
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpareField:
+    id: str
+    name: str
+    label: str
+    options: list[SpareOption]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOnPage:
+    """The list of names, its waiting line and its spares. `version` changes when any of them would look different."""
+
+    rows: list[NameRow]
+    spares: list[SpareField]
+    version: str
+    checking: bool
+    checking_title: str
+    checking_text: str
+    checking_note: str
+    announce: str
+    poll_href: str
+    reload_href: str
+    count_text: str
+    count_pattern: str
+    showing: str
+    more_label: str
+    find_kind: str
+
+
+def names_on_page(
+    draft: Provision,
+    known: Mapping[str, Known],
+    *,
+    chosen: Collection[str],
+    spares: Sequence[str],
+    busy: str,
+) -> NamesOnPage:
+    """Say of each shown name what is known, and nothing more: "checking" until somebody has answered."""
+    tier = draft.tier
+    assert tier is not None
+    rows = [
+        _name_row(place, name, known.get(name), tier, draft.main_domain, name in chosen)
+        for place, name in enumerate(drafts.shown_names(draft))
+    ]
+    free = [row.value for row in rows if row.open]
+    waiting = sum(row.tone == "busy" for row in rows)
+    held, everything = drafts.size(draft), drafts.suggested(draft)
+    unfolded = min(draft.names_shown, len(everything))
+    version = _version([(row.value, row.word, row.note) for row in rows], busy)
+    return NamesOnPage(
+        rows=rows,
+        spares=[_spare_field(place, free, chosen, spares) for place in range(1, drafts.MAX_SPARES + 1)] if free else [],
+        version=version,
+        checking=bool(waiting),
+        checking_title=ngettext("Checking %(n)s name", "Checking %(n)s names", waiting) % {"n": waiting},
+        checking_text=busy or _("Answers usually arrive within a minute. This list fills itself."),
+        checking_note=_("You can tick names while others are still being checked."),
+        announce=_announcement(len(free), waiting),
+        poll_href=f"{reverse('setup-domains-names')}?version={version}",
+        reload_href=reverse("setup-domains") + "#names",
+        count_text=_count(held).replace("{n}", str(sum(row.checked for row in rows))),
+        count_pattern=_count(held),
+        showing=_("%(shown)s of %(all)s suggestions") % {"shown": unfolded, "all": len(everything)}
+        if everything
+        else "",
+        more_label=_("More names") if unfolded < len(everything) else "",
+        find_kind="secondary" if rows else "primary",
+    )
+
+
+def wanted_sentence(draft: Provision) -> str:
+    """Return the page's heading: how many domains to choose."""
+    held = drafts.size(draft)
+    if held.fewest == held.most:
+        return ngettext("Choose %(n)s sending domain", "Choose %(n)s sending domains", held.most) % {"n": held.most}
+    return _("Choose %(low)s to %(high)s sending domains") % {"low": held.fewest, "high": held.most}
+
+
+def _announcement(free: int, waiting: int) -> str:
+    if waiting:
+        return ""
+    return ngettext(
+        "All names are checked: %(n)s is available.", "All names are checked: %(n)s are available.", free
+    ) % {"n": free}
+
+
+def _count(held: drafts.Size) -> str:
+    if held.fewest == held.most:
+        return _("{n} of %(all)s chosen") % {"all": held.most}
+    return _("{n} chosen, %(low)s to %(high)s possible") % {"low": held.fewest, "high": held.most}
+
+
+def queue_sentence(seconds: float | None) -> str:
+    """Say when a waiting check begins: nothing while it is about to, the time when it is not."""
+    if seconds is None or seconds < 60:
+        return ""
+    return _("Availability checks are busy. Yours starts in about %(span)s.") % {"span": span(seconds)}
+
+
+def _version(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+
+
+def _name_row(place: int, name: str, known: Known | None, tier: Tier, main_domain: str, ticked: bool) -> NameRow:
+    word, tone, note, is_open = judge(known, tier)
+    return NameRow(
+        id=f"name-{place}",
+        name="chosen",
+        value=name,
+        label=name,
+        checked=ticked and is_open,
+        open=is_open,
+        word=word,
+        tone=tone,
+        note=note,
+        warnings=_warnings(name, main_domain) if is_open else [],
+    )
+
+
+def judge(known: Known | None, tier: Tier) -> tuple[str, str, str, bool]:
+    """Return word, tone, note, and whether the name may be chosen for `tier`."""
+    if known is not None and known.gave_up:
+        return _("Unknown"), "off", _("The registry gave no answer"), False
+    if known is None or known.answer == NameAnswer.CHECKING:
+        return _("Checking"), "busy", "", False
+    price = money(known.price_cents, tier.currency)
+    if known.answer == NameAnswer.TAKEN:
+        return _("Taken"), "off", "", False
+    if known.answer == NameAnswer.PREMIUM:
+        return _("Premium"), "wait", _("Not included"), False
+    if known.held_by_another:
+        return _("Reserved"), "off", _("Somebody is ordering it"), False
+    if known.price_cents > tier.domain_price_cap_cents:
+        return _("Above the cap"), "wait", _("Not included: %(price)s a year") % {"price": price}, False
+    renewal = money(known.renewal_cents, tier.currency)
+    note = _("%(price)s, included; renews at %(renewal)s") % {"price": price, "renewal": renewal}
+    return _("Available"), "done", note, True
+
+
+def _warnings(name: str, main_domain: str) -> list[str]:
+    ending = name.rpartition(".")[2]
+    try:
+        return [said(one) for one in naming.parse_domain(name, sold=[ending], main_domain=main_domain).warnings]
+    except naming.NameRefused:
+        return []
+
+
+def _spare_field(place: int, free: Sequence[str], chosen: Collection[str], spares: Sequence[str]) -> SpareField:
+    picked = spares[place - 1] if len(spares) >= place else ""
+    labels = {1: _("First spare"), 2: _("Second spare"), 3: _("Third spare")}
+    options = [SpareOption("", _("None"), not picked)]
+    options += [SpareOption(name, name, name == picked) for name in free if name not in chosen or name == picked]
+    return SpareField(f"id_spare_{place}", f"spare_{place}", labels[place], options)
+
+
+# Mailboxes ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewGroup:
+    domain: str
+    addresses: list[str]
+    blanks: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Every address as it will be, and the sender as recipients see it."""
+
+    groups: list[PreviewGroup]
+    sender: str
+    sender_initial: str
+    sender_address: str
+    reasons: list[str]
+    title: str
+
+
+def preview(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> Preview:
+    """Draw the addresses from what was typed, good or bad: a pattern that cannot be used leaves a blank with its reason."""
+    domains = [domain.name for domain in drafts.chosen(draft)]
+    total = drafts.size(draft).mailboxes
+    verdicts = naming.judge_patterns(patterns)
+    marks = [verdict.username or f"\0{place}" for place, verdict in enumerate(verdicts, start=1)]
+    groups = [PreviewGroup(domain, [], []) for domain in domains]
+    by_domain = {group.domain: group for group in groups}
+    for one in naming.plan_addresses(marks, domains, total):
+        group = by_domain[one.domain]
+        if one.username.startswith("\0"):
+            group.blanks.append(_("name %(n)s is missing") % {"n": one.position + 1})
+        else:
+            group.addresses.append(one.address)
+    sender = " ".join(f"{first_name} {last_name}".split()) or _("Your name")
+    first = next((address for group in groups for address in group.addresses), "")
+    return Preview(
+        groups=groups,
+        sender=sender,
+        sender_initial=sender[0].upper(),
+        sender_address=first or _("your first address"),
+        reasons=[
+            _("Name %(n)s: %(reason)s") % {"n": place, "reason": said(verdict.reason)}
+            for place, verdict in enumerate(verdicts, start=1)
+            if verdict.reason and verdict.typed.strip()
+        ],
+        title=ngettext("%(n)s address", "%(n)s addresses", total) % {"n": total},
+    )
+
+
+# Review -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    label: str
+    lines: list[str]
+    many: bool
+    href: str
+    change_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    rows: list[SummaryRow]
+    totals: list[Fact]
+    today: str
+    monthly: str
+    refund: str
+    notes: list[str]
+    button_label: str
+    total_cents: int
+    monthly_cents: int
+    checking: bool
+    checking_title: str
+    checking_text: str
+    poll_href: str
+
+
+def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
+    """Everything that was answered, and what it costs."""
+    tier = draft.tier
+    assert tier is not None
+    chosen, spares = drafts.chosen(draft), drafts.spares(draft)
+    addresses = naming.plan_addresses(
+        draft.mailbox_patterns, [domain.name for domain in chosen], drafts.size(draft).mailboxes
+    )
+    total = tier.setup_fee_cents + tier.monthly_fee_cents
+    renewals = sum(domain.renewal_cents for domain in chosen)
+    share = tier.setup_fee_cents // max(1, len(chosen))
+    return Review(
+        rows=[
+            _row(_("Package"), [tier.name], "setup-package", _("the package")),
+            _row(_("Domains"), [domain.name for domain in chosen], "setup-domains", _("the domains")),
+            _row(_("Spares"), [domain.name for domain in spares] or [_("None")], "setup-domains", _("the spares")),
+            _row(
+                _("Sender"),
+                [f"{draft.sender_first_name} {draft.sender_last_name}".strip()],
+                "setup-mailboxes",
+                _("the sender"),
+            ),
+            _row(_("Mailboxes"), [one.address for one in addresses], "setup-mailboxes", _("the mailboxes")),
+        ],
+        totals=[
+            Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
+            Fact(_("First month"), money(tier.monthly_fee_cents, tier.currency)),
+        ],
+        today=money(total, tier.currency),
+        monthly=money(tier.monthly_fee_cents, tier.currency),
+        refund=_(
+            "If a name is lost after you pay, a spare takes its place. If none can, you choose another name or get "
+            "%(share)s back for it."
+        )
+        % {"share": money(share, tier.currency)},
+        notes=[
+            _(
+                "The bootcamp's operator registers the domains in its own name, for your use. You can take them along later."
+            ),
+            _("Renewing these domains costs %(amount)s a year from the second year on.")
+            % {"amount": money(renewals, tier.currency)},
+            _("Most set-ups are ready within 1-2 hours; some take up to 2 days. Then %(days)s of warmup begin.")
+            % {"days": _days(tier.warmup_days)},
+        ],
+        button_label=_("Pay %(amount)s") % {"amount": money(total, tier.currency)},
+        total_cents=total,
+        monthly_cents=tier.monthly_fee_cents,
+        checking=bool(checking),
+        checking_title=_("Checking your names once more"),
+        checking_text=" ".join(
+            filter(
+                None,
+                [
+                    _(
+                        "It is a while since we asked about %(names)s. We ask again before you pay, so that you pay for names that are free."
+                    )
+                    % {"names": listed(sorted(checking))},
+                    busy,
+                ],
+            )
+        )
+        if checking
+        else "",
+        poll_href=f"{reverse('setup-review-state')}?version={review_version(checking=checking, busy=busy)}",
+    )
+
+
+def review_version(*, checking: Collection[str], busy: str) -> str:
+    """Return what changes when the review page would look different."""
+    return _version(sorted(checking), busy)
+
+
+def _row(label: str, lines: list[str], url_name: str, change_words: str) -> SummaryRow:
+    return SummaryRow(label, lines, len(lines) > 1, reverse(url_name), change_words)
