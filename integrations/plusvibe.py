@@ -14,6 +14,7 @@ The partner endpoints (password in the URL) are left out on purpose: GET /accoun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
@@ -51,6 +52,8 @@ GENERAL: Final = "plusvibe.general"
 
 ACCOUNTS_PER_PAGE: Final = 100
 MOST_IDS_PER_CALL: Final = 100
+
+_HEX_ID: Final = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 
 SECRET_FIELDS: Final = frozenset({"password", "smtp_password", "imap_password", "pipl_password"})
 
@@ -367,7 +370,10 @@ class PlusvibeClient:
             body = _body(raw)
             inner = first(body, "workspace", "data")
             row = body if first(body, "_id", "id", "workspace_id") is not None else as_object(inner, "workspace")
-            return Workspace(required(row, "_id", "id", "workspace_id"), text(row, "name", "workspace_name") or name)
+            made = required(row, "_id", "id", "workspace_id")
+            if not _HEX_ID.fullmatch(made):
+                raise UnknownShape("_id is no id")  # everything that follows would go to a workspace that is not there
+            return Workspace(made, text(row, "name", "workspace_name") or name)
 
         return self._write(
             "create_workspace",

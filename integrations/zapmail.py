@@ -21,6 +21,7 @@ from .http.options import Options
 from .http.redact import Hidden, taint
 from .http.replies import (
     EXISTS,
+    MISSING,
     Judge,
     Object,
     Refusal,
@@ -276,7 +277,10 @@ def sender_key(workspace_id: str, email: str) -> str:
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
-    "create_workspace": (Refusal(EXISTS, r"already|exists|unique|duplicate|taken"),),
+    "create_workspace": (
+        Refusal(EXISTS, r"already|exists|unique|duplicate|taken"),
+        Refusal("billing_missing", r"billing|(address|country|postal|phone).*required"),
+    ),
     "check_domains": (Refusal("too_many_names", r"\b20\b|too many|maximum"),),
     "buy_domains": (
         Refusal("insufficient_wallet", r"insufficient.*(wallet|balance)"),
@@ -294,7 +298,7 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
         Refusal("not_enough_slots", r"(don'?t have|do not have|not) enough mailbox"),
         Refusal("domain_full", r"per domain|(limit|maximum|more than|up to).*mailbox|\b5\b.*mailbox"),
         Refusal(EXISTS, r"already|exists|duplicate"),
-        Refusal("domain_not_ready", r"domain.*(not (yet )?active|pending|not ready)"),
+        Refusal("domain_not_ready", r"(domain|\.[a-z]{2,}\b).*(not (yet )?active|pending|not ready)"),
         Refusal("earlier_mailboxes_pending", r"not (yet )?active|in progress|wait"),
         Refusal("bad_username", r"user ?name|separator|consecutive"),
     ),
@@ -308,8 +312,13 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
         Refusal("app_unknown", r"\bapp\b"),
         Refusal("wrong_login", r"password|credential|log ?in|invalid|unauthori[sz]ed|authenticat"),
     ),
-    "update_sender": (Refusal("wrong_login", r"password|credential|log ?in|invalid|unauthori[sz]ed|authenticat"),),
+    "update_sender": (
+        Refusal(MISSING, r"not found|unknown account"),
+        Refusal("wrong_login", r"password|credential|log ?in|invalid|unauthori[sz]ed|authenticat"),
+    ),
     "export_mailboxes": (
+        Refusal("no_account", r"no .*account"),
+        Refusal("nothing_to_export", r"no mailbox"),
         Refusal("account_required", r"thirdPartyAccountId|multiple|several|which account"),
         Refusal("export_limit", r"limit|per week|weekly|too many|re-?export"),
         Refusal("sender_login_expired", r"expired|re-?connect|log ?in|credential"),
@@ -363,7 +372,8 @@ class ZapmailClient:
 
         `billing` is their billingDetails object (company, firstName, ..., phone); None leaves it out.
         Docs: docs.zapmail.ai, "Create workspace". Returns the Workspace with its id.
-        Raises AlreadyExists for a name in use (the status and text of that refusal are not documented).
+        Raises AlreadyExists for a name in use (the status and text of that refusal are not documented),
+        Rejected billing_missing.
         """
 
         def parse(raw: Raw) -> Workspace:
@@ -657,7 +667,7 @@ class ZapmailClient:
         """Set the password of a registered login. An absolute value, so it may be sent again.
 
         `account_id` is a Sender's id, needed when the workspace has several. Docs: docs.zapmail.ai, "Update third
-        party account". Returns Accepted. Raises Rejected wrong_login, NotFound.
+        party account". Returns Accepted. Raises NotFound, Rejected wrong_login.
         """
         body = {"email": email, "password": taint(password), "app": app or self.settings.app}
         return self._write(
@@ -703,7 +713,8 @@ class ZapmailClient:
         be exported about three times a week, and an unclear attempt counts. `account_id` (a Sender's id) is required
         when the workspace has several logins of the app. Docs: docs.zapmail.ai, "Export mailboxes".
         Returns ExportStarted; the account list of the sending tool is the proof.
-        Raises Rejected account_required, export_limit, sender_login_expired, mailbox_not_ready; ValueError for none.
+        Raises Rejected with no_account, nothing_to_export, account_required, export_limit, sender_login_expired,
+        mailbox_not_ready; ValueError for none.
         """
         if not ids:
             raise ValueError("no mailboxes to export")

@@ -85,14 +85,15 @@ class TestWorkspaces:
 
     @pytest.mark.parametrize(
         "body",
-        [{"_id": "w1"}, {"id": "w1"}, {"workspace_id": "w1"}, {"data": {"_id": "w1"}}, {"workspace": {"id": "w1"}}],
+        [{"_id": HEX}, {"id": HEX}, {"workspace_id": HEX}, {"data": {"_id": HEX}}, {"workspace": {"id": HEX}}],
     )
     def test_the_new_id_in_every_form(self, body: Any) -> None:
-        assert answer(plusvibe.create_workspace("A"), {"status": "success", **body}).id == "w1"
+        assert answer(plusvibe.create_workspace("A"), {"status": "success", **body}).id == HEX
 
-    def test_without_id_it_is_unknown(self) -> None:
+    @pytest.mark.parametrize("body", [{}, {"_id": "unexpected"}, {"_id": None}, {"_id": 7}])
+    def test_without_id_it_is_unknown(self, body: Any) -> None:
         with pytest.raises(OutcomeUnknown):
-            answer(plusvibe.create_workspace("A"), {"status": "success"})
+            answer(plusvibe.create_workspace("A"), {"status": "success", **body})
 
 
 class TestClients:
@@ -195,7 +196,9 @@ def row(**change: Any) -> dict[str, Any]:
             },
             "daily_limit": 30, "sending_gap": 5,
             "analytics": {
-                "health_scores": {"7d_overall_warmup_health": 97, "7d_google_warmup_health": "98%", "3d_bounce_rate": 0},
+                "health_scores": {
+                    "7d_overall_warmup_health": 97, "7d_google_warmup_health": "98%", "3d_bounce_rate": 0,
+                },
                 "reply_rates": {"7d_replyrate": 2.5},
                 "daily_counters": {"email_sent_today": "0", "warmup_email_sent_today": 4},
             },
@@ -285,7 +288,7 @@ class TestSettings:
         "change",
         [{"max_daily": 51}, {"max_daily": 0}, {"increment": 0}, {"reply_rate_percent": 101}, {"daily_limit": -1}],
     )
-    def test_ranges(self, change: dict[str, int]) -> None:
+    def test_ranges(self, change: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=next(iter(change))):
             dataclasses.replace(WarmupSettings(), **change)
 

@@ -305,6 +305,8 @@ class TestMailboxes:
             ("At most 5 mailboxes per domain", "domain_full"),
             ("You have already reached the limit of 5 mailboxes", "domain_full"),
             ("Domain is not active yet", "domain_not_ready"),
+            ("getexamplebrand.com is not active yet", "domain_not_ready"),
+            ("Wait until the earlier mailboxes are active", "earlier_mailboxes_pending"),
             ("Username has consecutive separators", "bad_username"),
         ],
     )
@@ -471,6 +473,8 @@ class TestExport:
         ("message", "code"),
         [
             ("thirdPartyAccountId is required", "account_required"),
+            ("No PIPL account found", "no_account"),
+            ("No mailboxes found to export", "nothing_to_export"),
             ("Re-export limit of 3 per week reached", "export_limit"),
             ("The login has expired", "sender_login_expired"),
         ],

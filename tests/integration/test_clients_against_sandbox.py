@@ -1,0 +1,398 @@
+"""Every verb of every client against the simulated platforms, in every position of the switches that change shapes.
+
+What a client cannot read here it cannot read there either, as far as anybody knows how they answer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from integrations import registry
+from integrations.heyreach import HeyreachClient
+from integrations.http.call import Call
+from integrations.http.errors import (
+    AlreadyExists,
+    BadCredentials,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from integrations.http.gate import judge, unclear
+from integrations.http.redact import Hidden
+from integrations.plusvibe import NewAccount, PlusvibeClient, WarmupSettings
+from integrations.sandbox import ManualClock, Sandbox
+from integrations.zapmail import NewMailbox, ZapmailClient
+
+T = TypeVar("T")
+
+AGENCY = "65f0c0ffee00000000000001"
+SETTINGS: dict[str, object] = {
+    "ZAPMAIL_API_URL": "http://sandbox.test/zapmail/api",
+    "ZAPMAIL_API_KEY": "sandbox-zapmail-key",
+    "PLUSVIBE_API_URL": "http://sandbox.test/plusvibe/api/v1",
+    "PLUSVIBE_API_KEY": "sandbox-plusvibe-key",
+    "PLUSVIBE_AGENCY_WORKSPACE_ID": AGENCY,
+    "HEYREACH_API_URL": "http://sandbox.test/heyreach/api/public",
+    "HEYREACH_API_KEY": "sandbox-heyreach-key",
+}
+BILLING = {
+    "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
+    "city": "Sampletown", "state": "SA", "country": "US", "postalCode": "12345", "phoneCc": "1", "phone": "5550100",
+    "languagePreference": "en",
+}  # fmt: skip
+NAME = "Sample Student GTM-7K3F9Q"
+DOMAINS = ("getexamplebrand.com", "tryexamplebrand.com")
+ADDRESS = f"sample.sender@{DOMAINS[0]}"
+LOGIN = "gtm-7k3f9q@ops.example"
+
+
+class Bench:
+    """Clients, the sandbox they talk to, and the verbs executed so far."""
+
+    def __init__(self, settings: dict[str, object] | None = None, **switches: Any) -> None:
+        self.sandbox = Sandbox(seed=1, speed=ManualClock(), public_url="http://sandbox.test")
+        self.sandbox.switches.set(**switches)
+        self.transport = self.sandbox.transport()
+        clients = registry.build_clients({**SETTINGS, **(settings or {})})
+        self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
+        self.used: set[str] = set()
+
+    def do(self, call: Call[T]) -> T:
+        """Execute a call as the engine would, short of permits and intents."""
+        self.used.add(f"{call.platform}.{call.verb}")
+        # Quotas are counted in the sandbox's time: half a minute between calls keeps within every one of them.
+        self.sandbox.advance(200.0 if "zapmail.search" in call.budgets else 5.0)
+        try:
+            raw = self.transport.send(call)
+        except OutcomeUnknown as lost:
+            error = lost if call.is_write else unclear(call, lost.sentence)
+        else:
+            return judge(call, raw)
+        raise error
+
+    def error(self, call: Call[Any]) -> PlatformError:
+        with pytest.raises(PlatformError) as caught:
+            self.do(call)
+        return caught.value
+
+
+def set_up_a_student(bench: Bench) -> None:
+    """The whole job, with every verb at least once, checking what each reply says."""
+    zapmail, plusvibe, heyreach, do = bench.zapmail, bench.plusvibe, bench.heyreach, bench.do
+
+    assert NAME not in {found.name for found in do(zapmail.list_workspaces("GTM-7K3F9Q")).workspaces}
+    made = do(zapmail.create_workspace(NAME, BILLING))
+    listed = do(zapmail.list_workspaces("GTM-7K3F9Q"))
+    assert listed.last
+    assert made.id in {found.id for found in listed.workspaces if found.name == NAME}
+
+    offers = do(zapmail.check_domains(DOMAINS, weight_class="paid"))
+    assert [(offer.name, offer.available, offer.price_cents) for offer in offers] == [(n, True, 1299) for n in DOMAINS]
+    before = do(zapmail.wallet_balance(made.id)).balance_cents
+    do(zapmail.buy_domains(made.id, dict.fromkeys(DOMAINS, 1500)))
+    assert do(zapmail.wallet_balance(made.id)).balance_cents == before - 2 * 1299
+    bench.sandbox.advance(3600)
+    owned = {domain.name: domain for domain in do(zapmail.list_domains(made.id)).domains}
+    assert set(owned) == set(DOMAINS)
+    assert all(domain.dns_ready for domain in owned.values())
+    ids = {name: domain.id for name, domain in owned.items()}
+    do(zapmail.set_dmarc(made.id, ids, "dmarc@ops.example"))
+    bench.sandbox.advance(600)
+    (found,) = do(zapmail.list_domains(made.id, contains=DOMAINS[0])).domains
+    assert (found.dmarc_email, found.dmarc_applied) == ("dmarc@ops.example", True)
+
+    slots = do(zapmail.list_mailboxes(made.id)).purchased or 0
+    do(zapmail.buy_mailbox_slots(made.id, 2, slots, slots + 2))
+    bench.sandbox.advance(600)
+    assert do(zapmail.list_mailboxes(made.id)).purchased == slots + 2
+    wanted = [NewMailbox("sample.sender", "Sample", "Sender"), NewMailbox("sample", "Sample", "Sender")]
+    do(zapmail.create_mailboxes(made.id, {DOMAINS[0]: (ids[DOMAINS[0]], wanted)}))
+    bench.sandbox.advance(6 * 3600)
+    boxes = {box.address: box for box in do(zapmail.list_mailboxes(made.id)).mailboxes}
+    assert set(boxes) == {ADDRESS, f"sample@{DOMAINS[0]}"}
+    assert all(box.active and box.app_password for box in boxes.values())
+    do(zapmail.retry_failed_mailboxes(made.id, ids))
+
+    space = do(plusvibe.create_workspace(NAME))
+    assert (space.id, NAME) in {(row.id, row.name) for row in do(plusvibe.authenticate()).workspaces}
+    login = do(plusvibe.create_client(space.id, LOGIN, "Sample", "Student", "Sample GTM"))
+    (client,) = [row for row in do(plusvibe.list_clients(space.id)) if row.email == LOGIN]
+    assert client.id == login.id
+    assert client.sees(space.id)
+    assert not client.sees(AGENCY)
+
+    do(zapmail.register_sender(made.id, LOGIN, login.password.open()))
+    (sender,) = do(zapmail.list_senders(made.id))
+    assert (sender.email, sender.error) == (LOGIN, "")
+    do(zapmail.update_sender(made.id, LOGIN, login.password.open(), account_id=sender.id))
+    export = do(zapmail.export_mailboxes(made.id, {box.address: box.id for box in boxes.values()}, sender.id))
+    bench.sandbox.advance(3600)
+    if export.export_id is not None:
+        assert do(zapmail.export_status(made.id, export.export_id)).completed
+
+    page = do(plusvibe.list_accounts(space.id))
+    accounts = {account.email: account for account in page.accounts}
+    assert set(accounts) == set(boxes)
+    assert page.last
+    known = {email: account.id for email, account in accounts.items()}
+    do(plusvibe.update_accounts(space.id, known, WarmupSettings()))
+    do(plusvibe.set_warmup(space.id, known, on=True))
+    for account in do(plusvibe.list_accounts(space.id)).accounts:
+        assert account.settings.known
+        assert account.settings.differing(WarmupSettings()) == ()
+        assert account.warming
+    bench.sandbox.advance(8 * 86_400)
+    measured = [account.analytics for account in do(plusvibe.list_accounts(space.id)).accounts]
+    assert all(figures is not None and figures.health is not None for figures in measured)
+    do(
+        plusvibe.add_accounts(
+            space.id, [NewAccount(f"late@{DOMAINS[1]}", "Late", "Sender", Hidden("abcdefghijklmnop"))]
+        )
+    )
+
+    do(heyreach.check_key())
+    prospects = do(heyreach.create_list(f"Sample prospects {NAME}"))
+    bench.sandbox.advance(60)
+    same = do(heyreach.find_lists("GTM-7K3F9Q")).lists + do(heyreach.find_lists()).lists
+    assert prospects.id in {row.id for row in same if row.name == prospects.name}
+    assert do(heyreach.get_list(prospects.id)).id == prospects.id
+
+    do(zapmail.schedule_removal(made.id, ids))
+    do(plusvibe.delete_client(space.id, login.id))
+    assert LOGIN not in {row.email for row in do(plusvibe.list_clients(space.id))}
+
+
+def test_every_verb_works() -> None:
+    bench = Bench(zapmail_export_id="present")
+    set_up_a_student(bench)
+    clients = {"zapmail": ZapmailClient, "plusvibe": PlusvibeClient, "heyreach": HeyreachClient}
+    verbs = {
+        f"{platform}.{name}"
+        for platform, client in clients.items()
+        for name, _ in inspect.getmembers(client, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert bench.used == verbs
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"zapmail_bulk_nesting": "data"},
+        {"zapmail_bulk_status_case": "lower"},
+        {"zapmail_prices_as": "string"},
+        {"zapmail_workspaces_as": "array"},
+        {"zapmail_counters_as": "number"},
+        {"zapmail_dmarc_reply": "empty"},
+        {"zapmail_create_mailboxes_status": "202"},
+        {"zapmail_export_id": "present"},
+        {"zapmail_wallet": "account"},
+        {"zapmail_new_workspace": "inherits"},
+        {"zapmail_billing_details": "optional"},
+        {"zapmail_lists": "one_provider"},
+        {"zapmail_full_domain": "assignable"},
+        {"zapmail_duplicate_sender": "accept"},
+        {"plusvibe_account_id": "_id"},
+        {"plusvibe_account_id": "both"},
+        {"plusvibe_updated_ids": "data"},
+        {"plusvibe_bulk_update_reply": "empty"},
+        {"plusvibe_create_client_reply": "data"},
+        {"plusvibe_flags_as": "boolean"},
+        {"plusvibe_warmup_on_arrival": "ACTIVE"},
+        {"heyreach_optional_members": "missing"},
+        {"heyreach_keyword": "nothing"},
+        {"heyreach_keyword": "word"},
+    ],
+    ids=lambda switches: "-".join(f"{name}={value}" for name, value in switches.items()),
+)
+def test_the_job_works_in_the_other_positions(switches: dict[str, Any]) -> None:
+    set_up_a_student(Bench(**switches))
+
+
+def test_the_member_that_names_a_clients_workspace_is_a_setting() -> None:
+    set_up_a_student(
+        Bench({"PLUSVIBE_CLIENT_WORKSPACE_ITEM": "workspace_id"}, plusvibe_client_workspace_item="workspace_id")
+    )
+
+
+def a_workspace(bench: Bench) -> str:
+    return bench.do(bench.zapmail.create_workspace(NAME, BILLING)).id
+
+
+Cause = Callable[[Bench], Call[Any]]
+
+
+@pytest.mark.parametrize(
+    ("cause", "switches", "meaning"),
+    [
+        (lambda b: b.zapmail.create_workspace(NAME), {}, "billing_missing"),
+        (lambda b: b.zapmail.buy_domains(a_workspace(b), {"sample-google.com": 1500}), {}, "banned_name"),
+        (lambda b: b.zapmail.buy_domains(a_workspace(b), {"sample.io": 1500}), {}, "ending_not_sold"),
+        (
+            lambda b: b.zapmail.buy_domains(a_workspace(b), {"sample.com": 1500}),
+            {"zapmail_wallet_cents": 0, "zapmail_short_wallet_reply": "error"},
+            "insufficient_wallet",
+        ),
+        (
+            lambda b: b.zapmail.buy_domains(a_workspace(b), {"sample.com": 1500}),
+            {"zapmail_names_with_workspace": "sample.com"},
+            "name_has_workspace",
+        ),
+        (
+            lambda b: b.zapmail.buy_mailbox_slots(a_workspace(b), 1, 0, 1),
+            {"zapmail_wallet_cents": 0},
+            "insufficient_wallet",
+        ),
+        (
+            lambda b: b.zapmail.buy_mailbox_slots(a_workspace(b), 1, 0, 1),
+            {"zapmail_new_workspace": "needs_plan"},
+            "no_plan",
+        ),
+        (lambda b: b.zapmail.register_sender(a_workspace(b), LOGIN, "not-the-password"), {}, "wrong_login"),
+        (lambda b: b.plusvibe.list_accounts("65f0c0ffee0000000000dead"), {}, "foreign_workspace"),
+        (
+            lambda b: b.plusvibe.create_client(AGENCY, LOGIN, "Sample", "Student", "GTM"),
+            {"plusvibe_duplicate_email": "elsewhere"},
+            "email_is_user",
+        ),
+        (lambda b: b.plusvibe.create_workspace(NAME), {"plusvibe_max_workspaces": 1}, "workspace_limit"),
+        (lambda b: b.plusvibe.set_warmup(AGENCY, {ADDRESS: "not-hex"}, on=True), {}, "bad_value"),
+        (lambda b: b.heyreach.create_list(NAME), {"heyreach_max_name_length": 5}, "bad_name"),
+    ],
+)
+@pytest.mark.parametrize("shape", ["errors", "message", "error"])
+def test_refusals_are_understood(cause: Cause, switches: dict[str, Any], meaning: str, shape: str) -> None:
+    form = "message" if shape == "message" else "aspnet"
+    bench = Bench(plusvibe_error_shape=shape, heyreach_error_form=form, **switches)
+    error = bench.error(cause(bench))
+    assert isinstance(error, Rejected)
+    assert error.code == meaning
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_workspace_name_in_use(status: int) -> None:
+    bench = Bench(zapmail_duplicate_name_status=str(status))
+    a_workspace(bench)
+    assert isinstance(bench.error(bench.zapmail.create_workspace(NAME, BILLING)), AlreadyExists)
+
+
+def test_the_same_things_twice() -> None:
+    bench = Bench(plusvibe_duplicate_workspace="refuse", heyreach_duplicate_names="refuse")
+    twice: list[Call[Any]] = [
+        bench.plusvibe.create_workspace(NAME),
+        bench.plusvibe.create_client(AGENCY, LOGIN, "Sample", "Student", "GTM"),
+        bench.heyreach.create_list(NAME),
+        bench.zapmail.buy_domains(a_workspace(bench), {DOMAINS[0]: 1500}),
+    ]
+    for call in twice:
+        bench.do(call)
+        bench.sandbox.advance(60)
+        assert isinstance(bench.error(call), AlreadyExists), call.verb
+
+
+def test_mailboxes_before_slots() -> None:
+    bench = Bench()
+    workspace = a_workspace(bench)
+    bench.do(bench.zapmail.buy_domains(workspace, {DOMAINS[0]: 1500}))
+    bench.sandbox.advance(3600)
+    (domain,) = bench.do(bench.zapmail.list_domains(workspace)).domains
+    call = bench.zapmail.create_mailboxes(workspace, {DOMAINS[0]: (domain.id, [NewMailbox("a", "A", "B")])})
+    error = bench.error(call)
+    assert isinstance(error, Rejected)
+    assert error.code == "not_enough_slots"
+
+
+@pytest.mark.parametrize(("reply", "meaning"), [("invoice", None), ("payment_link", OutcomeUnknown)])
+def test_a_short_wallet_buys_nothing_and_is_never_a_success(reply: str, meaning: type[PlatformError] | None) -> None:
+    bench = Bench(zapmail_wallet_cents=100, zapmail_short_wallet_reply=reply)
+    workspace = a_workspace(bench)
+    call = bench.zapmail.buy_domains(workspace, {DOMAINS[0]: 1500})
+    if meaning is None:
+        bench.do(call)
+    else:
+        assert type(bench.error(call)) is meaning
+    bench.sandbox.advance(3600)
+    assert bench.do(bench.zapmail.list_domains(workspace)).domains == ()
+
+
+def test_a_client_without_password_is_unknown() -> None:
+    bench = Bench(plusvibe_create_client_reply="no_password")
+    call = bench.plusvibe.create_client(AGENCY, LOGIN, "Sample", "Student", "GTM")
+    assert type(bench.error(call)) is OutcomeUnknown
+
+
+def test_things_that_are_not_there() -> None:
+    bench = Bench()
+    assert isinstance(bench.error(bench.heyreach.get_list(99)), NotFound)
+    assert isinstance(bench.error(bench.plusvibe.delete_client(AGENCY, "65f0c0ffee0000000000dead")), NotFound)
+
+
+def reads_and_writes(bench: Bench) -> list[Call[Any]]:
+    return [
+        bench.zapmail.list_workspaces(),
+        bench.zapmail.create_workspace(NAME, BILLING),
+        bench.plusvibe.authenticate(),
+        bench.plusvibe.create_workspace(NAME),
+        bench.heyreach.find_lists(),
+        bench.heyreach.create_list(NAME),
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key(status: int) -> None:
+    wrong = {f"{name}_API_KEY": "not-the-right-key" for name in ("ZAPMAIL", "PLUSVIBE", "HEYREACH")}
+    switches = {f"{name}_unauthorised_status": str(status) for name in ("zapmail", "plusvibe", "heyreach")}
+    bench = Bench(dict(wrong), **switches)
+    for call in reads_and_writes(bench):
+        assert isinstance(bench.error(call), BadCredentials), call.verb
+
+
+def test_too_fast() -> None:
+    bench = Bench(zapmail_retry_after="seconds", zapmail_general_per_minute=1)
+    call = bench.zapmail.list_workspaces()
+    bench.transport.send(call)
+    error = call.classify(bench.transport.send(call))
+    assert isinstance(error, RateLimited)
+    assert error.advised_wait is not None
+    assert 0 < error.advised_wait <= 61
+
+
+def test_advice_may_be_a_date() -> None:
+    bench = Bench(zapmail_retry_after="date", zapmail_general_per_minute=1)
+    call = bench.zapmail.list_workspaces()
+    bench.transport.send(call)
+    error = call.classify(bench.transport.send(call))
+    assert isinstance(error, RateLimited)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "timeout_before", "reset_before", "status", "redirect", "late_execution", "timeout_after", "reset_after",
+        "status_after", "empty_body", "truncated_body", "html_body", "garbage_body", "wrong_type", "null_id",
+        "huge_body",
+    ],
+)  # fmt: skip
+def test_faults_are_lost_answers(kind: str) -> None:
+    bench = Bench()
+    bench.do(bench.heyreach.create_list("An older list"))
+    bench.sandbox.advance(60)
+    for call in reads_and_writes(bench):
+        bench.sandbox.faults.add(kind, platform=call.platform, verb=call.verb, times=1, amount=2_000_000, status=502)
+        expected = OutcomeUnknown if call.is_write else Unavailable
+        assert type(bench.error(call)) is expected, call.verb
+
+
+def test_a_refused_connection_was_not_sent() -> None:
+    bench = Bench()
+    for call in reads_and_writes(bench):
+        bench.sandbox.faults.add("refuse", platform=call.platform, verb=call.verb, times=1)
+        assert type(bench.error(call)) is NotSent, call.verb
