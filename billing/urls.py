@@ -1,3 +1,9 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from . import views, webhooks
+
+urlpatterns = [
+    path("webhook/", webhooks.receive, name="billing-webhook"),
+    path("return/", views.returned, name="billing-return"),
+    path("cancel/", views.cancelled, name="billing-cancel"),
+]

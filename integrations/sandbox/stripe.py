@@ -418,6 +418,7 @@ class Account:
                 "marked_uncollectible_at": None,
             },
         )
+        invoice["hosted_invoice_url"] = f"{self.world.public_url.rstrip('/')}{PREFIX}/receipt/{invoice['id']}"
         invoice["lines"] = {
             "object": "list",
             "data": [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]],
@@ -1052,14 +1053,9 @@ def _routes() -> Iterator[_Route]:
     for collection in _KINDS:
         path = "checkout/sessions" if collection == "sessions" else collection
         name = path.replace("/", ".")
-        yield route(
-            "GET",
-            f"{path}/{{id}}",
-            f"{name}.retrieve",
-            lambda box, _, identifier, c=collection: box._get(c, identifier),
-        )
+        yield route("GET", f"{path}/{{id}}", f"{name}.retrieve", _retrieving(collection))
         if f"{name}.list" in PARAMETERS:
-            yield route("GET", path, f"{name}.list", lambda box, given, _, c=collection: box._list(c, given))
+            yield route("GET", path, f"{name}.list", _listing(collection))
 
 
 _ROUTES = tuple(_routes())
@@ -1143,7 +1139,7 @@ PLATFORM = Platform(
     verb_of=verb_of,
     items_of=items_of,
     reads=frozenset(name for name in PARAMETERS if name.rpartition(".")[2] in ("retrieve", "list", "list_line_items"))
-    | {"page.show", "page.style"},
+    | {"page.show", "page.style", "page.receipt"},
     on_event=on_event,
     sign=stripe_webhooks.sign,
     settled=stripe_webhooks.settled,

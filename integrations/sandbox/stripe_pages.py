@@ -23,6 +23,8 @@ def verb_of(request: Request) -> str:
     """Return "page.show", "page.<action>", "page.style" or "unknown"."""
     if request.path == STYLE_PATH:
         return "page.style"
+    if request.path.startswith("/receipt/"):
+        return "page.receipt"
     if not request.path.startswith("/pay/"):
         return "unknown"
     return "page.show" if request.method == "GET" else "page." + _action(request)
@@ -32,6 +34,8 @@ def handle(account: Account, request: Request) -> Response:
     """Show the page of a session, or do what its button says."""
     if request.path == STYLE_PATH:
         return text_response(STYLE, kind="text/css")
+    if request.path.startswith("/receipt/"):
+        return receipt(account, request.path.removeprefix("/receipt/"))
     session = account.session(request.path.removeprefix("/pay/")) if request.path.startswith("/pay/") else None
     if session is None:
         return _page("No such payment page", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
@@ -101,6 +105,24 @@ def show(session: dict[str, Any], *, alert: str = "") -> Response:
     if session["payment_status"] == "unpaid":
         return _page("The bank debit is on its way", _lines(session) + _debit_form() + back, session, alert=alert)
     return _page(f"Paid {total}", _lines(session) + back, session, alert=alert)
+
+
+def receipt(account: Account, identifier: str) -> Response:
+    """Return the receipt of an invoice: what Stripe hosts at `hosted_invoice_url`."""
+    invoice = account.state["invoices"].get(identifier)
+    if invoice is None:
+        return _page("No such receipt", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(line['description'])}</th><td>{money(line['amount'], line['currency'])}</td></tr>"
+        for line in invoice["lines"]["data"]
+    )
+    total = money(invoice["amount_paid"], invoice["currency"])
+    return _page(
+        f"Receipt {invoice['number']}",
+        "<table><caption>What was paid for</caption>"
+        "<thead><tr><th scope='col'>Item</th><th scope='col'>Amount</th></tr></thead>"
+        f"<tbody>{rows}</tbody><tfoot><tr><th scope='row'>Paid</th><td>{total}</td></tr></tfoot></table>",
+    )
 
 
 def _lines(session: dict[str, Any]) -> str:

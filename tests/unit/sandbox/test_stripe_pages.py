@@ -108,6 +108,13 @@ def test_pay_later_offers_both_ends_of_the_debit(shop: Shop) -> None:
     assert "Paid" in shop.press(session.id, "debit_succeeds").body.decode()
 
 
+def test_a_paid_invoice_has_a_receipt_page(shop: Shop) -> None:
+    address = shop.v1.invoices.retrieve(shop.paid().invoice).hosted_invoice_url
+    page = shop.sandbox.handle(Request.to("GET", str(address)))
+    assert (page.status, b"144.00 USD" in page.body) == (200, True)
+    assert shop.sandbox.handle(Request.to("GET", "/stripe/receipt/in_none")).status == 404
+
+
 def test_paying_twice_pays_once(shop: Shop) -> None:
     session = shop.checkout()
     shop.press(session.id, "pay")

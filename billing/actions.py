@@ -1,0 +1,591 @@
+"""What changes money rows. Calls to Stripe never happen inside a transaction; every outcome is written under a lock.
+
+One purchase, whatever the order of what we hear: the student presses "pay" (`start_checkout`), and from then on any
+number of webhooks, the return page and the sweep call `fulfil`, which asks Stripe how the session stands *now* and
+writes that down once. Locks are taken in one order: the provision, then its checkout.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from infra.clock import MachineInstant, machine_now
+from infra.models import DomainHold, Flag, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier, User
+from infra.rls import acting_as
+from integrations.http.errors import (
+    BadCredentials,
+    NotFound,
+    OutcomeUnknown,
+    Permanent,
+    PlatformError,
+    Rejected,
+)
+from provisioning.actions import Refused, freeze_order, start_run, thaw_order
+from provisioning.engine.doorbell import ring
+from provisioning.models import Event
+
+from . import gateway
+from .gateway import Session
+from .models import Checkout, Payment, Refund
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+log = logging.getLogger(__name__)
+
+# Stripe allows 30 minutes to 24 hours. Below 24 hours, so that the idempotency key outlives what it made.
+SESSION_LIFE = timedelta(hours=23)
+# A create whose answer was lost may execute late: absent only after deadline, late execution, list lag and a margin.
+ABSENT_AFTER = timedelta(minutes=10)
+ROUNDS = 3
+FIRST_LOOK = timedelta(minutes=2)
+NEXT_LOOK = timedelta(minutes=5)
+
+WAITING = (Checkout.State.INTENDED, Checkout.State.OPEN)
+PAYABLE = (*WAITING, Checkout.State.CONFIRMING)
+
+
+class Fulfilment(enum.StrEnum):
+    """How a checkout stands after asking Stripe."""
+
+    OPEN = "open"
+    CONFIRMING = "confirming"
+    PAID = "paid"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+    FOREIGN = "foreign"  # a session that is not ours
+
+
+class CheckoutRefused(Exception):
+    """No checkout was started; nothing was charged. `sentence` is for the student.
+
+    code: "already_paid", "confirming", "tier_inactive", "orders_stopped", "not_ready", "unreachable", "misconfigured"
+    """
+
+    def __init__(self, code: str, sentence: StrPromise | str) -> None:
+        self.code = code
+        self.sentence = str(sentence)
+        super().__init__(self.sentence)
+
+
+_UNREACHABLE = _("The payment page cannot be opened at the moment. Nothing was charged. Please try again in a minute.")
+_BEING_CONFIRMED = _("Your payment is being confirmed. You need not pay again.")
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def start_checkout(*, provision: Provision, actor: User | str) -> str:
+    """Freeze the order, open a Checkout Session for it and return the address of its payment page.
+
+    A session that is still open is expired first; one that turns out to be paid counts. The session's parameters and
+    key are stored before the call, so that a lost answer is repeated as it was. Raises CheckoutRefused.
+    """
+    with acting_as("worker"):
+        _check_offer(provision)
+        for _round in range(ROUNDS):
+            _settle_open_checkout(provision, actor=str(actor))
+            checkout = _intend(provision, actor=str(actor))
+            if checkout is not None:
+                return _create(checkout)
+    raise CheckoutRefused("unreachable", _UNREACHABLE)
+
+
+def abandon_checkout(*, provision: Provision, actor: User | str) -> Fulfilment:
+    """Close the open session, if there is one, and give the draft back for editing.
+
+    Call it before anything of a provision that waits for payment is changed. If the session was paid in the meantime,
+    that counts and the draft does not come back: look at the answer. Raises CheckoutRefused when Stripe is not there.
+    """
+    with acting_as("worker"):
+        return _settle_open_checkout(provision, actor=str(actor), refuse_paid=False)
+
+
+def _settle_open_checkout(provision: Provision, *, actor: str, refuse_paid: bool = True) -> Fulfilment:
+    """Let no session of the provision be payable any more; raise CheckoutRefused if one was paid or is being paid."""
+    checkout = provision.checkouts.filter(state__in=PAYABLE).order_by("created_at").first()
+    if checkout is None:
+        return Fulfilment.EXPIRED
+    try:
+        outcome = _close(checkout, actor=actor)
+    except PlatformError as error:
+        log.warning("checkout could not be closed: %s", error, extra={"checkout": str(checkout.pk)})
+        raise CheckoutRefused("unreachable", _UNREACHABLE) from error
+    if not refuse_paid:
+        return outcome
+    if outcome is Fulfilment.PAID:
+        raise CheckoutRefused("already_paid", _("This order is paid. You need not pay again."))
+    if outcome is Fulfilment.CONFIRMING:
+        raise CheckoutRefused("confirming", _BEING_CONFIRMED)
+    return outcome
+
+
+def _close(checkout: Checkout, *, actor: str) -> Fulfilment:
+    """Expire a checkout's session; if it cannot be expired, it was completed: then fulfil."""
+    if checkout.state == Checkout.State.INTENDED and not _resolve(checkout):
+        _write_expired(checkout, actor=actor)
+        return Fulfilment.EXPIRED
+    if checkout.state == Checkout.State.CONFIRMING:
+        return fulfil(checkout=checkout, actor=actor)
+    try:
+        session = gateway.current().expire_session(checkout.session_id, key=f"{checkout.pk}:expire")
+    except (Rejected, NotFound):
+        return fulfil(checkout=checkout, actor=actor)
+    return _record(session, actor=actor)
+
+
+def _intend(provision: Provision, *, actor: str) -> Checkout | None:
+    """Freeze the order and note the session that is about to be made; None when another click was faster."""
+    now = machine_now()
+    with transaction.atomic():
+        locked = Provision.objects.select_for_update(of=("self",)).select_related("tier").get(pk=provision.pk)
+        if locked.state not in (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT):
+            raise CheckoutRefused("already_paid", _("This order is paid. You need not pay again."))
+        if locked.checkouts.filter(state__in=PAYABLE).exists():
+            return None
+        try:
+            frozen = freeze_order(provision=locked, actor=actor, now=now)
+        except Refused as refusal:
+            raise CheckoutRefused("not_ready", str(refusal)) from refusal
+        checkout = Checkout(
+            provision=frozen,
+            student_id=frozen.student_id,
+            amount_cents=_amount(frozen.order),
+            currency=frozen.order["currency"],
+            expires_at=now + SESSION_LIFE,
+        )
+        checkout.parameters = session_parameters(frozen, checkout)
+        checkout.save(force_insert=True)
+        _note(frozen, "checkout_started", actor=actor, to_state=frozen.state)
+    return checkout
+
+
+def _check_offer(provision: Provision) -> None:
+    """Raise CheckoutRefused unless the tier can be ordered now. In no transaction, so that the operator hears of it."""
+    tier = Tier.objects.filter(provisions=provision).first()
+    if tier is None or not tier.is_active:
+        raise CheckoutRefused(
+            "tier_inactive", _("This package is no longer offered. Please choose another one; your names are kept.")
+        )
+    stopped = Flag.objects.filter(key__in=["orders", f"stack:{tier.stack}"], phase=Flag.Phase.OFF)
+    if stopped.exists():
+        raise CheckoutRefused(
+            "orders_stopped", _("New orders are paused at the moment. Nothing was charged, and your choice is kept.")
+        )
+    if not (tier.stripe_setup_price_id and tier.stripe_monthly_price_id):
+        OperatorItem.open(
+            "tier_without_prices",
+            key=str(tier.pk),
+            sentence=f"{tier.name} has no Stripe prices, so nobody can order it: run manage.py stripe_prices.",
+        )
+        raise CheckoutRefused("misconfigured", _UNREACHABLE)
+
+
+def session_parameters(provision: Provision, checkout: Checkout) -> dict[str, Any]:
+    """Return what Stripe is asked for. Stored with the checkout, and repeated unchanged under its key.
+
+    Our reference stands in three places: on the session, on the subscription, and by it on every later invoice.
+    """
+    metadata = {"provision_ref": provision.reference, "checkout_id": str(checkout.pk)}
+    tier, quantity = provision.tier, _quantity(provision.order)
+    assert tier is not None  # or the order would not be frozen
+    parameters: dict[str, Any] = {
+        "mode": "subscription",
+        "line_items": [
+            {"price": tier.stripe_setup_price_id, "quantity": quantity},
+            {"price": tier.stripe_monthly_price_id, "quantity": quantity},
+        ],
+        "client_reference_id": provision.reference,
+        "metadata": metadata,
+        "subscription_data": {"metadata": metadata, "billing_mode": {"type": "flexible"}},
+        "success_url": settings.SITE_URL + reverse("billing-return") + "?session_id={CHECKOUT_SESSION_ID}",
+        "cancel_url": settings.SITE_URL + reverse("billing-cancel"),
+        "expires_at": int(checkout.expires_at.timestamp()),
+    }
+    if provision.stripe_customer_id:
+        parameters["customer"] = provision.stripe_customer_id
+    else:
+        parameters["customer_email"] = provision.student.email
+    return parameters
+
+
+def _quantity(order: dict[str, Any]) -> int:
+    """Return how often the fees are due: once, unless the tier is priced per domain."""
+    return int(order.get("quantity", 1))
+
+
+def _amount(order: dict[str, Any]) -> int:
+    return int(order["setup_fee_cents"] + order["monthly_fee_cents"]) * _quantity(order)
+
+
+def _create(checkout: Checkout) -> str:
+    """Make the session of an intended checkout and return its page. Raises CheckoutRefused."""
+    try:
+        session = _create_or_find(checkout)
+    except Permanent as error:
+        _refused_by_stripe(checkout, error)
+        raise CheckoutRefused("misconfigured", _UNREACHABLE) from error
+    except PlatformError as error:
+        log.warning("checkout not opened: %s", error, extra={"checkout": str(checkout.pk)})
+        raise CheckoutRefused("unreachable", _UNREACHABLE) from error
+    _write_opened(checkout, session)
+    return session.url
+
+
+def _create_or_find(checkout: Checkout) -> Session:
+    """Create the session; repeat a lost answer with the same key, which creates nothing twice.
+
+    An answered 5xx may be one that Stripe keeps under the key and replays for ever: then read back, and only if the
+    session is absent begin a new epoch of the key. A session that exists unseen does no harm: nobody has its address.
+    """
+    try:
+        return _send_create(checkout)
+    except OutcomeUnknown:
+        log.info("create repeated with the same key", extra={"checkout": str(checkout.pk)})
+    try:
+        return _send_create(checkout)
+    except OutcomeUnknown as error:
+        if error.status is None:
+            raise
+    found = _read_back(checkout)
+    if found is not None:
+        return found
+    checkout.epoch += 1
+    Checkout.objects.filter(pk=checkout.pk).update(epoch=checkout.epoch)
+    return _send_create(checkout)
+
+
+def _send_create(checkout: Checkout) -> Session:
+    return gateway.current().create_session(checkout.parameters, key=f"{checkout.pk}:{checkout.epoch}")
+
+
+def _read_back(checkout: Checkout) -> Session | None:
+    return gateway.current().find_session(str(checkout.pk), since=checkout.created_at - timedelta(minutes=5))
+
+
+def _write_opened(checkout: Checkout, session: Session) -> None:
+    # A webhook may have been faster than our own answer: then the state is further on already.
+    Checkout.objects.filter(pk=checkout.pk).update(session_id=session.id)
+    Checkout.objects.filter(pk=checkout.pk, state__in=WAITING).update(state=Checkout.State.OPEN, url=session.url)
+    checkout.refresh_from_db()
+
+
+def _refused_by_stripe(checkout: Checkout, error: PlatformError) -> None:
+    with transaction.atomic():
+        provision = Provision.objects.select_for_update().get(pk=checkout.provision_id)
+        if Checkout.objects.filter(pk=checkout.pk, state=Checkout.State.INTENDED).update(state=Checkout.State.FAILED):
+            _reopen(provision, actor="stripe", reason=error.sentence)
+        OperatorItem.open(
+            "checkout_refused",
+            key=str(provision.tier_id),
+            sentence=f"Stripe refused to open a checkout: {error}. Check the tier's prices (manage.py stripe_prices).",
+            provision=provision,
+        )
+
+
+def _resolve(checkout: Checkout) -> bool:
+    """Find out what became of a create whose answer was lost; return whether its session exists."""
+    too_late_to_repeat = checkout.expires_at <= machine_now() + timedelta(minutes=31)
+    try:
+        session = _read_back(checkout) if too_late_to_repeat else _create_or_find(checkout)
+    except Permanent as error:
+        _refused_by_stripe(checkout, error)
+        return False
+    if session is None:
+        return False
+    _write_opened(checkout, session)
+    return True
+
+
+# --- fulfilling -------------------------------------------------------------------------------------------------------
+
+
+def fulfil(*, session_id: str = "", checkout: Checkout | None = None, actor: str) -> Fulfilment:
+    """Ask Stripe how a session stands and write that down. May be called at any time, any number of times, at once.
+
+    Give the session's id, or a checkout whose session is known. Raises PlatformError when Stripe cannot be asked:
+    nothing is changed then, and the call may be repeated.
+    """
+    identifier = session_id or (checkout.session_id if checkout is not None else "")
+    with acting_as("worker"):
+        session = gateway.current().session(identifier)
+        if session.payment_failed and session.subscription_id:
+            # Or Stripe would go on collecting for an order that we give up. Before our rows, so that it is repeated.
+            gateway.current().cancel_subscription(session.subscription_id)
+        return _record(session, actor=actor)
+
+
+def _record(session: Session, *, actor: str) -> Fulfilment:
+    """Write down what a session, just fetched, means."""
+    with transaction.atomic():
+        checkout = _locked_checkout(session)
+        if checkout is None:
+            return Fulfilment.FOREIGN
+        Checkout.objects.filter(pk=checkout.pk).update(checked_at=machine_now(), session_id=session.id)
+        if session.is_paid:
+            return _record_paid(checkout, session, actor=actor)
+        if session.status == "complete":
+            return _record_unpaid(checkout, session, actor=actor)
+        if session.status == "expired":
+            return _record_expired(checkout, actor=actor)
+        # Open: the create's answer may have been lost, and this is how we learn of it.
+        Checkout.objects.filter(pk=checkout.pk, state=Checkout.State.INTENDED).update(
+            state=Checkout.State.OPEN, url=session.url
+        )
+        return Fulfilment.OPEN
+
+
+def _locked_checkout(session: Session) -> Checkout | None:
+    """Return the session's checkout, with its provision locked first, then itself; None when it is not ours."""
+    found = Checkout.objects.filter(session_id=session.id).first()
+    if found is None and session.checkout_id:
+        # The answer to our create has not been written yet: the metadata say whose it is.
+        found = Checkout.objects.filter(pk=session.checkout_id, session_id="").first()
+    if found is None:
+        return None
+    Provision.objects.select_for_update().get(pk=found.provision_id)
+    return Checkout.objects.select_for_update(of=("self",)).select_related("provision__student").get(pk=found.pk)
+
+
+def _record_paid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilment:
+    if checkout.state == Checkout.State.PAID:
+        return Fulfilment.PAID
+    if checkout.state == Checkout.State.REFUNDED:
+        return Fulfilment.REFUNDED
+    provision = checkout.provision
+    payment = _write_payment(checkout, session)
+    if provision.checkouts.filter(state=Checkout.State.PAID).exists():
+        return _give_back(checkout, payment, actor=actor, why="duplicate")
+    if provision.state != ProvisionState.PENDING_PAYMENT or checkout.state not in PAYABLE:
+        return _give_back(checkout, payment, actor=actor, why="late")
+    if session.amount_cents != checkout.amount_cents or session.currency != checkout.currency:
+        OperatorItem.open(
+            "amount_mismatch",
+            key=str(checkout.pk),
+            sentence=f"{provision.reference}: paid {session.amount_cents} {session.currency}, "
+            f"expected {checkout.amount_cents} {checkout.currency}. The order goes on.",
+            provision=provision,
+        )
+    _take(checkout, session, payment, actor=actor)
+    return Fulfilment.PAID
+
+
+def _write_payment(checkout: Checkout, session: Session) -> Payment:
+    payment, _created = Payment.objects.get_or_create(
+        checkout=checkout,
+        defaults={
+            "provision_id": checkout.provision_id,
+            "student_id": checkout.student_id,
+            "stripe_invoice_id": session.invoice_id,
+            "stripe_payment_intent_id": session.payment_intent_id,
+            "receipt_url": session.receipt_url,
+            "amount_cents": session.amount_cents,
+            "currency": session.currency,
+            "paid_at": machine_now(),
+        },
+    )
+    return payment
+
+
+def _take(checkout: Checkout, session: Session, payment: Payment, *, actor: str) -> None:
+    """The order is paid: start building it, once."""
+    provision = checkout.provision
+    Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.PAID, url="")
+    provision.stripe_customer_id = session.customer_id
+    provision.stripe_subscription_id = session.subscription_id
+    provision.save(update_fields=["stripe_customer_id", "stripe_subscription_id", "updated_at"])
+    _note(provision, "paid", actor=actor, sentence=f"{payment.amount_cents} {payment.currency}")
+    start_run(provision=provision, kind=RunKind.SETUP, actor=actor, paid_at=payment.paid_at)
+    post(
+        "paid",
+        str(payment.pk),
+        provision,
+        amount_cents=payment.amount_cents,
+        currency=payment.currency,
+        receipt_url=payment.receipt_url,
+    )
+
+
+def _give_back(checkout: Checkout, payment: Payment, *, actor: str, why: str) -> Fulfilment:
+    """Money arrived that no order waits for: refund all of it and say so. It is never dropped."""
+    sentences = {
+        "duplicate": "paid a second time; the second payment is being refunded and its subscription ended.",
+        "late": "paid after the order was given up; the payment is being refunded and its subscription ended.",
+    }
+    provision = checkout.provision
+    Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.REFUNDED, url="")
+    Refund.objects.get_or_create(
+        key=f"{why}:{checkout.pk}",
+        defaults={
+            "payment": payment,
+            "student_id": payment.student_id,
+            "amount_cents": payment.amount_cents,
+            "currency": payment.currency,
+            "reason": "Paid twice" if why == "duplicate" else "Paid after the order was given up",
+        },
+    )
+    _note(provision, f"{why}_payment", actor=actor, sentence=f"{provision.reference} was {sentences[why]}")
+    OperatorItem.open(
+        f"{why}_payment",
+        key=str(checkout.pk),
+        sentence=f"{provision.reference} was {sentences[why]}",
+        provision=provision,
+    )
+    ring("refunds")
+    return Fulfilment.REFUNDED
+
+
+def _record_unpaid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilment:
+    """Completed, not paid: a delayed payment is on its way, or was refused."""
+    if session.payment_failed:
+        return _record_failed(checkout, actor=actor)
+    if checkout.state in WAITING:
+        Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.CONFIRMING, url="")
+        _note(checkout.provision, "confirming", actor=actor, sentence="The order is placed; the payment is on its way.")
+    return _standing(checkout, Fulfilment.CONFIRMING)
+
+
+def _record_failed(checkout: Checkout, *, actor: str) -> Fulfilment:
+    if checkout.state in PAYABLE:
+        Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.FAILED, url="")
+        reason = "The bank refused the payment. Nothing was charged."
+        _reopen(checkout.provision, actor=actor, reason=reason)
+        post("needs_you", f"payment:{checkout.pk}", checkout.provision, sentence=reason)
+    return _standing(checkout, Fulfilment.FAILED)
+
+
+def _record_expired(checkout: Checkout, *, actor: str) -> Fulfilment:
+    if checkout.state in WAITING:
+        Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.EXPIRED, url="")
+        nobody_came_back = checkout.expires_at <= machine_now()
+        _reopen(
+            checkout.provision,
+            actor=actor,
+            reason="The payment page was closed or has expired.",
+            release_holds=nobody_came_back,
+        )
+    return _standing(checkout, Fulfilment.EXPIRED)
+
+
+def _standing(checkout: Checkout, fresh: Fulfilment) -> Fulfilment:
+    """Return what was just written, or the state that an earlier call had brought the checkout to."""
+    if checkout.state == Checkout.State.PAID:
+        return Fulfilment.PAID
+    return Fulfilment.REFUNDED if checkout.state == Checkout.State.REFUNDED else fresh
+
+
+def _write_expired(checkout: Checkout, *, actor: str) -> None:
+    """Give up a checkout whose session never came to be."""
+    with transaction.atomic():
+        provision = Provision.objects.select_for_update().get(pk=checkout.provision_id)
+        if Checkout.objects.filter(pk=checkout.pk, state__in=WAITING).update(state=Checkout.State.EXPIRED, url=""):
+            _reopen(provision, actor=actor, reason="The payment page was never opened.")
+
+
+def _reopen(provision: Provision, *, actor: str, reason: str, release_holds: bool = False) -> None:
+    """Give the draft back with everything that was chosen. Needs the provision's lock.
+
+    The soft holds stay for a student who is at the screen, and go when nobody came back.
+    """
+    if provision.state != ProvisionState.PENDING_PAYMENT:
+        return
+    if provision.checkouts.filter(state__in=PAYABLE).exists():
+        return
+    thaw_order(provision=provision, actor=actor)
+    if release_holds:
+        DomainHold.objects.filter(provision=provision).delete()
+    _note(provision, "reopened", actor=actor, to_state=ProvisionState.DRAFT, reason=reason)
+
+
+# --- when nobody tells us ---------------------------------------------------------------------------------------------
+
+
+def check_payment(*, provision: Provision, actor: User | str) -> Fulfilment:
+    """Ask how the provision's newest checkout stands, as the return page does. Raises PlatformError."""
+    with acting_as("worker"):
+        checkout = provision.checkouts.order_by("created_at").last()
+        if checkout is None:
+            return Fulfilment.FOREIGN
+        if checkout.state in PAYABLE:
+            _look_after(checkout, actor=str(actor))
+            checkout.refresh_from_db()
+        return Fulfilment.OPEN if checkout.state == Checkout.State.INTENDED else Fulfilment(checkout.state)
+
+
+def sweep_open_checkouts(limit: int = 10) -> int:
+    """Ask how waiting checkouts stand, for those whose webhooks never came. Answers the bell `checkouts`.
+
+    Returns how many were looked at. A failing one is looked at again later and does not hold up the others.
+    """
+    with acting_as("worker"):
+        done = 0
+        while done < limit and (checkout := _claim_unheard()) is not None:
+            done += 1
+            try:
+                _look_after(checkout, actor="sweep")
+            except BadCredentials as error:
+                report_refused_key(error)
+                break
+            except PlatformError as error:
+                log.warning("checkout not checked: %s", error, extra={"checkout": str(checkout.pk)})
+        return done
+
+
+def _claim_unheard() -> Checkout | None:
+    """Take the waiting checkout that was looked at longest ago, and mark it looked at before the look."""
+    now = machine_now()
+    with transaction.atomic():
+        due = Q(checked_at__isnull=True, created_at__lt=now - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
+        checkout = (
+            Checkout.objects.select_for_update(skip_locked=True)
+            .filter(due, state__in=PAYABLE)
+            .order_by("checked_at", "created_at")
+            .first()
+        )
+        if checkout is not None:
+            Checkout.objects.filter(pk=checkout.pk).update(checked_at=now)
+    return checkout
+
+
+def _look_after(checkout: Checkout, *, actor: str) -> None:
+    if checkout.session_id:
+        fulfil(checkout=checkout, actor=actor)
+        return
+    session = _read_back(checkout)
+    if session is not None:
+        _record(session, actor=actor)
+    elif machine_now() > checkout.created_at + ABSENT_AFTER:
+        _write_expired(checkout, actor=actor)
+
+
+def report_refused_key(error: BadCredentials) -> None:
+    """Tell the operator, once, that Stripe refuses our key; money waits until it is mended."""
+    OperatorItem.open("circuit", key="stripe", sentence=f"Stripe refuses our key, so payments wait: {error}")
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def post(kind: str, key: str, provision: Provision, **context: Any) -> None:
+    """Mail the student, once per key, and ring for it."""
+    Mail.post(kind, key=key, provision=provision, reference=provision.reference, **context)
+    ring("mails")
+
+
+def _note(provision: Provision, kind: str, *, actor: str, **details: Any) -> None:
+    Event.objects.create(provision=provision, student_id=provision.student_id, kind=kind, actor=actor[:320], **details)
+
+
+def later(now: MachineInstant, attempts: int, *, first: float = 15.0, most: float = 3600.0) -> MachineInstant:
+    """Return when to try again after `attempts` attempts: doubled each time."""
+    return MachineInstant(now + timedelta(seconds=min(most, first * 2 ** max(0, attempts - 1))))

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+    verbose_name = _("Billing")
+
+    def ready(self) -> None:
+        from provisioning.engine import doorbell
+
+        from . import actions, refunds, webhooks
+
+        doorbell.register("webhooks", webhooks.drain)
+        doorbell.register("refunds", refunds.drain)
+        doorbell.register("checkouts", actions.sweep_open_checkouts)

@@ -1,0 +1,490 @@
+"""Stripe behind one service: the only module that imports its SDK (platforms/stripe.md).
+
+Requests travel on `integrations.http.transport`, so that deadline, redaction and "was it sent?" are the same as for
+every platform. What comes back are frozen values of ours; what goes wrong are errors of our family:
+
+    NotSent, RateLimited   nothing happened; the same key may be used again later (429, 409)
+    OutcomeUnknown         a write may have happened; repeat it with the SAME key and equal parameters
+    Unavailable            a read failed; read again
+    BadCredentials         401, 403
+    NotFound, Rejected     the same request will fail again; `Rejected.code` is Stripe's, or ours: "livemode_mismatch"
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import stripe
+from django.conf import settings
+
+from integrations.http.call import Call, Request
+from integrations.http.errors import (
+    BadCredentials,
+    NotFound,
+    OutcomeUnknown,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from integrations.http.redact import redact, taint
+from integrations.http.transport import HttpTransport, Transport
+
+T = TypeVar("T")
+PLATFORM = "stripe"
+DEADLINE = 20.0
+TOLERANCE = 300  # seconds a webhook's timestamp may differ from ours
+PAGE = 100
+
+# The SDK logs every request at INFO; our transport and the rows tell that story already.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
+
+# --- what comes back ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A Checkout Session as it is now. `payment_failed`: its delayed payment was refused."""
+
+    id: str
+    status: str
+    payment_status: str
+    url: str
+    checkout_id: str
+    reference: str
+    customer_id: str
+    subscription_id: str
+    invoice_id: str
+    payment_intent_id: str
+    receipt_url: str
+    payment_failed: bool
+    amount_cents: int
+    currency: str
+
+    @property
+    def is_paid(self) -> bool:
+        return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price. `interval` is empty for a one-time price."""
+
+    id: str
+    product_id: str
+    lookup_key: str
+    amount_cents: int
+    currency: str
+    interval: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundMade:
+    """A refund that exists at Stripe. `refund_id` is ours, from its metadata."""
+
+    id: str
+    refund_id: str
+    amount_cents: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A verified webhook: what happened to which object. Never more than a pointer: the object itself is fetched."""
+
+    id: str
+    type: str
+    api_version: str
+    livemode: bool
+    object_id: str
+    object_type: str
+    payload: Mapping[str, Any]
+
+
+class BadSignature(Exception):
+    """A webhook's signature is missing, wrong or too old, or its body is no event. Keep nothing."""
+
+
+# --- the service ----------------------------------------------------------------------------------------------------
+
+
+class Gateway:
+    """One Stripe account.
+
+    `livemode` is what every object must say; an object of the other mode is refused as Rejected("livemode_mismatch").
+    """
+
+    def __init__(
+        self, *, secret_key: str, webhook_secret: str, api_url: str, livemode: bool, transport: Transport
+    ) -> None:
+        taint(secret_key, pinned=True)
+        taint(webhook_secret, pinned=True)
+        self._webhook_secret = webhook_secret
+        self.livemode = livemode
+        client = stripe.StripeClient(
+            secret_key,
+            base_addresses={"api": api_url},
+            max_network_retries=0,
+            http_client=_OverTransport(transport, base_path=urlsplit(api_url).path),
+        )
+        self._v1: Any = client.v1  # the SDK's parameter types are total; ours are plain mappings that tests check
+
+    # Checkout
+
+    def create_session(self, parameters: Mapping[str, Any], *, key: str) -> Session:
+        """Create a Checkout Session, or get the one that this key made before. `parameters` must be equal then."""
+        return self._write(lambda: self._v1.checkout.sessions.create(dict(parameters), _under(key)), self._session)
+
+    def session(self, session_id: str) -> Session:
+        """Return a session as it is now, with what became of its payment. Raises NotFound."""
+        found = self._read(
+            lambda: self._v1.checkout.sessions.retrieve(session_id, {"expand": ["invoice.payments"]}), self._session
+        )
+        if found.status == "complete" and found.payment_status == "unpaid" and found.payment_intent_id:
+            return self._with_fate_of_payment(found)
+        return found
+
+    def find_session(self, checkout_id: str, *, since: datetime) -> Session | None:
+        """Return the newest session that carries our checkout's id, or None. Stripe has no filter for it: reads all."""
+        window = {"created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        found = self._read(
+            lambda: list(self._v1.checkout.sessions.list(window).auto_paging_iter()),
+            lambda rows: [session for session in map(self._session, rows) if session.checkout_id == checkout_id],
+        )
+        return found[0] if found else None
+
+    def session_of_subscription(self, subscription_id: str) -> Session | None:
+        """Return the session that made a subscription, or None."""
+        page = self._read(
+            lambda: self._v1.checkout.sessions.list({"subscription": subscription_id, "limit": 1}),
+            lambda rows: [self._session(row) for row in rows.data],
+        )
+        return page[0] if page else None
+
+    def expire_session(self, session_id: str, *, key: str) -> Session:
+        """Close an open session. Raises Rejected when it is not open any more."""
+        return self._write(
+            lambda: self._v1.checkout.sessions.expire(session_id, {"expand": ["invoice.payments"]}, _under(key)),
+            self._session,
+        )
+
+    # Refunds and subscriptions
+
+    def create_refund(
+        self, *, payment_intent_id: str, amount_cents: int, refund_id: str, reference: str, duplicate: bool, key: str
+    ) -> RefundMade:
+        """Send money back. `refund_id` is ours and goes into the metadata, to find the refund again."""
+        parameters = {
+            "payment_intent": payment_intent_id,
+            "amount": amount_cents,
+            "reason": "duplicate" if duplicate else "requested_by_customer",
+            "metadata": {"refund_id": refund_id, "provision_ref": reference},
+        }
+        return self._write(lambda: self._v1.refunds.create(parameters, _under(key)), self._refund)
+
+    def refunds_of(self, payment_intent_id: str) -> list[RefundMade]:
+        """Return every refund of a payment."""
+        return self._read(
+            lambda: list(
+                self._v1.refunds.list({"payment_intent": payment_intent_id, "limit": PAGE}).auto_paging_iter()
+            ),
+            lambda rows: [self._refund(row) for row in rows],
+        )
+
+    def cancel_subscription(self, subscription_id: str) -> None:
+        """End a subscription now. One that is gone already is fine."""
+        try:
+            self._write(lambda: self._v1.subscriptions.cancel(subscription_id), lambda _: None)
+        except NotFound:
+            return
+
+    def cancel_at_period_end(self, subscription_id: str, *, key: str) -> None:
+        """Let a subscription run out."""
+        self._write(
+            lambda: self._v1.subscriptions.update(subscription_id, {"cancel_at_period_end": True}, _under(key)),
+            lambda _: None,
+        )
+
+    def subscription_status(self, subscription_id: str) -> str:
+        """Return Stripe's word for a subscription's state. Raises NotFound."""
+        return self._read(lambda: self._v1.subscriptions.retrieve(subscription_id), lambda row: str(row.status))
+
+    # Products and prices
+
+    def ensure_product(self, product_id: str, name: str) -> None:
+        """Make the product with our own id, or give an existing one this name."""
+        try:
+            found = self._read(lambda: self._v1.products.retrieve(product_id), lambda row: str(row.name))
+        except NotFound:
+            self._write(lambda: self._v1.products.create({"id": product_id, "name": name}), lambda _: None)
+            return
+        if found != name:
+            self._write(lambda: self._v1.products.update(product_id, {"name": name}), lambda _: None)
+
+    def prices(self, lookup_keys: Iterable[str]) -> dict[str, Price]:
+        """Return the active prices that hold these lookup keys, by key. At most ten keys, as Stripe allows."""
+        wanted = {"lookup_keys": list(lookup_keys), "active": True, "limit": PAGE}
+        found = self._read(lambda: self._v1.prices.list(wanted), lambda rows: [self._price(row) for row in rows.data])
+        return {price.lookup_key: price for price in found}
+
+    def create_price(
+        self, *, product_id: str, lookup_key: str, amount_cents: int, currency: str, interval: str, key: str
+    ) -> Price:
+        """Make a price that takes `lookup_key` over from whichever price held it."""
+        parameters: dict[str, Any] = {
+            "product": product_id,
+            "currency": currency,
+            "unit_amount": amount_cents,
+            "lookup_key": lookup_key,
+            "transfer_lookup_key": True,
+        }
+        if interval:
+            parameters["recurring"] = {"interval": interval}
+        return self._write(lambda: self._v1.prices.create(parameters, _under(key)), self._price)
+
+    def deactivate_price(self, price_id: str) -> None:
+        """Offer a price no more; sessions and subscriptions that use it go on."""
+        self._write(lambda: self._v1.prices.update(price_id, {"active": False}), lambda _: None)
+
+    # Webhooks
+
+    def verify(self, body: bytes, header: str, *, now: float | None = None) -> Notice:
+        """Check a webhook's signature and age on its raw body and return what it points at. Raises BadSignature.
+
+        The SDK's age check is one-sided: a timestamp far in the future passes (seen). Ours is not.
+        """
+        try:
+            stripe.WebhookSignature.verify_header(body, header, self._webhook_secret, TOLERANCE)
+        except (stripe.SignatureVerificationError, ValueError, IndexError) as error:
+            raise BadSignature("signature missing, wrong or too old") from error
+        signed_at = re.search(r"(?:^|,)t=(\d+)", header)
+        if signed_at is None or int(signed_at[1]) > (time.time() if now is None else now) + TOLERANCE:
+            raise BadSignature("signed in the future")
+        try:
+            return _notice(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadSignature("not an event") from error
+
+    # Inside
+
+    def _read(self, send: Callable[[], Any], parse: Callable[[Any], T]) -> T:
+        try:
+            return parse(send())
+        except OutcomeUnknown as error:
+            raise Unavailable(error.sentence, **_where(error)) from error
+        except stripe.StripeError as error:
+            _raise_ours(error, is_write=False)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unavailable("the answer has an unknown shape", platform=PLATFORM) from error
+
+    def _write(self, send: Callable[[], Any], parse: Callable[[Any], T]) -> T:
+        try:
+            return parse(send())
+        except stripe.StripeError as error:
+            _raise_ours(error, is_write=True)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise OutcomeUnknown("the answer has an unknown shape", platform=PLATFORM) from error
+
+    def _checked(self, row: Any) -> Any:
+        if bool(row.livemode) is not self.livemode:
+            mode = "live" if row.livemode else "test"
+            raise Rejected("livemode_mismatch", f"an object of {mode} mode", platform=PLATFORM)
+        return row
+
+    def _session(self, row: Any) -> Session:
+        self._checked(row)
+        invoice = row.invoice
+        metadata = row.metadata.to_dict() if row.metadata else {}
+        return Session(
+            id=row.id,
+            status=str(row.status),
+            payment_status=str(row.payment_status),
+            url=row.url or "",
+            checkout_id=metadata.get("checkout_id", ""),
+            reference=metadata.get("provision_ref", ""),
+            customer_id=_id(row.customer),
+            subscription_id=_id(row.subscription),
+            invoice_id=_id(invoice),
+            payment_intent_id=_payment_intent_of(invoice) or _id(row.payment_intent),
+            receipt_url="" if invoice is None or isinstance(invoice, str) else str(invoice.hosted_invoice_url or ""),
+            payment_failed=False,
+            amount_cents=int(row.amount_total or 0),
+            currency=str(row.currency or ""),
+        )
+
+    def _with_fate_of_payment(self, session: Session) -> Session:
+        """Say whether a delayed payment was refused: then its payment intent wants another means of payment."""
+        status = self._read(
+            lambda: self._v1.payment_intents.retrieve(session.payment_intent_id), lambda row: str(row.status)
+        )
+        values = {name: getattr(session, name) for name in Session.__slots__}
+        return Session(**values | {"payment_failed": status in ("requires_payment_method", "canceled")})
+
+    def _price(self, row: Any) -> Price:
+        self._checked(row)
+        return Price(
+            id=row.id,
+            product_id=_id(row.product),
+            lookup_key=row.lookup_key or "",
+            amount_cents=int(row.unit_amount),
+            currency=row.currency,
+            interval=str(row.recurring.interval) if row.recurring else "",
+            active=bool(row.active),
+        )
+
+    def _refund(self, row: Any) -> RefundMade:
+        metadata = row.metadata.to_dict() if row.metadata else {}
+        return RefundMade(
+            id=row.id,
+            refund_id=metadata.get("refund_id", ""),
+            amount_cents=int(row.amount),
+            status=str(row.status),
+        )
+
+
+@lru_cache(maxsize=1)
+def current() -> Gateway:
+    """Return this process's gateway, made from the settings. Tests replace this function."""
+    return Gateway(
+        secret_key=settings.STRIPE_SECRET_KEY,
+        webhook_secret=settings.STRIPE_WEBHOOK_SECRET,
+        api_url=settings.STRIPE_API_URL,
+        livemode=not settings.SANDBOX,
+        transport=HttpTransport(),
+    )
+
+
+# --- reading what comes back ------------------------------------------------------------------------------------------
+
+
+def _id(value: Any) -> str:
+    """Return the id of something that may be expanded, may be an id and may be missing."""
+    return "" if value is None else value if isinstance(value, str) else str(value.id)
+
+
+def _payment_intent_of(invoice: Any) -> str:
+    """Return the payment intent of an expanded invoice. `invoice.payment_intent` is gone since 2025."""
+    if invoice is None or isinstance(invoice, str) or "payments" not in invoice:
+        return ""
+    for payment in invoice.payments.data:
+        if payment.payment.type == "payment_intent":
+            return _id(payment.payment.payment_intent)
+    return ""
+
+
+def _notice(body: bytes) -> Notice:
+    event = json.loads(body)
+    # A thin event (v2) names its object and prefixes the type; since we fetch the object anyway, it serves as well.
+    is_thin = event["object"] == "v2.core.event"
+    if not is_thin and event["object"] != "event":
+        raise ValueError("not an event")
+    subject = (event.get("related_object") or {}) if is_thin else event["data"]["object"]
+    return Notice(
+        id=_text(event["id"]),
+        type=_text(event["type"]).removeprefix("v1."),
+        api_version=str(event.get("api_version") or ""),
+        livemode=bool(event["livemode"]),
+        object_id=str(subject.get("id") or ""),
+        object_type=str(subject.get("object") or subject.get("type") or ""),
+        payload=event,
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a text")
+    return value
+
+
+def _under(key: str) -> dict[str, Any]:
+    return {"idempotency_key": key}
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _where(error: PlatformError) -> dict[str, Any]:
+    return {"platform": error.platform, "verb": error.verb, "status": error.status, "request_id": error.request_id}
+
+
+def _raise_ours(error: stripe.StripeError, *, is_write: bool) -> NoReturn:
+    """Raise the error of our family that an error of the SDK means."""
+    status = error.http_status
+    where: dict[str, Any] = {"platform": PLATFORM, "status": status, "request_id": str(error.request_id or "")}
+    sentence = redact(str(error.user_message or type(error).__name__))[:300]
+    if isinstance(error, stripe.RateLimitError) or status in (409, 429):
+        raise RateLimited(sentence, advised_wait=_advice(error.headers), **where) from error
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        raise BadCredentials(sentence, **where) from error
+    if status == 404 or error.code == "resource_missing":
+        raise NotFound(sentence, **where) from error
+    if isinstance(error, stripe.IdempotencyError):
+        raise Rejected("idempotency_key_reused", sentence, **where) from error
+    if status is not None and 400 <= status < 500:
+        raise Rejected(str(error.code or "invalid_request"), sentence, **where) from error
+    raise (OutcomeUnknown if is_write else Unavailable)(sentence, **where) from error
+
+
+def _advice(headers: Mapping[str, str] | None) -> float | None:
+    value = {name.lower(): text for name, text in (headers or {}).items()}.get("retry-after", "")
+    return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
+
+
+# --- the SDK's way out ----------------------------------------------------------------------------------------------
+
+
+class _OverTransport(stripe.HTTPClient):
+    """Sends the SDK's requests on our transport. Its own retries never happen: they are set to none."""
+
+    name = "gtm"
+
+    def __init__(self, transport: Transport, *, base_path: str) -> None:
+        super().__init__()
+        self._transport = transport
+        self._base_path = base_path.rstrip("/")
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, *, _usage: Any = None
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """Send one request. Raises NotSent or OutcomeUnknown, which pass through the SDK as they are."""
+        parts = urlsplit(url)
+        request = Request(
+            method=method.upper(),
+            url=parts._replace(query="").geturl(),
+            headers={name: value for name, value in (headers or {}).items() if name.lower() != "content-type"},
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            form=parse_qsl(post_data or "", keep_blank_values=True) if method.upper() == "POST" else None,
+        )
+        verb = _verb(method, parts.path.removeprefix(self._base_path))
+        raw = self._transport.send(
+            Call(
+                platform=PLATFORM,
+                verb=verb,
+                request=request,
+                parse=lambda raw: raw,
+                classify=lambda raw: None,
+                items=() if method.upper() == "GET" else (verb,),
+                deadline=DEADLINE,
+            )
+        )
+        return raw.body.decode("utf-8", "replace"), raw.status, raw.headers
+
+    def close(self) -> None:
+        """Nothing is kept open here."""
+
+
+def _verb(method: str, path: str) -> str:
+    """Return e.g. "post checkout.sessions": the address without ids."""
+    resource = [part for part in path.removeprefix("/v1/").split("/") if not re.search(r"\d|_[A-Za-z0-9]{8,}", part)]
+    return f"{method.lower()} {'.'.join(resource)}"

@@ -1,0 +1,65 @@
+"""Where the payment page sends the student back to. A redirect proves nothing: both views ask Stripe."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from infra.models import Provision, ProvisionState
+from integrations.http.errors import PlatformError
+
+from .actions import CheckoutRefused, Fulfilment, abandon_checkout, fulfil
+from .models import Checkout
+
+log = logging.getLogger(__name__)
+
+
+@never_cache
+@login_required
+@require_safe
+def returned(request: HttpRequest) -> HttpResponse:
+    """After paying: the same idempotent check as the webhooks', then on to the progress page.
+
+    That page shows "confirming your payment" while the money, or the news of it, is on its way.
+    """
+    checkout = Checkout.objects.filter(student=request.user, session_id=request.GET.get("session_id", "-")).first()
+    if checkout is None:
+        raise Http404
+    try:
+        outcome = fulfil(checkout=checkout, actor=str(request.user))
+    except PlatformError as error:
+        # Nothing is lost: a webhook or the sweep will bring the news.
+        log.warning("return page could not ask: %s", error, extra={"checkout": str(checkout.pk)})
+        return redirect("progress")
+    if outcome in (Fulfilment.EXPIRED, Fulfilment.FAILED):
+        messages.warning(request, _("The payment did not go through. Nothing was charged, and your order is kept."))
+        return redirect("setup-review")
+    if outcome is Fulfilment.REFUNDED:
+        messages.warning(request, _("This payment was not needed. All of it is being refunded."))
+    return redirect("progress")
+
+
+@never_cache
+@login_required
+@require_safe
+def cancelled(request: HttpRequest) -> HttpResponse:
+    """Back from the payment page without paying: close it, and go on where the student left off."""
+    provision = Provision.objects.filter(student=request.user, state=ProvisionState.PENDING_PAYMENT).first()
+    if provision is None:
+        return redirect("infrastructure")
+    try:
+        outcome = abandon_checkout(provision=provision, actor=str(request.user))
+    except CheckoutRefused as refusal:
+        messages.warning(request, refusal.sentence)
+        return redirect("infrastructure")
+    if outcome in (Fulfilment.PAID, Fulfilment.CONFIRMING):
+        return redirect("progress")
+    messages.info(request, _("You have not paid, and nothing was charged. Everything you chose is still here."))
+    return redirect("setup-review")

@@ -1,0 +1,242 @@
+"""Stripe's webhooks: verified on the raw body, stored before they are judged, worked on later and in any order.
+
+An event is never more than a pointer: the object is fetched and its present state written down, so that order, number
+and age of the events do not matter.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import connection, transaction
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from infra.clock import machine_now
+from infra.models import OperatorItem, Provision
+from infra.rls import acting_as
+from integrations.http.errors import BadCredentials, NotFound, PlatformError
+from provisioning.engine.doorbell import ring
+
+from . import gateway
+from .actions import Fulfilment, fulfil, later, report_refused_key
+from .gateway import BadSignature, Notice
+from .models import WebhookEvent
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 500_000  # events have a few kilobytes
+ALERT_AFTER = 5
+GIVE_UP_AFTER = 30  # more than a day of attempts; the sweep of open checkouts goes on without the event
+
+
+# --- receiving --------------------------------------------------------------------------------------------------------
+
+
+@csrf_exempt
+@require_POST
+def receive(request: HttpRequest) -> HttpResponse:
+    """Take a delivery: 413 too large, 400 not from our Stripe account, 200 as soon as it is stored."""
+    body = _body(request)
+    if body is None:
+        return HttpResponse("too large\n", status=413, content_type="text/plain")
+    try:
+        notice = gateway.current().verify(body, request.headers.get("Stripe-Signature", ""))
+    except BadSignature as error:
+        return HttpResponse(f"{error}\n", status=400, content_type="text/plain")
+    with acting_as("worker"):
+        if notice.livemode is not gateway.current().livemode:
+            _report_other_mode(notice)
+            return HttpResponse("an event of the other mode\n", status=400, content_type="text/plain")
+        _store(notice)
+    return HttpResponse("stored\n", content_type="text/plain")
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    """Return the raw body, or None when it is too large. The announced length is enough to refuse it unread."""
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if not announced.isdecimal() or int(announced) > MAX_BODY:
+        return None
+    try:
+        return request.body
+    except RequestDataTooBig:
+        return None
+
+
+def _store(notice: Notice) -> None:
+    """Keep the event, once per id, in a transaction of its own; then ring."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_webhookevent SET deliveries = deliveries + 1, updated_at = gtm_now('machine')"
+            " WHERE event_id = %s",
+            [notice.id],
+        )
+        known = cursor.rowcount > 0
+        if not known:
+            event = WebhookEvent(
+                event_id=notice.id[:120],
+                type=notice.type[:80],
+                api_version=notice.api_version[:40],
+                livemode=notice.livemode,
+                payload=notice.payload,
+            )
+            # Two copies may arrive at the same moment; one of them is enough.
+            WebhookEvent.objects.bulk_create([event], ignore_conflicts=True)
+    ring("webhooks")
+
+
+def _report_other_mode(notice: Notice) -> None:
+    OperatorItem.open(
+        "webhook_mode",
+        key="live" if notice.livemode else "test",
+        sentence="Stripe sends us events of the other mode (test or live): check which endpoint has our address. "
+        "They are refused.",
+        event=notice.id,
+    )
+
+
+# --- working ----------------------------------------------------------------------------------------------------------
+
+
+def drain(limit: int = 10) -> int:
+    """Work on stored events that are due, oldest first; return how many. A failing one does not hold up the others."""
+    with acting_as("worker"):
+        done = 0
+        while done < limit and (event := _claim()) is not None:
+            done += 1
+            if not _work_safely(event):
+                break
+        return done
+
+
+def _claim() -> WebhookEvent | None:
+    """Take the oldest due event. The attempt is counted, and the next one scheduled, before the work begins."""
+    now = machine_now()
+    with transaction.atomic():
+        event = (
+            WebhookEvent.objects.select_for_update(skip_locked=True)
+            .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=WebhookEvent.State.RECEIVED)
+            .order_by("created_at")
+            .first()
+        )
+        if event is None:
+            return None
+        event.attempts += 1
+        event.not_before = later(now, event.attempts, first=60.0)
+        event.save(update_fields=["attempts", "not_before", "updated_at"])
+    return event
+
+
+def _work_safely(event: WebhookEvent) -> bool:
+    """Work on one event and write down what became of it; return False when no other needs to be tried now."""
+    try:
+        state = work(event)
+    except BadCredentials as error:
+        report_refused_key(error)
+        _not_yet(event, str(error))
+        return False
+    except PlatformError as error:
+        _not_yet(event, str(error))
+    except Exception as error:  # one event that breaks our code must not stop the others
+        log.exception("webhook failed", extra={"event": event.event_id})
+        _not_yet(event, type(error).__name__)
+    else:
+        _write_done(event, state)
+    return True
+
+
+def _write_done(event: WebhookEvent, state: WebhookEvent.State) -> None:
+    WebhookEvent.objects.filter(pk=event.pk).update(state=state, processed_at=timezone.now(), not_before=None, error="")
+    if event.attempts >= ALERT_AFTER:
+        OperatorItem.close("webhook_failing", key=event.event_id, resolution="The event was worked on.")
+
+
+def _not_yet(event: WebhookEvent, error: str) -> None:
+    log.warning("webhook not worked on: %s", error, extra={"event": event.event_id, "attempts": event.attempts})
+    given_up = event.attempts >= GIVE_UP_AFTER
+    WebhookEvent.objects.filter(pk=event.pk).update(
+        error=error[:300], state=WebhookEvent.State.FAILED if given_up else WebhookEvent.State.RECEIVED
+    )
+    if event.attempts >= ALERT_AFTER:
+        OperatorItem.open(
+            "webhook_failing",
+            key=event.event_id,
+            sentence=f"{event.type} {event.event_id} fails after {event.attempts} attempts: {error}",
+        )
+
+
+def work(event: WebhookEvent) -> WebhookEvent.State:
+    """Do what an event asks for; return whether it concerned us. Raises PlatformError when Stripe cannot be asked."""
+    handler = HANDLERS.get(event.type)
+    if handler is None:
+        return WebhookEvent.State.IGNORED
+    return WebhookEvent.State.DONE if handler(_subject(event)) else WebhookEvent.State.IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an event points at: ids only."""
+
+    event_type: str
+    id: str
+    customer_id: str
+    subscription_id: str
+
+
+def _subject(event: WebhookEvent) -> Subject:
+    payload = event.payload
+    found = payload.get("related_object") or (payload.get("data") or {}).get("object") or {}
+    details = (found.get("parent") or {}).get("subscription_details") or {}
+    return Subject(
+        event_type=event.type,
+        id=str(found.get("id") or ""),
+        customer_id=str(found.get("customer") or ""),
+        subscription_id=str(details.get("subscription") or ""),
+    )
+
+
+def _check_session(subject: Subject) -> bool:
+    try:
+        return fulfil(session_id=subject.id, actor="stripe") is not Fulfilment.FOREIGN
+    except NotFound:
+        return False
+
+
+def _check_session_of_subscription(subject: Subject) -> bool:
+    """An invoice of a subscription was paid: the first one may be the first that we hear of the purchase."""
+    if not subject.subscription_id:
+        return False
+    session = gateway.current().session_of_subscription(subject.subscription_id)
+    return session is not None and fulfil(session_id=session.id, actor="stripe") is not Fulfilment.FOREIGN
+
+
+def _tell_operator(subject: Subject) -> bool:
+    """Something about money happened that a person decides on."""
+    provision = Provision.objects.exclude(stripe_customer_id="").filter(stripe_customer_id=subject.customer_id).first()
+    if provision is None:
+        return False
+    OperatorItem.open(
+        "payment_trouble",
+        key=f"{subject.event_type}:{subject.id}",
+        sentence=f"{provision.reference}: Stripe reports {subject.event_type} for {subject.id}.",
+        provision=provision,
+    )
+    return True
+
+
+Handler = Callable[[Subject], bool]
+
+HANDLERS: dict[str, Handler] = {
+    "checkout.session.completed": _check_session,
+    "checkout.session.async_payment_succeeded": _check_session,
+    "checkout.session.async_payment_failed": _check_session,
+    "checkout.session.expired": _check_session,
+    "invoice.paid": _check_session_of_subscription,
+    "charge.dispute.created": _tell_operator,
+}
