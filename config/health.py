@@ -112,7 +112,9 @@ def _gauges() -> Iterator[str]:
     if age is not None:
         yield from _gauge("worker_heartbeat_age_seconds", round(age, 3))
     yield "# TYPE gtm_permits gauge"
-    budgets = Permit.objects.values_list("budget").annotate(Count("pk"), Count("pk", filter=Q(used_at=None)))
+    budgets = Permit.objects.values_list("budget").annotate(
+        slots=Count("pk"), unused=Count("pk", filter=Q(used_at=None))
+    )
     for budget, slots, unused in budgets.order_by("budget"):
         yield f'gtm_permits{{budget="{budget}",kind="slots"}} {slots}'
         yield f'gtm_permits{{budget="{budget}",kind="never_used"}} {unused}'
