@@ -99,7 +99,7 @@ def create_database() -> None:
     from django.db import connection
     from django.test.utils import setup_databases
 
-    name = connection.creation._get_test_db_name()
+    name: str = connection.creation._get_test_db_name()  # type: ignore[attr-defined]
     with open(Path(os.environ[_OURS]) / "database.lock", "a") as lock, as_owner():
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert_our_server()
