@@ -27,8 +27,10 @@ from integrations.http.errors import (
 )
 from integrations.http.gate import judge, unclear
 from integrations.http.redact import Hidden
+from integrations.http.transport import HttpTransport, Transport
 from integrations.plusvibe import NewAccount, PlusvibeClient, WarmupSettings
 from integrations.sandbox import ManualClock, Sandbox
+from integrations.sandbox.server import Options, Servers
 from integrations.zapmail import NewMailbox, ZapmailClient
 
 T = TypeVar("T")
@@ -57,10 +59,17 @@ LOGIN = "gtm-7k3f9q@ops.example"
 class Bench:
     """Clients, the sandbox they talk to, and the verbs executed so far."""
 
-    def __init__(self, settings: dict[str, object] | None = None, **switches: Any) -> None:
-        self.sandbox = Sandbox(seed=1, speed=ManualClock(), public_url="http://sandbox.test")
+    def __init__(
+        self,
+        settings: dict[str, object] | None = None,
+        *,
+        sandbox: Sandbox | None = None,
+        transport: Transport | None = None,
+        **switches: Any,
+    ) -> None:
+        self.sandbox = sandbox or Sandbox(seed=1, speed=ManualClock(), public_url="http://sandbox.test")
         self.sandbox.switches.set(**switches)
-        self.transport = self.sandbox.transport()
+        self.transport = transport or self.sandbox.transport()
         clients = registry.build_clients({**SETTINGS, **(settings or {})})
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
         self.used: set[str] = set()
@@ -223,6 +232,23 @@ def test_the_member_that_names_a_clients_workspace_is_a_setting() -> None:
     )
 
 
+def test_the_job_works_over_real_http() -> None:
+    options = Options(port=0, control_port=0, mail_port=0, speed=1.0, profile="none")
+    servers = Servers(options, environment={})
+    transport = HttpTransport()
+    servers.start()
+    try:
+        addresses = {
+            name: str(value).replace("http://sandbox.test", servers.public_url)
+            for name, value in SETTINGS.items()
+            if name.endswith("_URL")
+        }
+        set_up_a_student(Bench(dict(addresses), sandbox=servers.sandbox, transport=transport))
+    finally:
+        transport.close()
+        servers.stop()
+
+
 def a_workspace(bench: Bench) -> str:
     return bench.do(bench.zapmail.create_workspace(NAME, BILLING)).id
 
@@ -349,7 +375,9 @@ def reads_and_writes(bench: Bench) -> list[Call[Any]]:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_wrong_key(status: int) -> None:
     wrong = {f"{name}_API_KEY": "not-the-right-key" for name in ("ZAPMAIL", "PLUSVIBE", "HEYREACH")}
-    switches = {f"{name}_unauthorised_status": str(status) for name in ("zapmail", "plusvibe", "heyreach")}
+    switches: dict[str, Any] = {
+        f"{name}_unauthorised_status": str(status) for name in ("zapmail", "plusvibe", "heyreach")
+    }
     bench = Bench(dict(wrong), **switches)
     for call in reads_and_writes(bench):
         assert isinstance(bench.error(call), BadCredentials), call.verb
