@@ -67,7 +67,6 @@ class Command(BaseCommand):
 
     def _prepare(self, environment: dict[str, str]) -> None:
         self._step("migrate", "Database", environment, "--no-input", "--verbosity=0")
-        self._step("set_time_scale", "Clock", environment)
         self._step("load_tiers", "Tiers", environment)
         self._step("create_demo_users", "Demo student and operator", environment)
         self._step("collectstatic", "Static files", environment, "--no-input", "--verbosity=0")

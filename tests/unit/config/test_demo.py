@@ -14,7 +14,6 @@ from django.test import override_settings
 
 from config import demo
 from config.management.commands.create_demo_users import OPERATOR, STUDENT
-from infra import clock
 from infra.models import User
 
 
@@ -110,15 +109,7 @@ def test_the_demo_users_can_sign_in_and_are_made_once() -> None:
     assert User.objects.count() == 2
 
 
-@pytest.mark.parametrize("command", ["create_demo_users", "set_time_scale", "demo"])
+@pytest.mark.parametrize("command", ["create_demo_users", "demo"])
 def test_nothing_of_the_demo_runs_in_live_mode(command: str) -> None:
     with override_settings(SANDBOX=False), pytest.raises(CommandError):
         call_command(command)
-
-
-@pytest.mark.django_db
-@override_settings(PROVISIONING_TIME_SCALE=60.0)
-def test_vendor_time_runs_as_the_setting_says() -> None:
-    call_command("set_time_scale", verbosity=0)
-
-    assert clock.scale() == 60
