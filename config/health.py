@@ -41,7 +41,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         problems.append("the database does not answer")
     state = {"status": "not ready", "problems": problems} if problems else {"status": "ok"}
-    return JsonResponse(state, status=503 if problems else 200)
+    response = JsonResponse(state, status=503 if problems else 200)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # asked every few seconds: not an error each time
+    return response
 
 
 def _pending_migrations() -> list[str]:

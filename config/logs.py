@@ -63,6 +63,8 @@ def config(level: str) -> dict[str, Any]:
             # Django's own handlers would print beside ours, unredacted.
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": [], "level": level, "propagate": True},
+            # A line for every connection to the simulated mail server.
+            "mail.log": {"handlers": [], "level": "WARNING", "propagate": True},
             "django-q": {"handlers": [], "level": "WARNING", "propagate": True},
         },
     }
