@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import tempfile
@@ -76,6 +77,31 @@ def platform_settings(*, sandbox_url: str | None) -> dict[str, str]:
         defaults = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()} | SANDBOX_CREDENTIALS
     given = {name: value for name, value in os.environ.items() if name.startswith(PLATFORM_PREFIXES)}
     return defaults | given
+
+
+SANDBOX_BUILD_OPTIONS = {
+    "DMARC_REPORT_EMAIL": "dmarc@ops.example",
+    "OPERATOR_CONTACT": json.dumps(
+        {
+            "company": "Sandbox Bootcamp",
+            "firstName": "Olive",
+            "lastName": "Operator",
+            "addressLineOne": "1 Example Street",
+            "city": "Springfield",
+            "state": "IL",
+            "country": "US",
+            "postalCode": "62701",
+            "phoneCc": "+1",
+            "phone": "5550100",
+            "languagePreference": "en",
+        }
+    ),
+}
+
+
+def build_options(*, sandbox: bool) -> dict[str, str]:
+    """Return what provisioning/engine/options.py reads: the environment, above the sandbox's defaults."""
+    return (SANDBOX_BUILD_OPTIONS if sandbox else {}) | dict(os.environ)
 
 
 def local_secrets(path: Path, *, create: bool) -> dict[str, str]:

@@ -11,7 +11,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config import logs, postgres
-from config.env import database, local_secrets, login_password, origin, platform_settings
+from config.env import build_options, database, local_secrets, login_password, origin, platform_settings
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -50,6 +50,7 @@ CHECKOUT_ORIGINS = env.list(
     "CHECKOUT_ORIGINS",
     default=[origin(STRIPE_API_URL)] if SANDBOX else ["https://checkout.stripe.com", "https://billing.stripe.com"],
 )
+BUILD_OPTIONS = build_options(sandbox=SANDBOX)
 PROVISIONING_TIME_SCALE = env.float("PROVISIONING_TIME_SCALE", default=1.0)
 DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
 DNS_AUTHORITATIVE = env.list("DNS_AUTHORITATIVE", default=[])

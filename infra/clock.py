@@ -56,7 +56,9 @@ def later(instant: VendorInstant, seconds: float) -> VendorInstant:
 
 def set_scale(scale: float) -> None:
     """Let vendor time run `scale` times as fast from now on, without a jump. Needs the owner's or the worker's role."""
-    _write("scale = excluded.scale, vendor_origin = gtm_now('vendor'), machine_origin = gtm_now('machine')", scale=scale)
+    _write(
+        "scale = excluded.scale, vendor_origin = gtm_now('vendor'), machine_origin = gtm_now('machine')", scale=scale
+    )
 
 
 def advance_vendor(seconds: float) -> None:

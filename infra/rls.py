@@ -41,8 +41,7 @@ def create_roles(cursor: Any, *, login_password: str) -> None:
 def _create_role(cursor: Any, definition: str) -> None:
     # Two databases of one server may be migrated at the same moment, and roles belong to the server.
     cursor.execute(
-        f"DO $$ BEGIN CREATE ROLE {definition};"
-        " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        f"DO $$ BEGIN CREATE ROLE {definition}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
     )
 
 

@@ -143,3 +143,14 @@ class SecretField(TextField):
         """Serialisers get the token, never the text."""
         value = obj.__dict__.get(self.attname)
         return str(value) if isinstance(value, _Stored) else ""
+
+
+def check_canary() -> None:
+    """Open the database's canary with the configured keys, or plant it. Raises SecretUnreadable."""
+    from .models import KeyCanary
+
+    canary, created = KeyCanary.objects.get_or_create(
+        pk=1, defaults={"token": encrypt("the keys fit", bound_to="infra_keycanary/1/token")}
+    )
+    if not created:
+        decrypt(canary.token, bound_to="infra_keycanary/1/token")

@@ -40,7 +40,8 @@ class Domain(Record):
             models.UniqueConstraint(fields=["provision", "name"], name="infra_domain_once_per_provision"),
             models.UniqueConstraint(fields=["id", "student"], name="infra_domain_id_student"),
             models.CheckConstraint(
-                condition=Q(bought_at__isnull=True) | Q(ordered_at__isnull=False), name="infra_domain_bought_was_ordered"
+                condition=Q(bought_at__isnull=True) | Q(ordered_at__isnull=False),
+                name="infra_domain_bought_was_ordered",
             ),
         ]
 

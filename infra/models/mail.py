@@ -17,7 +17,9 @@ class Mail(Record):
     key = models.CharField(max_length=200)
     kind = models.CharField(max_length=40)
     to = models.EmailField(max_length=320)
-    student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    student = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
     provision = models.ForeignKey(Provision, on_delete=models.CASCADE, null=True, blank=True, related_name="mails")
     context = models.JSONField(default=empty_facts)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -29,7 +29,9 @@ class OperatorItem(Record):
         verbose_name = _("operator item")
         ordering = ["resolved_at", "-created_at"]
         constraints = [
-            models.UniqueConstraint(fields=["key"], condition=Q(resolved_at__isnull=True), name="infra_operatoritem_one_open")
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(resolved_at__isnull=True), name="infra_operatoritem_one_open"
+            )
         ]
 
     def __str__(self) -> str:
@@ -37,7 +39,14 @@ class OperatorItem(Record):
 
     @classmethod
     def open(
-        cls, kind: str, *, key: str, sentence: str, provision: Provision | None = None, alert: bool = True, **details: Any
+        cls,
+        kind: str,
+        *,
+        key: str,
+        sentence: str,
+        provision: Provision | None = None,
+        alert: bool = True,
+        **details: Any,
     ) -> None:
         """Open the item unless it is open already; mail the operator when it is new."""
         item = cls(key=f"{kind}:{key}", kind=kind, sentence=sentence[:500], provision=provision, details=details)

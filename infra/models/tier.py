@@ -31,12 +31,16 @@ class Tier(Record):
     slug = models.SlugField(_("slug"), unique=True)
     description = models.CharField(_("one line for students"), max_length=200, blank=True)
     stack = models.CharField(_("stack"), max_length=20)
-    domain_count = models.PositiveSmallIntegerField(_("domains"), validators=[MinValueValidator(1), MaxValueValidator(50)])
+    domain_count = models.PositiveSmallIntegerField(
+        _("domains"), validators=[MinValueValidator(1), MaxValueValidator(50)]
+    )
     domain_count_max = models.PositiveSmallIntegerField(
         _("domains at most"), null=True, blank=True, help_text=_("Only where the quantity is the student's choice.")
     )
     mailbox_count = models.PositiveSmallIntegerField(
-        _("mailboxes"), validators=[MinValueValidator(1)], help_text=_("In all; per domain where the quantity is the student's choice.")
+        _("mailboxes"),
+        validators=[MinValueValidator(1)],
+        help_text=_("In all; per domain where the quantity is the student's choice."),
     )
     dedicated_ip_count = models.PositiveSmallIntegerField(_("dedicated IPs"), default=0)
     setup_fee_cents = models.PositiveIntegerField(_("set-up fee, cents"))

@@ -9,253 +9,474 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('infra', '0001_initial'),
+        ("infra", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Circuit',
+            name="Circuit",
             fields=[
-                ('platform', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('is_open', models.BooleanField(default=False)),
-                ('reason', models.CharField(blank=True, choices=[('credentials', 'Credentials refused'), ('timeouts', 'Repeated time-outs'), ('operator', 'Stopped by an operator')], max_length=12)),
-                ('failures', models.PositiveSmallIntegerField(default=0)),
-                ('opened_at', models.DateTimeField(blank=True, null=True)),
-                ('try_again_at', models.DateTimeField(blank=True, help_text='Machine time.', null=True)),
+                ("platform", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("is_open", models.BooleanField(default=False)),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("credentials", "Credentials refused"),
+                            ("timeouts", "Repeated time-outs"),
+                            ("operator", "Stopped by an operator"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("failures", models.PositiveSmallIntegerField(default=0)),
+                ("opened_at", models.DateTimeField(blank=True, null=True)),
+                ("try_again_at", models.DateTimeField(blank=True, help_text="Machine time.", null=True)),
             ],
             options={
-                'verbose_name': 'circuit',
-                'constraints': [models.CheckConstraint(condition=models.Q(('is_open', False), ('opened_at__isnull', False), _connector='OR'), name='provisioning_circuit_open_paired')],
+                "verbose_name": "circuit",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("is_open", False), ("opened_at__isnull", False), _connector="OR"),
+                        name="provisioning_circuit_open_paired",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Flight',
+            name="Flight",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('platform', models.CharField(max_length=20)),
-                ('slot', models.PositiveSmallIntegerField()),
-                ('until', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("platform", models.CharField(max_length=20)),
+                ("slot", models.PositiveSmallIntegerField()),
+                ("until", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('platform', 'slot'), name='provisioning_flight_slot')],
+                "constraints": [models.UniqueConstraint(fields=("platform", "slot"), name="provisioning_flight_slot")],
             },
         ),
         migrations.CreateModel(
-            name='Permit',
+            name="Permit",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('budget', models.CharField(max_length=40)),
-                ('slot', models.PositiveIntegerField()),
-                ('weight_class', models.CharField(blank=True, help_text="Empty: anybody's. Else reserved.", max_length=10)),
-                ('window_seconds', models.FloatField()),
-                ('used_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("budget", models.CharField(max_length=40)),
+                ("slot", models.PositiveIntegerField()),
+                (
+                    "weight_class",
+                    models.CharField(blank=True, help_text="Empty: anybody's. Else reserved.", max_length=10),
+                ),
+                ("window_seconds", models.FloatField()),
+                ("used_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['budget', 'used_at'], name='provisioning_permit_oldest')],
-                'constraints': [models.UniqueConstraint(fields=('budget', 'slot'), name='provisioning_permit_slot')],
+                "indexes": [models.Index(fields=["budget", "used_at"], name="provisioning_permit_oldest")],
+                "constraints": [models.UniqueConstraint(fields=("budget", "slot"), name="provisioning_permit_slot")],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('kind', models.CharField(choices=[('setup', 'Set-up'), ('upgrade', 'Upgrade'), ('downgrade', 'Downgrade'), ('teardown', 'Teardown'), ('renewal', 'Renewal'), ('batch', 'Batch'), ('change', 'Change')], default='setup', max_length=12)),
-                ('stack', models.CharField(max_length=20)),
-                ('stack_version', models.PositiveSmallIntegerField()),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('waiting', 'Waiting'), ('parked', 'Parked'), ('failed', 'Failed'), ('done', 'Done'), ('cancelled', 'Cancelled')], default='queued', max_length=12)),
-                ('order', models.JSONField(default=infra.models.base.empty_facts)),
-                ('paid_at', models.DateTimeField(help_text='Oldest paid first.')),
-                ('token', models.PositiveBigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('holder', models.CharField(blank=True, help_text='The group of workers that holds the lease.', max_length=80)),
-                ('rung_at', models.DateTimeField(blank=True, null=True)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('waits_on', models.CharField(blank=True, max_length=20)),
-                ('why', models.CharField(blank=True, max_length=300)),
-                ('version', models.PositiveIntegerField(default=0, help_text='Raised with every change that a page shows.')),
-                ('wakeups', models.PositiveIntegerField(default=0)),
-                ('crashes', models.PositiveSmallIntegerField(default=0)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('failure_code', models.CharField(blank=True, max_length=40)),
-                ('failure_sentence', models.CharField(blank=True, max_length=300)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='infra.provision')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("setup", "Set-up"),
+                            ("upgrade", "Upgrade"),
+                            ("downgrade", "Downgrade"),
+                            ("teardown", "Teardown"),
+                            ("renewal", "Renewal"),
+                            ("batch", "Batch"),
+                            ("change", "Change"),
+                        ],
+                        default="setup",
+                        max_length=12,
+                    ),
+                ),
+                ("stack", models.CharField(max_length=20)),
+                ("stack_version", models.PositiveSmallIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("waiting", "Waiting"),
+                            ("parked", "Parked"),
+                            ("failed", "Failed"),
+                            ("done", "Done"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("order", models.JSONField(default=infra.models.base.empty_facts)),
+                ("paid_at", models.DateTimeField(help_text="Oldest paid first.")),
+                ("token", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "holder",
+                    models.CharField(blank=True, help_text="The group of workers that holds the lease.", max_length=80),
+                ),
+                ("rung_at", models.DateTimeField(blank=True, null=True)),
+                ("next_attempt_at", models.DateTimeField(blank=True, null=True)),
+                ("waits_on", models.CharField(blank=True, max_length=20)),
+                ("why", models.CharField(blank=True, max_length=300)),
+                (
+                    "version",
+                    models.PositiveIntegerField(default=0, help_text="Raised with every change that a page shows."),
+                ),
+                ("wakeups", models.PositiveIntegerField(default=0)),
+                ("crashes", models.PositiveSmallIntegerField(default=0)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("failure_code", models.CharField(blank=True, max_length=40)),
+                ("failure_sentence", models.CharField(blank=True, max_length=300)),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="infra.provision"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'run',
-                'ordering': ['-created_at'],
+                "verbose_name": "run",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('step_key', models.CharField(max_length=40)),
-                ('platform', models.CharField(max_length=20)),
-                ('verb', models.CharField(max_length=40)),
-                ('digest', models.CharField(max_length=64)),
-                ('proof', models.CharField(max_length=8)),
-                ('repeatable', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('intended', 'Intended'), ('captured', 'Captured'), ('done', 'Done'), ('rejected', 'Rejected'), ('not_done', 'Not done'), ('unknown', 'Unknown'), ('absent', 'Absent')], default='intended', max_length=10)),
-                ('attempt', models.PositiveSmallIntegerField(default=1)),
-                ('token', models.PositiveBigIntegerField()),
-                ('price_ceilings', models.JSONField(default=infra.models.base.empty_facts)),
-                ('target', models.JSONField(default=infra.models.base.empty_facts)),
-                ('send_before', models.DateTimeField()),
-                ('absent_after', models.DateTimeField()),
-                ('status', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('request_id', models.CharField(blank=True, max_length=120)),
-                ('sentence', models.CharField(blank=True, max_length=300)),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='operations', to='provisioning.run')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("step_key", models.CharField(max_length=40)),
+                ("platform", models.CharField(max_length=20)),
+                ("verb", models.CharField(max_length=40)),
+                ("digest", models.CharField(max_length=64)),
+                ("proof", models.CharField(max_length=8)),
+                ("repeatable", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("intended", "Intended"),
+                            ("captured", "Captured"),
+                            ("done", "Done"),
+                            ("rejected", "Rejected"),
+                            ("not_done", "Not done"),
+                            ("unknown", "Unknown"),
+                            ("absent", "Absent"),
+                        ],
+                        default="intended",
+                        max_length=10,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=1)),
+                ("token", models.PositiveBigIntegerField()),
+                ("price_ceilings", models.JSONField(default=infra.models.base.empty_facts)),
+                ("target", models.JSONField(default=infra.models.base.empty_facts)),
+                ("send_before", models.DateTimeField()),
+                ("absent_after", models.DateTimeField()),
+                ("status", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("request_id", models.CharField(blank=True, max_length=120)),
+                ("sentence", models.CharField(blank=True, max_length=300)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="operations", to="provisioning.run"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'operation',
-                'ordering': ['-created_at'],
+                "verbose_name": "operation",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('kind', models.CharField(max_length=40)),
-                ('step_key', models.CharField(blank=True, max_length=40)),
-                ('item', models.CharField(blank=True, max_length=320)),
-                ('from_state', models.CharField(blank=True, max_length=24)),
-                ('to_state', models.CharField(blank=True, max_length=24)),
-                ('sentence', models.CharField(blank=True, max_length=500)),
-                ('actor', models.CharField(blank=True, max_length=320)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='infra.provision')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='provisioning.run')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("kind", models.CharField(max_length=40)),
+                ("step_key", models.CharField(blank=True, max_length=40)),
+                ("item", models.CharField(blank=True, max_length=320)),
+                ("from_state", models.CharField(blank=True, max_length=24)),
+                ("to_state", models.CharField(blank=True, max_length=24)),
+                ("sentence", models.CharField(blank=True, max_length=500)),
+                ("actor", models.CharField(blank=True, max_length=320)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="infra.provision"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="provisioning.run",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'ordering': ['-created_at'],
+                "verbose_name": "event",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Step',
+            name="Step",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=40)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('item_key', models.CharField(blank=True, help_text="The item's id; empty for the run itself.", max_length=36)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('in_progress', 'In progress'), ('waiting', 'Waiting'), ('completed', 'Completed'), ('failed', 'Failed'), ('skipped', 'Skipped')], default='pending', max_length=12)),
-                ('waits_on', models.CharField(blank=True, max_length=20)),
-                ('why', models.CharField(blank=True, max_length=300)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('opened_at', models.DateTimeField(blank=True, help_text='Vendor time of the first attempt.', null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('errors', models.PositiveSmallIntegerField(default=0)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('facts', models.JSONField(default=infra.models.base.empty_facts)),
-                ('failure_code', models.CharField(blank=True, max_length=40)),
-                ('failure_sentence', models.CharField(blank=True, max_length=300)),
-                ('domain', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='infra.domain')),
-                ('mailbox', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='infra.mailbox')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='provisioning.run')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("key", models.CharField(max_length=40)),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "item_key",
+                    models.CharField(blank=True, help_text="The item's id; empty for the run itself.", max_length=36),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("in_progress", "In progress"),
+                            ("waiting", "Waiting"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("skipped", "Skipped"),
+                        ],
+                        default="pending",
+                        max_length=12,
+                    ),
+                ),
+                ("waits_on", models.CharField(blank=True, max_length=20)),
+                ("why", models.CharField(blank=True, max_length=300)),
+                ("next_attempt_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "opened_at",
+                    models.DateTimeField(blank=True, help_text="Vendor time of the first attempt.", null=True),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("errors", models.PositiveSmallIntegerField(default=0)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("facts", models.JSONField(default=infra.models.base.empty_facts)),
+                ("failure_code", models.CharField(blank=True, max_length=40)),
+                ("failure_sentence", models.CharField(blank=True, max_length=300)),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="steps",
+                        to="infra.domain",
+                    ),
+                ),
+                (
+                    "mailbox",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="steps",
+                        to="infra.mailbox",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="steps", to="provisioning.run"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'step',
-                'ordering': ['position', 'created_at'],
+                "verbose_name": "step",
+                "ordering": ["position", "created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Capture',
+            name="Capture",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('attempt', models.PositiveSmallIntegerField()),
-                ('status', models.PositiveSmallIntegerField()),
-                ('headers', models.JSONField(default=infra.models.base.empty_facts)),
-                ('body', infra.secret.SecretField()),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='captures', to='provisioning.operation')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("attempt", models.PositiveSmallIntegerField()),
+                ("status", models.PositiveSmallIntegerField()),
+                ("headers", models.JSONField(default=infra.models.base.empty_facts)),
+                ("body", infra.secret.SecretField()),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="captures",
+                        to="provisioning.operation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'capture',
-                'constraints': [models.UniqueConstraint(fields=('operation', 'attempt'), name='provisioning_capture_once')],
+                "verbose_name": "capture",
+                "constraints": [
+                    models.UniqueConstraint(fields=("operation", "attempt"), name="provisioning_capture_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OperationItem',
+            name="OperationItem",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('platform', models.CharField(max_length=20)),
-                ('verb', models.CharField(max_length=40)),
-                ('natural_key', models.CharField(max_length=320)),
-                ('state', models.CharField(choices=[('intended', 'Intended'), ('captured', 'Captured'), ('done', 'Done'), ('rejected', 'Rejected'), ('not_done', 'Not done'), ('unknown', 'Unknown'), ('absent', 'Absent')], default='intended', max_length=10)),
-                ('evidence', models.JSONField(default=infra.models.base.empty_facts)),
-                ('absent_reads', models.PositiveSmallIntegerField(default=0)),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='provisioning.operation')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("platform", models.CharField(max_length=20)),
+                ("verb", models.CharField(max_length=40)),
+                ("natural_key", models.CharField(max_length=320)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("intended", "Intended"),
+                            ("captured", "Captured"),
+                            ("done", "Done"),
+                            ("rejected", "Rejected"),
+                            ("not_done", "Not done"),
+                            ("unknown", "Unknown"),
+                            ("absent", "Absent"),
+                        ],
+                        default="intended",
+                        max_length=10,
+                    ),
+                ),
+                ("evidence", models.JSONField(default=infra.models.base.empty_facts)),
+                ("absent_reads", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="provisioning.operation"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'operation item',
-                'ordering': ['natural_key'],
-                'indexes': [models.Index(fields=['platform', 'verb', 'natural_key'], name='provisioning_opitem_key')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ('intended', 'captured', 'unknown'))), fields=('platform', 'verb', 'natural_key'), name='provisioning_operationitem_one_unresolved')],
+                "verbose_name": "operation item",
+                "ordering": ["natural_key"],
+                "indexes": [models.Index(fields=["platform", "verb", "natural_key"], name="provisioning_opitem_key")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ("intended", "captured", "unknown"))),
+                        fields=("platform", "verb", "natural_key"),
+                        name="provisioning_operationitem_one_unresolved",
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'running', 'waiting'])), fields=['paid_at'], name='provisioning_run_due'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "running", "waiting"])),
+                fields=["paid_at"],
+                name="provisioning_run_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('queued', 'running', 'waiting', 'parked'))), fields=('provision',), name='provisioning_run_one_active'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("queued", "running", "waiting", "parked"))),
+                fields=("provision",),
+                name="provisioning_run_one_active",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='provisioning_run_id_student'),
+            model_name="run",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="provisioning_run_id_student"),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state__in', ['done', 'cancelled'])), models.Q(('state__in', ['done', 'cancelled']), _negated=True), _connector='OR'), name='provisioning_run_finished_paired'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", False), ("state__in", ["done", "cancelled"])),
+                    models.Q(("state__in", ["done", "cancelled"]), _negated=True),
+                    _connector="OR",
+                ),
+                name="provisioning_run_finished_paired",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='provisioning_operation_id_student'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="provisioning_operation_id_student"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['run', 'created_at'], name='provisioning_event_by_run'),
+            model_name="event",
+            index=models.Index(fields=["run", "created_at"], name="provisioning_event_by_run"),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('run', 'key', 'item_key'), name='provisioning_step_one_per_item'),
+            model_name="step",
+            constraint=models.UniqueConstraint(
+                fields=("run", "key", "item_key"), name="provisioning_step_one_per_item"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('domain__isnull', True), ('mailbox__isnull', True), _connector='OR'), name='provisioning_step_one_item'),
+            model_name="step",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("domain__isnull", True), ("mailbox__isnull", True), _connector="OR"),
+                name="provisioning_step_one_item",
+            ),
         ),
     ]

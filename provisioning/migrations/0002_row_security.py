@@ -15,7 +15,9 @@ class Migration(migrations.Migration):
             student="SELECT",
             parents={"run_id": "provisioning_run", "domain_id": "infra_domain", "mailbox_id": "infra_mailbox"},
         ),
-        RowSecurity("Event", student="SELECT", parents={"provision_id": "infra_provision", "run_id": "provisioning_run"}),
+        RowSecurity(
+            "Event", student="SELECT", parents={"provision_id": "infra_provision", "run_id": "provisioning_run"}
+        ),
         RowSecurity("Operation", operator="SELECT, UPDATE", parents={"run_id": "provisioning_run"}),
         RowSecurity("OperationItem", operator="SELECT, UPDATE", parents={"operation_id": "provisioning_operation"}),
         RowSecurity(

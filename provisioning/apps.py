@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class ProvisioningConfig(AppConfig):
+    name = "provisioning"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import search
+        from .engine import doorbell, runner
+
+        doorbell.register("runs", runner.drain)
+        doorbell.register("names", search.drain, search.is_due)

@@ -1,0 +1,84 @@
+"""Who works on a run. One conditional update claims it: a lease in machine time and a fencing token.
+
+Every later write of the claim names the token; a worker that wakes too late is refused by the fence. Fencing protects
+our rows, never the platform: what protects the platform is that nobody resends blindly.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+
+from django.db import connection
+
+LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
+IDLE_LEASE = 30.0  # machine seconds of a lease while no call is under way
+
+
+class LostClaim(Exception):
+    """Somebody else works on this run by now. Nothing may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a run, for as long as the fence lets it pass."""
+
+    run_id: uuid.UUID
+    token: int
+
+    def renew(self, seconds: float = IDLE_LEASE, *, changes_page: bool = False) -> None:
+        """Extend the lease to `seconds` of machine time from now, in the current transaction.
+
+        Raises LostClaim when the token or the lease is gone; the caller's transaction then rolls back.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE provisioning_run SET lease_until = gtm_now('machine') + make_interval(secs => %s),"
+                " version = version + %s, updated_at = gtm_now('machine')"
+                " WHERE id = %s AND token = %s AND state = 'running' AND lease_until > gtm_now('machine')",
+                [seconds, int(changes_page), self.run_id, self.token],
+            )
+            if cursor.rowcount != 1:
+                raise LostClaim(str(self.run_id))
+
+
+# `due`: unfinished, its time has come in vendor time, and nobody holds it in machine time.
+DUE = (
+    "state IN ('queued', 'running', 'waiting', 'parked')"
+    " AND (next_attempt_at IS NULL OR next_attempt_at <= gtm_now('vendor'))"
+    " AND (lease_until IS NULL OR lease_until <= gtm_now('machine'))"
+)
+
+
+def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
+    """Claim the due run that was paid first, or the one named. Return None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE provisioning_run SET state = 'running', token = token + 1, wakeups = wakeups + 1, rung_at = NULL,"
+            " holder = %(holder)s, lease_until = gtm_now('machine') + make_interval(secs => %(lease)s),"
+            " started_at = COALESCE(started_at, gtm_now('machine')), updated_at = gtm_now('machine')"
+            f" WHERE id = (SELECT id FROM provisioning_run WHERE {DUE}"
+            "   AND (%(run)s::uuid IS NULL OR id = %(run)s::uuid)"
+            "   ORDER BY paid_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+            " RETURNING id, token",
+            {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group()},
+        )
+        row = cursor.fetchone()
+    return Claim(run_id=row[0], token=row[1]) if row else None
+
+
+def worker_group() -> str:
+    """Name the group of worker processes this one belongs to (set by `manage.py worker` for its children)."""
+    return os.environ.get("GTM_WORKER_GROUP", "")
+
+
+def expire_leases_of(group: str) -> int:
+    """End the leases of a group whose processes are known to be dead; return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE provisioning_run SET lease_until = gtm_now('machine'), rung_at = NULL"
+            " WHERE state = 'running' AND holder = %s AND lease_until > gtm_now('machine')",
+            [group],
+        )
+        return int(cursor.rowcount)

@@ -1,0 +1,82 @@
+"""What a step function is given: the order, the items that are ready, the clients, the ledger and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from infra.clock import VendorInstant
+from infra.models import Credential, Provision
+from infra.secret import Secret
+from integrations.http.call import Call
+from integrations.registry import Clients
+
+from .ledger import Ledger
+from .options import Options
+from .reader import Reader
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainItem:
+    """A domain of the order. `ceiling_cents` is what it may cost at most, frozen at "pay"."""
+
+    key: str
+    name: str
+    ceiling_cents: int
+    facts: Mapping[str, Any]
+    step_facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxItem:
+    """A mailbox of the order."""
+
+    key: str
+    address: str
+    username: str
+    first_name: str
+    last_name: str
+    domain: DomainItem
+    facts: Mapping[str, Any]
+    step_facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Context:
+    """The world of one step in one wake-up.
+
+    domains, mailboxes  the items that are ready for this step (for a run step: all that are still in the wave)
+    facts               what earlier steps of the whole run left, by name
+    step_facts          what this run step itself has noted so far
+    waited              vendor seconds since the step was first tried
+    """
+
+    provision: Provision
+    order: Mapping[str, Any]
+    domains: Sequence[DomainItem]
+    mailboxes: Sequence[MailboxItem]
+    facts: Mapping[str, Any]
+    clients: Clients
+    ledger: Ledger
+    reader: Reader
+    options: Options
+    now: VendorInstant
+    poll: float
+    waited: float = 0.0
+
+    @property
+    def reference(self) -> str:
+        """The end of every external name, e.g. GTM-7K3F9Q."""
+        return self.provision.reference
+
+    def read(self, call: Call[T]) -> T:
+        """Execute a read; equal reads of one wake-up are made once. Raises PlatformError or budget.NotNow."""
+        return self.reader.read(call)
+
+    def credential(self, kind: str) -> Secret:
+        """Return a password that an earlier step stored. Raises Credential.DoesNotExist."""
+        password: Secret = Credential.objects.get(provision=self.provision, kind=kind).password
+        return password

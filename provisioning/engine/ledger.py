@@ -1,0 +1,543 @@
+"""The one way a write leaves the house: permit and intent in one commit, send, capture, then outcome.
+
+    1 claim the run (the runner did)
+    2 ONE commit: quota permit + INTENT
+    3 send, with no transaction open
+    4 CAPTURE: the raw answer, encrypted, before anybody parses it, exempt from the fence
+    5 parse; ONE fenced commit: OUTCOME
+
+What a step says is *what should be so* (`bring_about`) and *how to see it* (`look`); the ledger decides whether
+anything is sent. At most one attempt for a thing is unresolved, and nothing is ever resent blindly: an unknown outcome is
+closed by reading back, by the bounded rule of absence, or by a person.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from infra import clock
+from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
+from infra.secret import Secret
+from integrations.http.call import Call, Proof, Raw
+from integrations.http.errors import (
+    AlreadyExists,
+    BadCredentials,
+    NotSent,
+    OutcomeUnknown,
+    Permanent,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Retryable,
+)
+from integrations.http.transport import Transport
+
+from ..models import Capture, Operation, OperationItem
+from . import budget, switches
+from .claims import LEASE_MARGIN, Claim
+from .failpoints import failpoint
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SEND_WINDOW = 10.0  # machine seconds between the intent and the last moment at which sending may begin
+ABSENCE_MARGIN = 30.0  # vendor seconds added to the bounds of the absence rule
+ABSENT_READS = 2  # how many reads must not find a thing
+LOOK_AGAIN = 60.0  # vendor seconds between two looks for something unresolved
+
+
+class Halted(Exception):
+    """Nothing that costs money may be sent now: the kill switch, or the order was cancelled."""
+
+
+class TimeSpent(Exception):
+    """This wake-up has too little time left to begin the call; the next one begins it."""
+
+
+@dataclass(slots=True)
+class Book(Generic[T]):
+    """Where the things that were asked for stand.
+
+    done       proven: natural key -> what `look` returned or the parsed answer
+    waiting    natural key -> vendor seconds until it is worth looking again
+    rejected   natural key -> the refusal
+    attempts   natural key -> how many requests have carried it
+    refusal    a refusal of this very request that means "not yet" (`again`)
+    reply      the parsed answer of a request that was sent or resumed just now
+    """
+
+    done: dict[str, Any] = field(default_factory=dict)
+    waiting: dict[str, float] = field(default_factory=dict)
+    rejected: dict[str, Rejected] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    refusal: Rejected | None = None
+    reply: T | None = None
+
+
+class Ledger:
+    """Writes of one wake-up. Everything it commits is refused once the claim is lost, except captures."""
+
+    def __init__(
+        self,
+        *,
+        claim: Claim,
+        provision: Provision,
+        transport: Transport,
+        wakeup_ends: float,
+        after_write: Callable[[], None],
+    ) -> None:
+        self.claim = claim
+        self.provision = provision
+        self.transport = transport
+        self.wakeup_ends = wakeup_ends  # time.monotonic()
+        self.after_write = after_write
+        self.step_key = ""
+        self._refusal: Rejected | None = None
+
+    # ---- what steps call -------------------------------------------------------------------------------------------
+
+    def bring_about(
+        self,
+        keys: Sequence[str],
+        build: Callable[[tuple[str, ...]], Call[T]],
+        look: Callable[[], Mapping[str, Any]],
+        *,
+        again: frozenset[str] = frozenset(),
+    ) -> Book[T]:
+        """Make `keys` so, unless they are; send only what was never sent or is proven absent.
+
+        keys   natural keys, e.g. domain names
+        build  builds the call for some of the keys; pure, called again after a crash
+        look   reads the platform: natural key -> evidence, for what is there. Called only while something is unresolved
+        again  codes of refusals that mean "not yet": the keys may be sent again later
+
+        Raises Retryable errors, BadCredentials, budget.NotNow, Halted, LostClaim and TimeSpent.
+        """
+        book: Book[T] = Book()
+        call = build(tuple(keys))
+        items = self._latest(call, keys)
+        for operation in {item.operation for item in items.values() if item.state == OperationState.INTENDED}:
+            self._judge_capture(operation, build, again)
+        items = self._latest(call, keys)
+        unresolved = {key: item for key, item in items.items() if item.state in UNRESOLVED}
+        if unresolved:
+            self._look(unresolved, look(), book)
+            items = self._latest(call, keys)
+        self._refusal = None
+        fresh = tuple(key for key in keys if key not in items or self._may_be_sent(items[key], call))
+        if fresh:
+            book.reply = self._send(build(fresh), again)
+            book.refusal = self._refusal
+            items = self._latest(call, keys)
+        self._report(items, call, book)
+        return book
+
+    def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
+        """Return the one thing `key`: from the answer, from its stored capture, or found at the platform.
+
+        Returns the Book instead while it is unresolved. Raises Rejected when the platform refuses it, and what
+        `bring_about` raises.
+        """
+
+        def look() -> Mapping[str, Any]:
+            found = find()
+            return {} if found is None else {key: found}
+
+        book = self.bring_about([key], lambda _keys: build(), look)
+        if key in book.rejected:
+            raise book.rejected[key]
+        if key not in book.done:
+            return book
+        if book.reply is not None:
+            return book.reply
+        evidence = book.done[key]
+        if evidence and not isinstance(evidence, Mapping):
+            return evidence  # type: ignore[no-any-return]
+        stored = self._parse_stored(key, build())
+        if stored is not None:
+            return stored
+        again = find()
+        if again is None:
+            raise OutcomeUnknown(
+                f"{key} was made and can no longer be seen", platform=build().platform, verb=build().verb
+            )
+        return again
+
+    def apply(self, call: Call[T]) -> T:
+        """Send a repeatable write: absolute values, which may be set again whatever became of the last attempt."""
+        if not call.repeatable:
+            raise ValueError(f"{call.verb} is not repeatable")
+        stale = OperationItem.objects.filter(
+            platform=call.platform, verb=call.verb, natural_key__in=call.items, state__in=UNRESOLVED
+        )
+        stale.update(state=OperationState.ABSENT, evidence={"superseded": "absolute values are set again"})
+        reply = self._send(call, frozenset())
+        if reply is None:
+            raise OutcomeUnknown("the answer was lost or made no sense", platform=call.platform, verb=call.verb)
+        return reply
+
+    def forget(self, platform: str, verb: str, key: str, *, why: str) -> None:
+        """Declare a thing absent after we removed it ourselves, so that it may be made anew."""
+        with transaction.atomic():
+            self.claim.renew()
+            for item in self._items(platform, verb, [key]):
+                _settle(item, OperationState.ABSENT, {"removed": why})
+
+    def prove(self, platform: str, verb: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Settle as done what a step has just seen by itself: natural key -> evidence."""
+        open_items = [item for item in self._items(platform, verb, list(found)) if item.state in UNRESOLVED]
+        if not open_items:
+            return
+        with transaction.atomic():
+            self.claim.renew()
+            for item in open_items:
+                _settle(item, OperationState.DONE, found[item.natural_key])
+
+    def sendable(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
+        """Return the keys that `bring_about` would send now: never sent, refused for the moment, or proven absent."""
+        blocked = {
+            item.natural_key
+            for item in self._items(platform, verb, keys)
+            if item.state in UNRESOLVED
+            or (
+                item.operation.run.provision_id == self.provision.pk
+                and item.state in (OperationState.DONE, OperationState.REJECTED)
+            )
+        }
+        return [key for key in keys if key not in blocked]
+
+    def attempted(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
+        """Return the keys of this provision that a request has carried before and that may be sent again."""
+        before = {
+            item.natural_key
+            for item in self._items(platform, verb, keys)
+            if item.operation.run.provision_id == self.provision.pk
+        }
+        return [key for key in self.sendable(platform, verb, keys) if key in before]
+
+    def count(self, platform: str, verb: str, key: str) -> int:
+        """Return how many requests of this provision carried `key` and may have been carried out."""
+        return (
+            OperationItem.objects.filter(
+                platform=platform, verb=verb, natural_key=key, operation__run__provision=self.provision
+            )
+            .exclude(state=OperationState.NOT_DONE)
+            .count()
+        )
+
+    # ---- reading the books -------------------------------------------------------------------------------------------
+
+    def _items(self, platform: str, verb: str, keys: Sequence[str]) -> list[OperationItem]:
+        return list(
+            OperationItem.objects.filter(platform=platform, verb=verb, natural_key__in=keys)
+            .select_related("operation", "operation__run")
+            .order_by("created_at")
+        )
+
+    def _latest(self, call: Call[Any], keys: Sequence[str]) -> dict[str, OperationItem]:
+        """Return the newest item per key that concerns this provision, or that anybody has left unresolved."""
+        latest: dict[str, OperationItem] = {}
+        for item in self._items(call.platform, call.verb, keys):
+            if item.operation.run.provision_id == self.provision.pk or item.state in UNRESOLVED:
+                latest[item.natural_key] = item
+        return latest
+
+    def _may_be_sent(self, item: OperationItem, call: Call[Any]) -> bool:
+        if item.state in (OperationState.NOT_DONE, OperationState.ABSENT):
+            return True
+        # A counter is brought to its target again and again: done for one target says nothing about the next.
+        return item.state == OperationState.DONE and bool(call.target) and item.operation.target != dict(call.target)
+
+    def _report(self, items: Mapping[str, OperationItem], call: Call[Any], book: Book[Any]) -> None:
+        now = clock.vendor_now()
+        counts = OperationItem.objects.filter(
+            platform=call.platform,
+            verb=call.verb,
+            natural_key__in=list(items),
+            operation__run__provision=self.provision,
+        ).exclude(state=OperationState.NOT_DONE)
+        for key in counts.values_list("natural_key", flat=True):
+            book.attempts[key] = book.attempts.get(key, 0) + 1
+        for key, item in items.items():
+            if item.state == OperationState.DONE:
+                book.done.setdefault(key, item.evidence)
+            elif item.state == OperationState.REJECTED:
+                evidence = item.evidence
+                book.rejected[key] = Rejected(
+                    str(evidence.get("code", "rejected")),
+                    str(evidence.get("sentence", "")),
+                    platform=call.platform,
+                    verb=call.verb,
+                    status=evidence.get("status"),
+                )
+            else:
+                until = (item.operation.absent_after - now).total_seconds()
+                book.waiting[key] = max(5.0, min(LOOK_AGAIN, until)) if item.state in UNRESOLVED else LOOK_AGAIN
+
+    # ---- resolving ---------------------------------------------------------------------------------------------------
+
+    def _judge_capture(
+        self, operation: Operation, build: Callable[[tuple[str, ...]], Call[Any]], again: frozenset[str]
+    ) -> None:
+        """Judge an answer that was captured by somebody who did not live to judge it."""
+        with transaction.atomic():
+            # The lock makes a capture that is being appended at this moment either visible or late for certain.
+            locked = Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
+            capture = locked.captures.filter(attempt=locked.attempt).first()
+        if capture is None or locked.state != OperationState.INTENDED:
+            return
+        keys = tuple(locked.items.values_list("natural_key", flat=True))
+        self._judge(locked, build(keys), raw_of(capture), again)
+
+    def _look(self, unresolved: Mapping[str, OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
+        """Settle what was found; count an absent read for what was not, and call it absent when the bounds have passed."""
+        with transaction.atomic():
+            self.claim.renew()
+            now = clock.vendor_now()
+            for key, item in unresolved.items():
+                if item.operation.run.provision_id != self.provision.pk and key in found:
+                    continue  # somebody else's attempt: theirs to settle
+                if key in found:
+                    book.done[key] = found[key]
+                    _settle(item, OperationState.DONE, {"read_back": True})
+                    continue
+                item.absent_reads += 1
+                if item.absent_reads >= ABSENT_READS and now > item.operation.absent_after:
+                    if item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
+                        refusal = {"code": "exists_elsewhere", "sentence": item.operation.sentence}
+                        _settle(item, OperationState.REJECTED, refusal)
+                    else:
+                        _settle(item, OperationState.ABSENT, {"absent_reads": item.absent_reads})
+                else:
+                    if item.state == OperationState.INTENDED:
+                        item.state = OperationState.UNKNOWN
+                    item.save(update_fields=["absent_reads", "state", "updated_at"])
+                    Operation.objects.filter(pk=item.operation_id, state=OperationState.INTENDED).update(
+                        state=OperationState.UNKNOWN
+                    )
+
+    def _parse_stored(self, key: str, call: Call[T]) -> T | None:
+        capture = (
+            Capture.objects.filter(
+                operation__platform=call.platform,
+                operation__verb=call.verb,
+                operation__items__natural_key=key,
+                operation__items__state=OperationState.DONE,
+                operation__run__provision=self.provision,
+            )
+            .order_by("-created_at")
+            .first()
+        )
+        if capture is None:
+            return None
+        raw = raw_of(capture)
+        if call.classify(raw) is not None:
+            return None
+        try:
+            return call.parse(raw)
+        except Exception:
+            return None
+
+    # ---- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, call: Call[T], again: frozenset[str]) -> T | None:
+        if time.monotonic() + SEND_WINDOW + call.deadline > self.wakeup_ends:
+            raise TimeSpent(call.verb)
+        failpoint("before_intent", call)
+        send_before = time.monotonic() + SEND_WINDOW
+        operation, held = self._intend(call)
+        failpoint("after_intent", call)
+        try:
+            if held.is_stale():
+                held = self._renew(operation, held, call)
+            raw = self.transport.send(call, send_before=send_before)
+        except NotSent as error:
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence)
+            raise
+        except OutcomeUnknown as error:
+            budget.note_timeout(call.platform)
+            self._conclude(operation, OperationState.UNKNOWN, sentence=error.sentence)
+            return None
+        finally:
+            budget.release(held)
+            self.after_write()
+        failpoint("after_answer", call)
+        capture_answer(operation, raw)
+        failpoint("after_capture", call)
+        return self._judge(operation, call, raw, again)
+
+    def _intend(self, call: Call[Any]) -> tuple[Operation, budget.Pass]:
+        """Commit permit and intent together: without a permit no intent is left, without an intent no permit is spent."""
+        with transaction.atomic():
+            self.claim.renew(SEND_WINDOW + call.deadline + LEASE_MARGIN)
+            self._may_spend(call)
+            held = budget.acquire(call)
+            machine, vendor = clock.machine_now(), clock.vendor_now()
+            wait = (SEND_WINDOW + call.deadline) * clock.scale()  # machine seconds, as vendor time sees them
+            wait += call.late_execution + call.list_lag + call.order_drop + ABSENCE_MARGIN
+            operation = Operation.objects.create(
+                run_id=self.claim.run_id,
+                student_id=self.provision.student_id,
+                step_key=self.step_key,
+                platform=call.platform,
+                verb=call.verb,
+                digest=call.request.digest(settings.SECRET_KEY.encode()),
+                proof=call.proof,
+                repeatable=call.repeatable,
+                token=self.claim.token,
+                price_ceilings=dict(call.price_ceilings),
+                target=dict(call.target),
+                send_before=machine + timedelta(seconds=SEND_WINDOW),
+                absent_after=clock.later(vendor, wait),
+            )
+            try:
+                with transaction.atomic():
+                    OperationItem.objects.bulk_create(
+                        OperationItem(
+                            operation=operation,
+                            student_id=self.provision.student_id,
+                            platform=call.platform,
+                            verb=call.verb,
+                            natural_key=key,
+                        )
+                        for key in call.items
+                    )
+            except IntegrityError as error:
+                raise budget.NotNow(LOOK_AGAIN, "another attempt for the same thing is not resolved yet") from error
+        return operation, held
+
+    def _may_spend(self, call: Call[Any]) -> None:
+        state = (
+            Provision.objects.select_for_update(of=("self",)).values_list("state", flat=True).get(pk=self.provision.pk)
+        )
+        if not (call.price_ceilings or call.target):
+            return
+        if state in (ProvisionState.CANCELLING, ProvisionState.CANCELLED, ProvisionState.SUSPENDED):
+            raise Halted(f"the order is {state}")
+        if switches.purchases_paused(call.platform):
+            raise Halted("purchases are paused")
+
+    def _renew(self, operation: Operation, held: budget.Pass, call: Call[Any]) -> budget.Pass:
+        try:
+            return budget.renew(held, call)
+        except budget.NoPermit as error:
+            self._conclude(operation, OperationState.NOT_DONE, sentence=str(error))
+            raise
+
+    # ---- judging -----------------------------------------------------------------------------------------------------
+
+    def _judge(self, operation: Operation, call: Call[T], raw: Raw, again: frozenset[str]) -> T | None:
+        """Read the answer and write the outcome. Raises what tells the step to wait or that the platform refused us."""
+        error = call.classify(raw)
+        request_id = raw.headers.get("x-request-id", "")
+        where = {"status": raw.status, "request_id": request_id}
+        if error is None:
+            budget.note_answer(call.platform)
+            try:
+                reply = call.parse(raw)
+            except Exception:
+                log.warning("an answer of an unknown shape", extra={"platform": call.platform, "verb": call.verb})
+                self._conclude(operation, OperationState.UNKNOWN, sentence="the answer has an unknown shape", **where)
+                return None
+            proven = call.proof == Proof.ANSWER
+            self._conclude(operation, OperationState.DONE if proven else OperationState.CAPTURED, **where)
+            return reply
+        return self._judge_error(operation, call, error, again, where)
+
+    def _judge_error(
+        self, operation: Operation, call: Call[T], error: PlatformError, again: frozenset[str], where: Mapping[str, Any]
+    ) -> T | None:
+        if isinstance(error, BadCredentials):
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            budget.open_circuit(call.platform, "credentials", f"{call.platform} refuses our credentials ({call.verb}).")
+            raise error
+        if isinstance(error, RateLimited):
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            raise error
+        if isinstance(error, Rejected) and error.code in again:
+            self._refusal = error
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            return None
+        if isinstance(error, AlreadyExists):
+            # It is there, but is it ours? The next look decides, by our reference.
+            self._conclude(
+                operation, OperationState.UNKNOWN, sentence=error.sentence, evidence={"exists": True}, **where
+            )
+            return None
+        if isinstance(error, Permanent):
+            code = error.code if isinstance(error, Rejected) else "not_found"
+            evidence = {"code": code, "sentence": error.sentence[:250], "status": error.status}
+            self._conclude(operation, OperationState.REJECTED, sentence=error.sentence, evidence=evidence, **where)
+            return None
+        if isinstance(error, Retryable) and call.repeatable:
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            raise error
+        self._conclude(operation, OperationState.UNKNOWN, sentence=error.sentence, **where)
+        return None
+
+    def _conclude(
+        self,
+        operation: Operation,
+        state: OperationState,
+        *,
+        sentence: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        status: int | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Write the outcome of an operation and its items in one fenced commit."""
+        failpoint("before_outcome", operation)
+        with transaction.atomic():
+            self.claim.renew()
+            settled = state not in UNRESOLVED
+            Operation.objects.filter(pk=operation.pk).update(
+                state=state,
+                sentence=sentence[:300],
+                status=status,
+                request_id=request_id[:120],
+                settled_at=clock.machine_now() if settled else None,
+                updated_at=clock.machine_now(),
+            )
+            operation.items.filter(state__in=UNRESOLVED).update(state=state, evidence=dict(evidence or {}))
+        failpoint("after_outcome", operation)
+
+
+def _settle(item: OperationItem, state: OperationState, evidence: Mapping[str, Any]) -> None:
+    item.state = state
+    item.evidence = {**item.evidence, **evidence}
+    item.save(update_fields=["state", "evidence", "absent_reads", "updated_at"])
+    operation = item.operation
+    if not operation.items.filter(state__in=UNRESOLVED).exists():
+        Operation.objects.filter(pk=operation.pk).update(state=state, settled_at=clock.machine_now())
+
+
+def capture_answer(operation: Operation, raw: Raw) -> None:
+    """Append the raw answer. Exempt from the fence: a worker that wakes too late may hold the only copy."""
+    with transaction.atomic(durable=True):  # it must not depend on a transaction that may roll back
+        Capture.objects.create(
+            id=uuid.uuid4(),
+            operation=operation,
+            student_id=operation.student_id,
+            attempt=operation.attempt,
+            status=raw.status,
+            headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
+            body=Secret(raw.body.decode("latin-1")),
+        )
+
+
+KEPT_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date"})
+
+
+def raw_of(capture: Capture) -> Raw:
+    """Return the answer as it arrived."""
+    return Raw(status=capture.status, headers=capture.headers, body=capture.body.open().encode("latin-1"))

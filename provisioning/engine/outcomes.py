@@ -1,0 +1,81 @@
+"""What a step function may answer. It never saves a status, sleeps or schedules: it returns one of these, per item."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.secret import Secret
+
+
+class WaitsOn(enum.StrEnum):
+    """Whom an unfinished step waits for."""
+
+    PLATFORM = "platform"
+    BUDGET = "budget"
+    FUNDS = "funds"
+    STUDENT = "student"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step is proven. `facts` are kept with the item (or the provision), `credential` encrypted."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    credential: NewCredential | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """A login that a platform gave us."""
+
+    kind: str
+    login: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again after `seconds` of vendor time. `why` is the operator's sentence."""
+
+    seconds: float
+    on: WaitsOn = WaitsOn.PLATFORM
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsStudent:
+    """The student must choose. `question` names the page's form."""
+
+    question: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsOperator:
+    """A person must look at the platform. `code` makes the operator's item unique."""
+
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This item (or the run) cannot go on. An item is set aside; the others continue."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A domain name is gone: a spare takes its place, else the student chooses."""
+
+    sentence: str
+
+
+Outcome = Done | Wait | NeedsStudent | NeedsOperator | Failed | Lost
+Outcomes = Outcome | Mapping[str, Outcome]

@@ -1,0 +1,79 @@
+"""The one way a read leaves the house. Reads may always be repeated; within one wake-up equal reads are made once."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.db import transaction
+
+from integrations.http.call import Call
+from integrations.http.errors import BadCredentials, OutcomeUnknown, PlatformError, Retryable, Unavailable
+from integrations.http.transport import Transport
+
+from . import budget
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Executes reads for one wake-up."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._seen: dict[tuple[object, ...], Any] = {}
+
+    def read(self, call: Call[T]) -> T:
+        """Return the parsed answer. Raises PlatformError or budget.NotNow."""
+        request = call.request
+        key = (
+            request.method,
+            request.url,
+            tuple(sorted(request.query.items())),
+            tuple(sorted(request.headers.items())),  # the workspace travels in a header
+            repr(request.json),
+        )
+        if key not in self._seen:
+            self._seen[key] = send_read(self.transport, call)
+        answer: T = self._seen[key]
+        return answer
+
+    def forget(self) -> None:
+        """Drop what was read: a write has changed the world."""
+        self._seen.clear()
+
+
+def send_read(transport: Transport, call: Call[T]) -> T:
+    """Take a pass, send, judge and parse. Raises PlatformError or budget.NotNow."""
+    with transaction.atomic():
+        held = budget.acquire(call)
+    try:
+        if held.is_stale():
+            held = budget.renew(held, call)
+        raw = transport.send(call)
+    except OutcomeUnknown as error:
+        budget.note_timeout(call.platform)
+        raise Unavailable(error.sentence, platform=call.platform, verb=call.verb) from error
+    finally:
+        budget.release(held)
+    error_found = call.classify(raw)
+    if error_found is not None:
+        raise as_read_error(error_found, call)
+    budget.note_answer(call.platform)
+    try:
+        return call.parse(raw)
+    except PlatformError:
+        raise
+    except Exception as error:
+        raise Unavailable("the answer has an unknown shape", platform=call.platform, verb=call.verb) from error
+
+
+def as_read_error(error: PlatformError, call: Call[Any]) -> PlatformError:
+    """Open the circuit on refused credentials; a read's unknown outcome is only an unavailable platform."""
+    if isinstance(error, BadCredentials):
+        budget.open_circuit(call.platform, "credentials", f"{call.platform} refuses our credentials ({call.verb}).")
+        return error
+    if isinstance(error, Retryable):
+        return error
+    if isinstance(error, OutcomeUnknown):
+        return Unavailable(error.sentence, platform=call.platform, verb=call.verb, status=error.status)
+    return error

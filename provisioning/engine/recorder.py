@@ -1,0 +1,343 @@
+"""Writes what a step answered: rows, items, events and the next wake-up in one fenced commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from infra import clock
+from infra.clock import VendorInstant
+from infra.models import (
+    Credential,
+    Domain,
+    DomainState,
+    Mail,
+    Mailbox,
+    MailboxState,
+    OperatorItem,
+    ParkedReason,
+    Provision,
+    ProvisionState,
+    RunState,
+    StepState,
+)
+
+from ..models import OPEN_STEP, Event, Run, Step
+from . import substitution
+from .claims import Claim
+from .failpoints import failpoint
+from .outcomes import Done, Failed, Lost, NeedsOperator, NeedsStudent, Outcome, Wait, WaitsOn
+from .specs import HOUR, GivesUpTo, Scope, StepSpec
+from .wave import Wave
+
+ASK_AGAIN = 24 * HOUR  # vendor seconds until a question to a person is looked at again by itself
+LATE_FACTOR = 3  # a step that takes so many times its usual time is "delayed"
+LATE_AT_LEAST = 0.5 * HOUR
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Keeps the rows of one run in step with what its steps answered. Every commit is fenced by the claim."""
+
+    claim: Claim
+    run: Run
+    provision: Provision
+    wave: Wave
+
+    def record(self, spec: StepSpec, outcomes: Mapping[str, Outcome], now: VendorInstant) -> bool:
+        """Write the outcomes of a step by item key; return whether anything moved forward."""
+        failpoint("before_record", spec)
+        moved = False
+        with transaction.atomic():
+            self.claim.renew(changes_page=True)
+            for item_key, outcome in outcomes.items():
+                row = self.wave.rows[spec.key, item_key]
+                moved |= self._record_one(spec, row, outcome, now)
+        failpoint("after_record", spec)
+        return moved
+
+    def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
+        row.attempts += 1
+        row.opened_at = row.opened_at or now
+        row.started_at = row.started_at or timezone.now()
+        match outcome:
+            case Done():
+                self._done(spec, row, outcome)
+            case Wait():
+                return self._wait(spec, row, outcome, now)
+            case NeedsStudent():
+                self._ask_student(spec, row, outcome, now)
+                return False
+            case NeedsOperator():
+                self._ask_operator(spec, row, outcome, now)
+                return False
+            case Failed():
+                self._fail(spec, row, outcome)
+            case Lost():
+                return self._lose(spec, row, outcome, now)
+        return True
+
+    # ---- the six answers ---------------------------------------------------------------------------------------------
+
+    def _done(self, spec: StepSpec, row: Step, outcome: Done) -> None:
+        self._move(row, StepState.COMPLETED, finished=True)
+        self._close_items(row)
+        item = self._item(spec, row)
+        if item is None:
+            self.provision.facts = {**self.provision.facts, **outcome.facts}
+            self.provision.save(update_fields=["facts", "updated_at"])
+        else:
+            item.facts = {**item.facts, **outcome.facts}
+            if spec.ends:
+                item.state = spec.ends
+            if isinstance(item, Domain) and "bought" in outcome.facts:
+                item.bought_at = item.bought_at or timezone.now()
+            if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
+                item.warmup_started_at = item.warmup_started_at or timezone.now()
+            item.save()
+        if outcome.credential is not None:
+            Credential.objects.update_or_create(
+                provision=self.provision,
+                kind=outcome.credential.kind,
+                defaults={
+                    "student_id": self.provision.student_id,
+                    "login": outcome.credential.login,
+                    "password": outcome.credential.password,
+                },
+            )
+        if row.facts.get("delayed"):
+            Mail.post("fixed", key=f"{self.run.pk}:{spec.stage}", provision=self.provision, stage=spec.stage)
+
+    def _wait(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
+        if outcome.on is WaitsOn.PLATFORM and row.opened_at is not None:
+            waited = (now - row.opened_at).total_seconds()
+            if waited > spec.deadline:
+                return self._give_up(spec, row, outcome, now)
+            self._note_delay(spec, row, waited)
+        if outcome.on is WaitsOn.FUNDS:
+            sentence = f"{self.provision.reference} waits for money: {outcome.why}"
+            OperatorItem.open("wallet_short", key=str(row.pk), sentence=sentence, provision=self.provision)
+        self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
+        row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
+        row.save()
+        item = self._item(spec, row)
+        if item is not None and spec.begins and item.state != spec.begins:
+            item.state = spec.begins
+            item.save(update_fields=["state", "updated_at"])
+        return False
+
+    def _give_up(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
+        if spec.gives_up_to is GivesUpTo.SET_ASIDE:
+            self._fail(spec, row, Failed("too_slow", outcome.why or "The platform did not finish this in time."))
+            return True
+        why = f"{spec.label} takes longer than {spec.deadline / HOUR:.0f} hours: {outcome.why}"
+        self._ask_operator(spec, row, NeedsOperator("too_slow", why), now, look_again=HOUR)
+        return False
+
+    def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
+        item = self._item(spec, row)
+        Mail.post("needs_you", key=f"{row.pk}:{outcome.question}", provision=self.provision, item=str(item or ""))
+        self._move(row, StepState.WAITING, waits_on=WaitsOn.STUDENT, why=outcome.why or outcome.question)
+        row.facts = {**row.facts, "question": outcome.question}
+        row.next_attempt_at = clock.later(now, ASK_AGAIN)
+        row.save()
+
+    def _ask_operator(
+        self, spec: StepSpec, row: Step, outcome: NeedsOperator, now: VendorInstant, *, look_again: float = HOUR
+    ) -> None:
+        sentence = f"{self.provision.reference}, {spec.label}: {outcome.why}"
+        OperatorItem.open("step", key=str(row.pk), sentence=sentence, provision=self.provision, code=outcome.code)
+        self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
+        row.facts = {**row.facts, "code": outcome.code}
+        row.next_attempt_at = clock.later(now, look_again)
+        row.save()
+
+    def _fail(self, spec: StepSpec, row: Step, outcome: Failed) -> None:
+        row.failure_code, row.failure_sentence = outcome.code[:40], outcome.sentence[:300]
+        self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
+        self._close_items(row)
+        if spec.scope is Scope.RUN:
+            self._fail_run(outcome)
+        else:
+            self.set_aside(row.item_key, outcome.sentence)
+            OperatorItem.open(
+                "set_aside",
+                key=str(row.pk),
+                sentence=f"{self.provision.reference}, {spec.label}: {self._item(spec, row)}: {outcome.sentence}",
+                provision=self.provision,
+            )
+
+    def _lose(self, spec: StepSpec, row: Step, outcome: Lost, now: VendorInstant) -> bool:
+        domain = self.wave.domains[row.item_key]
+        spare = substitution.next_spare(self.provision)
+        if spare is None:
+            self._ask_student(spec, row, NeedsStudent("choose_replacement", outcome.sentence), now)
+            return False
+        row.failure_code, row.failure_sentence = "name_lost", outcome.sentence[:300]
+        self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
+        substitution.replace(self.run, domain, spare, reason=outcome.sentence)
+        self.reload()
+        return True
+
+    # ---- the run -----------------------------------------------------------------------------------------------------
+
+    def set_aside(self, item_key: str, sentence: str) -> None:
+        """Take an item out of the wave: its open rows are skipped, with the reason; so are its mailboxes'."""
+        keys = [item_key, *self.wave.mailboxes_of(item_key)]
+        self.wave.dead.add(item_key)
+        for key in keys:
+            item = self.wave.domains.get(key) or self.wave.mailboxes.get(key)
+            if item is not None:
+                item.state = DomainState.FAILED if isinstance(item, Domain) else MailboxState.FAILED
+                item.reason = sentence[:300]
+                item.save(update_fields=["state", "reason", "updated_at"])
+        for (_, key), row in self.wave.rows.items():
+            if key in keys and row.state in OPEN_STEP:
+                self._move(row, StepState.SKIPPED, finished=True, why=sentence)
+
+    def _fail_run(self, outcome: Failed) -> None:
+        self.run.failure_code, self.run.failure_sentence = outcome.code[:40], outcome.sentence[:300]
+        Run.objects.filter(pk=self.run.pk).update(
+            failure_code=self.run.failure_code, failure_sentence=self.run.failure_sentence
+        )
+
+    def finish(self) -> None:
+        """Close a run whose every row is closed."""
+        exceptions = self.has_exceptions()
+        state = ProvisionState.ACTIVE_WITH_EXCEPTIONS if exceptions else ProvisionState.ACTIVE
+        with transaction.atomic():
+            self.claim.renew(changes_page=True)
+            self._close_run(RunState.DONE)
+            Provision.objects.filter(pk=self.provision.pk).update(
+                state=state, parked_reason="", ready_at=timezone.now(), updated_at=timezone.now()
+            )
+            kind = "ready_with_exceptions" if exceptions else "ready"
+            Mail.post(kind, key=str(self.run.pk), provision=self.provision)
+
+    def fail(self, outcome: Failed) -> None:
+        """Close a run that cannot go on. What was built stays; a retry continues at the failed step."""
+        with transaction.atomic():
+            self.claim.renew(changes_page=True)
+            self._fail_run(outcome)
+            self._close_run(RunState.FAILED)
+            Provision.objects.filter(pk=self.provision.pk).update(
+                state=ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR, updated_at=timezone.now()
+            )
+            OperatorItem.open(
+                "run_failed",
+                key=str(self.run.pk),
+                sentence=f"{self.provision.reference} failed: {outcome.sentence}",
+                provision=self.provision,
+            )
+            Mail.post(
+                "failed", key=f"{self.run.pk}:{self.run.token}", provision=self.provision, sentence=outcome.sentence
+            )
+
+    def _close_run(self, state: RunState) -> None:
+        Run.objects.filter(pk=self.run.pk).update(
+            state=state, finished_at=timezone.now(), lease_until=None, next_attempt_at=None, waits_on="", why=""
+        )
+        self._event("run", from_state=RunState.RUNNING, to_state=state)
+
+    def release(self, now: VendorInstant) -> None:
+        """Give the run back until its next row is due."""
+        open_rows = [
+            row
+            for spec in self.wave.stack.steps
+            for row in self.wave.open_rows(spec)
+            if self.wave.is_ready(spec, row.item_key)
+        ]
+        due = [row.next_attempt_at or now for row in open_rows]
+        reason, state = parked(open_rows)
+        waits = next((row for row in open_rows if row.state == StepState.WAITING), None)
+        with transaction.atomic():
+            self.claim.renew(changes_page=False)
+            Run.objects.filter(pk=self.run.pk).update(
+                state=state,
+                lease_until=None,
+                next_attempt_at=min(due, default=now),
+                waits_on=waits.waits_on if waits else "",
+                why=waits.why if waits else "",
+                crashes=0,
+            )
+            Provision.objects.filter(pk=self.provision.pk).exclude(parked_reason=reason).update(parked_reason=reason)
+
+    # ---- small things ------------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the rows again after they were rearranged."""
+        self.provision.refresh_from_db()
+        fresh = load_wave(self.run, self.provision, self.wave)
+        self.wave.__dict__.update(fresh.__dict__)
+
+    def has_exceptions(self) -> bool:
+        """Tell whether something that was ordered is missing. A lost name whose place a spare took is not missing."""
+        failed = any(
+            self.wave.domains[key].state != DomainState.LOST for key in self.wave.dead & set(self.wave.domains)
+        )
+        return failed or any(not self.wave.is_live(key) for key in self.wave.mailboxes)
+
+    def _item(self, spec: StepSpec, row: Step) -> Domain | Mailbox | None:
+        if spec.scope is Scope.DOMAIN:
+            return self.wave.domains[row.item_key]
+        if spec.scope is Scope.MAILBOX:
+            return self.wave.mailboxes[row.item_key]
+        return None
+
+    def _close_items(self, row: Step) -> None:
+        if row.facts.get("code") or row.waits_on or row.errors:
+            for kind in ("step", "wallet_short"):
+                OperatorItem.close(kind, key=str(row.pk), resolution="The step went on by itself.")
+
+    def _note_delay(self, spec: StepSpec, row: Step, waited: float) -> None:
+        if not row.facts.get("delayed") and waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1]):
+            row.facts = {**row.facts, "delayed": True}
+            Mail.post("delayed", key=f"{self.run.pk}:{spec.stage}", provision=self.provision, stage=spec.stage)
+
+    def _move(self, row: Step, state: StepState, *, finished: bool = False, waits_on: str = "", why: str = "") -> None:
+        before = row.state
+        changed = before != state or row.waits_on != waits_on
+        row.state, row.waits_on, row.why = state, waits_on, why[:300]
+        if finished:
+            row.finished_at, row.next_attempt_at = timezone.now(), None
+        row.save()
+        if changed:
+            item = self.wave.domains.get(row.item_key) or self.wave.mailboxes.get(row.item_key)
+            self._event("step", step_key=row.key, item=str(item or ""), from_state=before, to_state=state, sentence=why)
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        fields["sentence"] = str(fields.get("sentence", ""))[:500]
+        Event.objects.create(
+            provision=self.provision, run=self.run, student_id=self.provision.student_id, kind=kind, **fields
+        )
+
+
+PARKED_BY = (
+    (WaitsOn.STUDENT, ParkedReason.NEEDS_CHOICE),
+    (WaitsOn.FUNDS, ParkedReason.WAITING_FUNDS),
+    (WaitsOn.OPERATOR, ParkedReason.NEEDS_OPERATOR),
+    (WaitsOn.PLATFORM, ParkedReason.WAITING_VENDOR),
+    (WaitsOn.BUDGET, ParkedReason.WAITING_VENDOR),
+)
+
+
+def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
+    """Return why a provision does not move, and whether its run is parked (only people can move it) or waiting."""
+    waits = {row.waits_on for row in open_rows if row.state == StepState.WAITING}
+    reason = next((reason for on, reason in PARKED_BY if on in waits), "")
+    people = {WaitsOn.STUDENT, WaitsOn.OPERATOR, WaitsOn.FUNDS}
+    return reason, RunState.PARKED if waits and waits <= people else RunState.WAITING
+
+
+def load_wave(run: Run, provision: Provision, old: Wave | None = None, *, stack: Any = None) -> Wave:
+    """Read the rows of a run."""
+    return Wave(
+        stack or (old.stack if old else None),
+        list(run.steps.order_by("position", "created_at")),
+        list(provision.domains.order_by("position", "created_at")),
+        list(provision.mailboxes.order_by("domain__position", "position")),
+    )

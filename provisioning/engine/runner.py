@@ -1,0 +1,241 @@
+"""One wake-up of a run: claim, give each step the items that are ready, write what it answers, release.
+
+A step function acts through the ledger and returns outcomes; it never saves, sleeps or schedules. What it raises becomes
+an outcome in one table, `outcome_of`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+from django.db import OperationalError, connection
+
+from infra import clock
+from infra.clock import VendorInstant
+from infra.models import Domain, Mailbox
+from integrations.http.errors import (
+    BadCredentials,
+    NotConfigured,
+    OutcomeUnknown,
+    Permanent,
+    PlatformError,
+    RateLimited,
+    Retryable,
+    Unsupported,
+)
+from integrations.http.transport import HttpTransport, Transport
+from integrations.registry import Clients, build_clients
+
+from ..models import Run, Step
+from . import budget, claims
+from .claims import Claim, LostClaim
+from .context import Context, DomainItem, MailboxItem
+from .ledger import Halted, Ledger, TimeSpent
+from .options import Options
+from .outcomes import Failed, NeedsOperator, Outcome, Outcomes, Wait, WaitsOn
+from .reader import Reader
+from .recorder import Recorder, load_wave
+from .specs import MINUTE, Scope, StackSpec, StepSpec
+from .wave import Wave
+
+log = logging.getLogger(__name__)
+
+WAKEUP = 120.0  # machine seconds a wake-up lasts at most
+ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
+BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
+CRASHES_TO_PARK = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a worker process builds with: the transport, the clients, the options. Tests make their own."""
+
+    transport: Transport
+    clients: Clients
+    options: Options
+
+
+@lru_cache(maxsize=1)
+def default_workshop() -> Workshop:
+    """Return this process's workshop, made from the settings."""
+    return Workshop(
+        transport=HttpTransport(),
+        clients=build_clients(settings.PLATFORMS),
+        options=Options.from_mapping(settings.BUILD_OPTIONS),
+    )
+
+
+def drain(limit: int = 10) -> int:
+    """Wake up to `limit` due runs, oldest paid first. Answers the bell `runs`."""
+    done = 0
+    while done < limit and (claim := claims.take_next()) is not None:
+        wake(claim, default_workshop())
+        done += 1
+    return done
+
+
+def wake(claim: Claim, workshop: Workshop) -> None:
+    """Work on a claimed run until nothing moves, or its time is spent."""
+    try:
+        Wakeup(claim, workshop).run_all()
+    except LostClaim:
+        log.info("claim lost", extra={"run": str(claim.run_id), "token": claim.token})
+    except OperationalError:
+        # The connection is gone; the lease ends by itself and the supervisor rings again.
+        log.warning("database connection lost", extra={"run": str(claim.run_id)})
+        connection.close()
+
+
+class Wakeup:
+    """One wake-up of one run."""
+
+    def __init__(self, claim: Claim, workshop: Workshop) -> None:
+        from ..stacks import stack_of
+
+        self.ends = time.monotonic() + WAKEUP
+        self.workshop = workshop
+        self.run = Run.objects.select_related("provision", "provision__student").get(pk=claim.run_id)
+        self.provision = self.run.provision
+        self.stack: StackSpec = stack_of(self.run.stack, self.run.stack_version)
+        self.wave: Wave = load_wave(self.run, self.provision, stack=self.stack)
+        self.recorder = Recorder(claim, self.run, self.provision, self.wave)
+        self.reader = Reader(workshop.transport)
+        self.ledger = Ledger(
+            claim=claim,
+            provision=self.provision,
+            transport=workshop.transport,
+            wakeup_ends=self.ends,
+            after_write=self.reader.forget,
+        )
+
+    def run_all(self) -> None:
+        """Walk all open steps, again and again while something moves."""
+        moved = True
+        while moved and time.monotonic() < self.ends:
+            moved = False
+            for spec in self.stack.steps:
+                now = clock.vendor_now()
+                rows = self.wave.due(spec, now)
+                if not rows:
+                    continue
+                outcomes = self._attempt(spec, rows, now)
+                moved |= self.recorder.record(spec, outcomes, now)
+                failed = outcomes.get("") if spec.scope is Scope.RUN else None
+                if isinstance(failed, Failed):
+                    return self.recorder.fail(failed)
+                if self.wave.has_nothing_left():
+                    return self.recorder.fail(Failed("nothing_left", "Nothing that was ordered could be built."))
+        if self.wave.is_finished():
+            return self.recorder.finish()
+        self.recorder.release(clock.vendor_now())
+
+    def _attempt(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> dict[str, Outcome]:
+        """Call the step function for these rows; return an outcome for each of them."""
+        self.ledger.step_key = spec.key
+        context = self._context(spec, rows, now)
+        outcomes: Outcomes
+        try:
+            outcomes = spec.function(context)
+        except (LostClaim, OperationalError):
+            raise
+        except Exception as error:
+            errors = max(row.errors for row in rows)
+            for row in rows:
+                row.errors += 1
+            outcomes = outcome_of(error, errors)
+        else:
+            for row in rows:
+                row.errors = 0
+        if isinstance(outcomes, Mapping):
+            return {
+                row.item_key: outcomes.get(row.item_key) or Wait(spec.poll, why="nothing to do for this item yet")
+                for row in rows
+            }
+        return {row.item_key: outcomes for row in rows}
+
+    def _context(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> Context:
+        by_key = {row.item_key: row for row in rows}
+        mine = list(by_key) if spec.scope is not Scope.RUN else None
+        domain_keys = mine if spec.scope is Scope.DOMAIN else self.wave.live(Scope.DOMAIN)
+        mailbox_keys = mine if spec.scope is Scope.MAILBOX else self.wave.live(Scope.MAILBOX)
+        ceilings = self.run.order.get("domain_price_cap_cents", self.workshop.options.domain_cost_cents)
+        domains = {key: _domain_item(domain, ceilings, by_key.get(key)) for key, domain in self.wave.domains.items()}
+        opened = min((row.opened_at for row in rows if row.opened_at), default=now)
+        return Context(
+            provision=self.provision,
+            order=self.run.order,
+            domains=[domains[key] for key in domain_keys or ()],
+            mailboxes=[
+                _mailbox_item(mailbox, domains[str(mailbox.domain_id)], by_key.get(key))
+                for key in mailbox_keys or ()
+                for mailbox in [self.wave.mailboxes[key]]
+            ],
+            facts=self.provision.facts,
+            clients=self.workshop.clients,
+            ledger=self.ledger,
+            reader=self.reader,
+            options=self.workshop.options,
+            now=now,
+            poll=spec.poll,
+            waited=(now - opened).total_seconds(),
+        )
+
+
+def _domain_item(domain: Domain, cap_cents: int, row: Step | None) -> DomainItem:
+    return DomainItem(
+        key=str(domain.pk),
+        name=domain.name,
+        ceiling_cents=cap_cents,
+        facts=domain.facts,
+        step_facts=row.facts if row else {},
+    )
+
+
+def _mailbox_item(mailbox: Mailbox, domain: DomainItem, row: Step | None) -> MailboxItem:
+    return MailboxItem(
+        key=str(mailbox.pk),
+        address=mailbox.address,
+        username=mailbox.username,
+        first_name=mailbox.first_name,
+        last_name=mailbox.last_name,
+        domain=domain,
+        facts=mailbox.facts,
+        step_facts=row.facts if row else {},
+    )
+
+
+def outcome_of(error: Exception, errors: int) -> Outcome:
+    """Turn what a step raised into an outcome. The one table; `errors` counts failures in a row before this one."""
+    again = BACKOFF[min(errors, len(BACKOFF) - 1)]
+    match error:
+        case budget.NoPermit():
+            return Wait(error.seconds, on=WaitsOn.BUDGET, why=error.budget)
+        case budget.CircuitOpen(reason="credentials" | "operator"):
+            return Wait(error.seconds, on=WaitsOn.OPERATOR, why=error.why)
+        case budget.NotNow():
+            return Wait(error.seconds, why=error.why)
+        case TimeSpent():
+            return Wait(1.0, why="this wake-up has no time left for the call")
+        case Halted():
+            return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why=str(error))
+        case RateLimited():
+            return Wait(min(error.advised_wait or 60.0, ADVICE_CAP), why="the platform asked us to slow down")
+        case BadCredentials():
+            return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why="the platform refuses our credentials")
+        case Retryable() | OutcomeUnknown():
+            return Wait(again, why=f"{error.platform} does not answer as it should: {error.sentence}")
+        case NotConfigured() | Unsupported():
+            return NeedsOperator("not_configured", str(error))
+        case Permanent():
+            return NeedsOperator(getattr(error, "code", "refused"), f"refused by {error.platform}: {error.sentence}")
+        case PlatformError():
+            return Wait(again, why=str(error))
+    log.error("a step crashed", exc_info=error)
+    if errors + 1 >= CRASHES_TO_PARK:
+        return NeedsOperator("internal_error", f"an internal error, {errors + 1} times: {type(error).__name__}")
+    return Wait(again, on=WaitsOn.PLATFORM, why=f"an internal error: {type(error).__name__}")

@@ -1,0 +1,102 @@
+"""What a step and a stack are. A product person can read a stack file."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.models import DomainState, MailboxState
+
+from .outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from .context import Context
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+class Scope(enum.StrEnum):
+    """What a step has one state per."""
+
+    RUN = "run"
+    DOMAIN = "domain"
+    MAILBOX = "mailbox"
+
+
+class Needs(enum.StrEnum):
+    """Whether a step of the whole run waits for all items before it, or for the first."""
+
+    ALL = "all"
+    FIRST = "first"
+
+
+class GivesUpTo(enum.StrEnum):
+    """Who takes over when a step's deadline has passed."""
+
+    OPERATOR = "operator"  # an operator item; we go on looking
+    SET_ASIDE = "set_aside"  # the item leaves the wave, the others go on
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """One step of a stack. Times are vendor seconds.
+
+    key          stable name, stored with each row
+    scope        run, domain or mailbox
+    label        the operator's words
+    stage        the student's stage this belongs to
+    function     Context -> outcome, or outcomes by item
+    poll         how long to wait before looking again, unless the step says otherwise
+    deadline     when to give up
+    gives_up_to  to whom
+    usual        how long it usually takes: (from, to)
+    needs        for a run step: all items before it, or the first
+    begins, ends the state an item is in while the step works on it, and once it is done
+    """
+
+    key: str
+    scope: Scope
+    label: str
+    stage: str
+    function: Callable[[Context], Outcomes]
+    poll: float = 1 * MINUTE
+    deadline: float = 1 * DAY
+    gives_up_to: GivesUpTo = GivesUpTo.OPERATOR
+    usual: tuple[float, float] = (0.0, 1 * MINUTE)
+    needs: Needs = Needs.ALL
+    begins: DomainState | MailboxState | None = None
+    ends: DomainState | MailboxState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the student sees: several steps under one plain name."""
+
+    key: str
+    title: str
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackSpec:
+    """An ordered tuple of steps. A run keeps the version it began with."""
+
+    key: str
+    title: str
+    version: int
+    stages: tuple[Stage, ...]
+    steps: tuple[StepSpec, ...]
+
+    def step(self, key: str) -> StepSpec:
+        """Return the step named `key`. Raises KeyError."""
+        return next_or_raise(self.steps, key)
+
+
+def next_or_raise(steps: tuple[StepSpec, ...], key: str) -> StepSpec:
+    """Return the spec named `key`. Raises KeyError."""
+    for spec in steps:
+        if spec.key == key:
+            return spec
+    raise KeyError(key)

@@ -1,0 +1,70 @@
+"""The tick: once a second, find what is due, mark it rung, ring. And the memory of when work was last done."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+from . import budget, doorbell
+from .claims import DUE
+
+RING_AGAIN = 60.0  # machine seconds until a run that nobody took is rung again
+AT_ONCE = 16  # how many runs are rung in one tick at most
+
+
+def note_work(name: str) -> None:
+    """Remember that a worker has just finished a piece of work."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO provisioning_heartbeat (name, at) VALUES (%s, gtm_now('machine'))"
+            " ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+            [f"work:{name}"],
+        )
+
+
+def tick() -> int:
+    """Ring for every run whose time has come, at most as many per exhausted budget as permits are free.
+
+    One statement claims them, oldest paid first; a lost ring is repeated after a minute. Returns how many were rung.
+    """
+    with transaction.atomic():
+        note_work("supervisor")
+        rung = _mark(waiting_for_permits=False, limit=AT_ONCE, name="")
+        for name in _budgets_waited_for():
+            rung += _mark(waiting_for_permits=True, limit=min(AT_ONCE, budget.free(name)), name=name)
+        if rung:
+            doorbell.ring("runs", rung)
+    return rung
+
+
+def _mark(*, waiting_for_permits: bool, limit: int, name: str) -> int:
+    if limit <= 0:
+        return 0
+    waits = "waits_on = 'budget' AND why = %(name)s" if waiting_for_permits else "waits_on <> 'budget'"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE provisioning_run SET rung_at = gtm_now('machine') WHERE id IN ("
+            f" SELECT id FROM provisioning_run WHERE {DUE} AND {waits}"
+            "   AND (rung_at IS NULL OR rung_at < gtm_now('machine') - make_interval(secs => %(again)s))"
+            "   ORDER BY paid_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)",
+            {"again": RING_AGAIN, "limit": limit, "name": name},
+        )
+        return int(cursor.rowcount)
+
+
+def _budgets_waited_for() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT why FROM provisioning_run WHERE {DUE} AND waits_on = 'budget'")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def oldest_untouched_ring() -> float:
+    """Return how many machine seconds the oldest queue row has lain due without a worker taking it; 0 for none.
+
+    Judged only while rows lie due: an idle cluster does no work and is well.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(lock)), 0) FROM django_q_ormq"
+            " WHERE lock <= clock_timestamp()"
+        )
+        return float(cursor.fetchone()[0])

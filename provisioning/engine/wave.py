@@ -1,0 +1,110 @@
+"""Which items are ready for which step: a wavefront, not a barrier. Pure bookkeeping over the rows of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infra.clock import VendorInstant
+from infra.models import Domain, Mailbox, StepState
+
+from ..models import OPEN_STEP, Step
+from .specs import Needs, Scope, StackSpec, StepSpec
+
+CLOSED = (StepState.COMPLETED, StepState.SKIPPED)
+
+
+class Wave:
+    """The rows of a run, with the questions that the runner asks of them."""
+
+    def __init__(
+        self, stack: StackSpec, steps: Sequence[Step], domains: Sequence[Domain], mailboxes: Sequence[Mailbox]
+    ) -> None:
+        self.stack = stack
+        self.rows = {(step.key, step.item_key): step for step in steps}
+        # Spares and replaced domains have no open rows: the wave knows only what it was given rows for.
+        with_rows = {step.item_key for step in steps}
+        self.domains = {str(domain.pk): domain for domain in domains if str(domain.pk) in with_rows}
+        self.mailboxes = {str(mailbox.pk): mailbox for mailbox in mailboxes if str(mailbox.pk) in with_rows}
+        self.dead = {step.item_key for step in steps if step.state == StepState.FAILED and step.item_key}
+
+    # ---- items -------------------------------------------------------------------------------------------------------
+
+    def is_live(self, item_key: str) -> bool:
+        """Tell whether an item is still in the wave."""
+        if item_key in self.dead:
+            return False
+        mailbox = self.mailboxes.get(item_key)
+        return mailbox is None or str(mailbox.domain_id) not in self.dead
+
+    def live(self, scope: Scope) -> list[str]:
+        """Return the keys of the items of a scope that are still in the wave, in the student's order."""
+        if scope is Scope.RUN:
+            return [""]
+        items = self.domains if scope is Scope.DOMAIN else self.mailboxes
+        return [key for key in items if self.is_live(key)]
+
+    def mailboxes_of(self, domain_key: str) -> list[str]:
+        """Return the keys of a domain's mailboxes."""
+        return [key for key, mailbox in self.mailboxes.items() if str(mailbox.domain_id) == domain_key]
+
+    # ---- readiness ---------------------------------------------------------------------------------------------------
+
+    def due(self, spec: StepSpec, now: VendorInstant) -> list[Step]:
+        """Return the rows of a step whose turn it is now."""
+        return [
+            row
+            for row in self.open_rows(spec)
+            if (row.next_attempt_at is None or row.next_attempt_at <= now) and self.is_ready(spec, row.item_key)
+        ]
+
+    def open_rows(self, spec: StepSpec) -> Iterator[Step]:
+        """Yield the unfinished rows of a step whose items are still in the wave."""
+        for item_key in self.live(spec.scope):
+            row = self.rows.get((spec.key, item_key))
+            if row is not None and row.state in OPEN_STEP:
+                yield row
+
+    def is_ready(self, spec: StepSpec, item_key: str) -> bool:
+        """Tell whether every step before `spec` is closed for what this item depends on."""
+        before = self._before(spec)
+        if spec.scope is not Scope.RUN:
+            return all(self._closed_for_item(earlier, spec.scope, item_key) for earlier in before)
+        run_steps = [earlier for earlier in before if earlier.scope is Scope.RUN]
+        item_steps = [earlier for earlier in before if earlier.scope is not Scope.RUN]
+        if not all(self._closed(earlier, "") for earlier in run_steps):
+            return False
+        if not item_steps:
+            return True
+        if spec.needs is Needs.ALL:
+            return all(self._closed(earlier, key) for earlier in item_steps for key in self.live(earlier.scope))
+        narrowest = item_steps[-1].scope
+        return any(
+            all(self._closed_for_item(earlier, narrowest, key) for earlier in item_steps)
+            for key in self.live(narrowest)
+        )
+
+    def has_nothing_left(self) -> bool:
+        """Tell whether every domain or every mailbox of the run has been set aside."""
+        return bool(self.domains and not self.live(Scope.DOMAIN)) or bool(
+            self.mailboxes and not self.live(Scope.MAILBOX)
+        )
+
+    def is_finished(self) -> bool:
+        """Tell whether no row of a live item is open."""
+        return not any(True for spec in self.stack.steps for _ in self.open_rows(spec))
+
+    def _before(self, spec: StepSpec) -> Sequence[StepSpec]:
+        return self.stack.steps[: self.stack.steps.index(spec)]
+
+    def _closed(self, spec: StepSpec, item_key: str) -> bool:
+        row = self.rows.get((spec.key, item_key))
+        return row is None or row.state in CLOSED
+
+    def _closed_for_item(self, earlier: StepSpec, scope: Scope, item_key: str) -> bool:
+        if earlier.scope is Scope.RUN:
+            return self._closed(earlier, "")
+        if earlier.scope is scope:
+            return self._closed(earlier, item_key)
+        if earlier.scope is Scope.DOMAIN:  # a mailbox looks at its domain
+            return self._closed(earlier, str(self.mailboxes[item_key].domain_id))
+        return all(self._closed(earlier, key) for key in self.mailboxes_of(item_key) if self.is_live(key))

@@ -1,0 +1,197 @@
+"""Reads that pages, API and admin share: where a set-up stands, in the student's stages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, F
+
+from infra.models import Provision, ProvisionState, RunState, StepState
+
+from .engine.specs import Scope, Stage, StackSpec
+from .models import OPEN_STEP, Event, Run, Step
+from .stacks import STACKS, stack_of
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """One domain or mailbox within a stage. `state` is todo, doing, waiting, done, failed or skipped."""
+
+    key: str
+    name: str
+    kind: str
+    state: str
+    waits_on: str = ""
+    why: str = ""
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """One of the student's stages. `usual_seconds` is (from, to) in vendor seconds."""
+
+    key: str
+    title: str
+    doing: str
+    state: str
+    done: int
+    total: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    usual_seconds: tuple[float, float]
+    waits_on: str = ""
+    why: str = ""
+    items: tuple[ItemStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a set-up stands. `version` changes whenever a page would."""
+
+    version: int
+    state: str
+    reason: str
+    reference: str
+    stages: tuple[StageStatus, ...]
+    run_state: str = ""
+    failure: str = ""
+    checked_at: datetime | None = None
+    questions: tuple[ItemStatus, ...] = field(default=())
+
+
+def status_of(provision: Provision) -> Status:
+    """Return the status of a provision in two queries. Reads only rows that the student may see."""
+    run = provision.runs.order_by("-created_at").first()
+    if run is None:
+        return Status(0, provision.state, provision.parked_reason, provision.reference, ())
+    stack = stack_of(run.stack, run.stack_version)
+    rows: dict[str, list[Step]] = defaultdict(list)
+    for row in run.steps.select_related("domain", "mailbox"):
+        rows[row.key].append(row)
+    dead = {row.item_key for group in rows.values() for row in group if row.item_key and row.state == StepState.FAILED}
+    stages = tuple(_stage(stage, stack, rows, run, dead) for stage in stack.stages)
+    return Status(
+        version=run.version,
+        state=provision.state,
+        reason=provision.parked_reason,
+        reference=provision.reference,
+        stages=stages,
+        run_state=run.state,
+        failure=run.failure_sentence,
+        checked_at=run.updated_at,
+        questions=tuple(item for stage in stages for item in stage.items if item.question),
+    )
+
+
+def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run, dead: set[str]) -> StageStatus:
+    specs = [spec for spec in stack.steps if spec.stage == stage.key]
+    if not specs:  # payment: a run exists, so it is paid
+        return StageStatus(
+            stage.key, str(stage.title), str(stage.doing), "done", 1, 1, run.paid_at, run.paid_at, (0, 60)
+        )
+    mine = [row for spec in specs for row in rows[spec.key]]
+    open_rows = [row for row in mine if row.state in OPEN_STEP and row.item_key not in dead]
+    started = min((row.started_at for row in mine if row.started_at), default=None)
+    finished = max((row.finished_at for row in mine if row.finished_at), default=None)
+    waiting = next((row for on in WORST_FIRST for row in open_rows if row.waits_on == on), None)
+    return StageStatus(
+        key=stage.key,
+        title=str(stage.title),
+        doing=str(stage.doing),
+        state=_stage_state(mine, open_rows, run),
+        done=len(mine) - len(open_rows),
+        total=len(mine),
+        started_at=started,
+        finished_at=finished if not open_rows else None,
+        usual_seconds=_usual(specs),
+        waits_on=waiting.waits_on if waiting else "",
+        why=waiting.why if waiting else "",
+        items=_items(specs, rows),
+    )
+
+
+WORST_FIRST = ("student", "operator", "funds", "platform", "budget")
+
+
+def _usual(specs: Sequence[Any]) -> tuple[float, float]:
+    # Steps of one stage follow each other for an item, so their usual times add up.
+    return sum(spec.usual[0] for spec in specs), sum(spec.usual[1] for spec in specs)
+
+
+def _stage_state(mine: Sequence[Step], open_rows: Sequence[Step], run: Run) -> str:
+    if not open_rows:
+        if any(row.state == StepState.COMPLETED for row in mine):
+            return "done"
+        return "failed" if any(row.state == StepState.FAILED for row in mine) else "skipped"
+    if run.state == RunState.CANCELLED:
+        return "skipped"
+    if run.state == RunState.FAILED and any(row.state == StepState.FAILED for row in mine):
+        return "failed"
+    if any(row.state == StepState.WAITING for row in open_rows):
+        return "waiting"
+    begun = any(row.state != StepState.PENDING for row in mine)
+    return "doing" if begun and run.state != RunState.FAILED else "todo"
+
+
+def _items(specs: Sequence[Any], rows: dict[str, list[Step]]) -> tuple[ItemStatus, ...]:
+    by_item: dict[str, list[Step]] = defaultdict(list)
+    for spec in specs:
+        if spec.scope is not Scope.RUN:
+            for row in rows[spec.key]:
+                by_item[row.item_key].append(row)
+    found = [_item(group) for group in by_item.values()]
+    return tuple(sorted(found, key=lambda item: item.name))
+
+
+def _item(group: Sequence[Step]) -> ItemStatus:
+    first = group[0]
+    subject = first.domain or first.mailbox
+    failed = next((row for row in group if row.state == StepState.FAILED), None)
+    open_row = next((row for row in group if row.state in OPEN_STEP), None)
+    if failed is not None:
+        state, row = "failed", failed
+    elif open_row is None:
+        state = "done" if all(row.state == StepState.COMPLETED for row in group) else "skipped"
+        row = group[-1]
+    else:
+        row = open_row
+        state = "waiting" if row.state == StepState.WAITING else "todo" if row is first else "doing"
+    return ItemStatus(
+        key=first.item_key,
+        name=str(subject),
+        kind="domain" if first.domain_id else "mailbox",
+        state=state,
+        waits_on=row.waits_on if state == "waiting" else "",
+        why=row.failure_sentence or row.why,
+        question=row.facts.get("question", "") if state == "waiting" else "",
+    )
+
+
+def measured_usual(stack_key: str) -> dict[str, timedelta]:
+    """Return how long each stage has really taken on average, from our own history; empty while there is none."""
+    stack = STACKS[stack_key]
+    rows = (
+        Step.objects.filter(run__stack=stack_key, state=StepState.COMPLETED, started_at__isnull=False)
+        .values("key")
+        .annotate(took=Avg(F("finished_at") - F("started_at")))
+    )
+    took = {row["key"]: row["took"] for row in rows}
+    found: dict[str, timedelta] = {}
+    for spec in stack.steps:
+        if spec.key in took:
+            found[spec.stage] = found.get(spec.stage, timedelta()) + took[spec.key]
+    return found
+
+
+def student_log(provision: Provision, limit: int = 50) -> list[Event]:
+    """Return the newest events of a provision, for the student's log."""
+    return list(provision.events.order_by("-created_at")[:limit])
+
+
+def is_being_built(provision: Provision) -> bool:
+    """Tell whether a provision is between payment and readiness."""
+    return provision.state in (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)

@@ -1,0 +1,61 @@
+"""The `zapmail` stack: domains and mailboxes from Zapmail, sending and warmup by PlusVibe, a lead list at HeyReach.
+
+Read it from top to bottom: that is the order in which each domain and mailbox goes. Times are the platforms' time.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from infra.models import DomainState, MailboxState
+
+from ..engine.specs import DAY, HOUR, MINUTE, GivesUpTo, Needs, Scope, Stage, StackSpec, StepSpec
+from ..steps import domains, finish, mailboxes, money, sender, workspaces
+
+STAGES = (
+    Stage("payment", _("Payment"), _("Your payment is confirmed.")),
+    Stage("domains", _("Domains"), _("We are registering your domains.")),
+    Stage("records", _("Address records"), _("The domains are being connected to the internet's address books.")),
+    Stage("mailboxes", _("Mailboxes"), _("Your mailboxes are being created.")),
+    Stage("sending", _("Sending tool"), _("Your mailboxes are being connected to the sending tool.")),
+    Stage("warmup", _("Warmup"), _("Warmup is being switched on.")),
+    Stage("leads", _("Lead list"), _("Your lead list is being created.")),
+)
+
+RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
+
+STEPS = (
+    StepSpec("workspace", RUN, "Creating Zapmail workspace", "domains", workspaces.workspace, poll=30),
+    StepSpec("wallet", RUN, "Purchasing domains: wallet", "domains", money.wallet),
+    StepSpec("slots", RUN, "Purchasing domains: mailbox slots", "domains", money.slots,
+             poll=30, deadline=2 * HOUR, usual=(30, 5 * MINUTE)),
+    StepSpec("buy_domains", DOMAIN, "Purchasing domains", "domains", domains.buy_domains,
+             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
+             begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING),
+    StepSpec("domains_active", DOMAIN, "Waiting for DNS setup", "records", domains.domains_active,
+             poll=2 * MINUTE, deadline=2 * DAY, usual=(10 * MINUTE, 2 * HOUR), ends=DomainState.CONNECTED),
+    StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
+             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 10 * MINUTE), ends=DomainState.ACTIVE),
+    StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes,
+             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
+             begins=MailboxState.CREATING, ends=MailboxState.CREATING),
+    StepSpec("mailboxes_active", MAILBOX, "Creating mailboxes: active", "mailboxes", mailboxes.mailboxes_active,
+             poll=3 * MINUTE, deadline=1 * DAY, usual=(10 * MINUTE, 4 * HOUR), ends=MailboxState.CREATED),
+    StepSpec("sender_workspace", RUN, "Setting up PlusVibe workspace", "sending", workspaces.sender_workspace,
+             poll=30, needs=Needs.FIRST),
+    StepSpec("sender_login", RUN, "Setting up PlusVibe workspace: login", "sending", sender.sender_login,
+             poll=30, needs=Needs.FIRST),
+    StepSpec("register_sender", RUN, "Exporting mailboxes to PlusVibe: login", "sending", sender.register_sender,
+             poll=30, needs=Needs.FIRST),
+    StepSpec("export", MAILBOX, "Exporting mailboxes to PlusVibe", "sending", sender.export,
+             poll=MINUTE, deadline=12 * HOUR, usual=(2 * MINUTE, 30 * MINUTE)),
+    StepSpec("accounts_seen", MAILBOX, "Exporting mailboxes to PlusVibe: seen", "sending", sender.accounts_seen,
+             poll=2 * MINUTE, deadline=1 * DAY, gives_up_to=GivesUpTo.SET_ASIDE, ends=MailboxState.CONNECTED),
+    StepSpec("warmup", MAILBOX, "Configuring warmup", "warmup", sender.warmup,
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING),
+    StepSpec("lead_list", RUN, "Creating HeyReach lead list", "leads", workspaces.lead_list,
+             poll=MINUTE, needs=Needs.FIRST),
+    StepSpec("finish", RUN, "Setup complete", "leads", finish.finish),
+)  # fmt: skip
+
+ZAPMAIL = StackSpec(key="zapmail", title="Zapmail, PlusVibe, HeyReach", version=1, stages=STAGES, steps=STEPS)

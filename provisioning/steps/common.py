@@ -1,0 +1,64 @@
+"""What several subjects need: whole listings, external names, short outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from integrations.zapmail import Domain, Mailbox, MailboxPage
+
+from ..engine.context import Context, DomainItem, MailboxItem
+from ..engine.ledger import Book
+from ..engine.outcomes import Outcome, Wait
+
+MOST_PAGES = 40  # a listing that never ends is a fault of the platform, not a reason to read for ever
+
+
+def external_name(ctx: Context, suffix: str = "") -> str:
+    """Return the name that a thing of this student carries at a platform; it ends in our reference.
+
+    The student's name is folded to plain letters and shortened: platforms differ in what they take.
+    """
+    words = [str(ctx.order.get("student_name", "")), suffix]
+    plain = " ".join(word for word in words if word).encode("ascii", "ignore").decode()
+    return f"{' '.join(plain.split())[:60]} {ctx.reference}".strip()
+
+
+def is_ours(ctx: Context, name: str) -> bool:
+    """Tell whether an external name ends in our reference. Never matched by the student's name."""
+    return name.strip().endswith(ctx.reference)
+
+
+def domains_there(ctx: Context) -> dict[str, Domain]:
+    """Return the domains of the student's workspace, by name."""
+    workspace, found = ctx.facts["zapmail_workspace_id"], dict[str, Domain]()
+    for page in range(1, MOST_PAGES):
+        answer = ctx.read(ctx.clients.zapmail.list_domains(workspace, page=page))
+        found |= {domain.name: domain for domain in answer.domains}
+        if answer.last:
+            break
+    return found
+
+
+def mailbox_pages(ctx: Context) -> list[MailboxPage]:
+    """Return the pages of the mailbox list of the student's workspace; the first carries the slot counters."""
+    workspace, pages = ctx.facts["zapmail_workspace_id"], list[MailboxPage]()
+    for page in range(1, MOST_PAGES):
+        pages.append(ctx.read(ctx.clients.zapmail.list_mailboxes(workspace, page=page)))
+        if pages[-1].last:
+            break
+    return pages
+
+
+def mailboxes_there(ctx: Context) -> dict[str, Mailbox]:
+    """Return the mailboxes of the student's workspace, by address."""
+    return {mailbox.address: mailbox for page in mailbox_pages(ctx) for mailbox in page.mailboxes}
+
+
+def wait_for(book: Book[object], name: str, ctx: Context, why: str) -> Wait:
+    """Return the wait for something that is not settled: the platform's pace, never faster than the step's own."""
+    return Wait(max(ctx.poll, book.waiting.get(name, ctx.poll)), why=why)
+
+
+def for_all(items: Iterable[DomainItem | MailboxItem], outcome: Outcome) -> Mapping[str, Outcome]:
+    """Return the same outcome for every item."""
+    return {item.key: outcome for item in items}

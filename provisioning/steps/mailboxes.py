@@ -1,0 +1,84 @@
+"""Creating the mailboxes and waiting until they are active."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from integrations.http.call import Call
+from integrations.zapmail import Accepted, NewMailbox
+
+from ..engine.context import Context, MailboxItem
+from ..engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
+from ..engine.specs import MINUTE
+from .common import mailboxes_there, wait_for
+
+# "Not enough" is also what they say while bought slots have not landed: wait, and send again.
+NOT_YET = frozenset({"not_enough_slots", "earlier_mailboxes_pending"})
+RETRIES = 2
+RETRY_PAUSE = 10 * MINUTE
+
+
+def mailboxes(ctx: Context) -> Mapping[str, Outcome]:
+    """Create the mailboxes of the domains that are ready, all of one domain in one call."""
+    workspace = ctx.facts["zapmail_workspace_id"]
+    by_address = {mailbox.address: mailbox for mailbox in ctx.mailboxes}
+
+    def build(addresses: tuple[str, ...]) -> Call[Accepted]:
+        wanted: dict[str, tuple[str, list[NewMailbox]]] = defaultdict(lambda: ("", []))
+        for address in addresses:
+            mailbox = by_address[address]
+            rows = wanted[mailbox.domain.name][1]
+            rows.append(NewMailbox(mailbox.username, mailbox.first_name, mailbox.last_name))
+            wanted[mailbox.domain.name] = (str(mailbox.domain.facts["zapmail_domain_id"]), rows)
+        return ctx.clients.zapmail.create_mailboxes(workspace, wanted)
+
+    book = ctx.ledger.bring_about(list(by_address), build, lambda: mailboxes_there(ctx), again=NOT_YET)
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        if mailbox.address in book.done:
+            there = mailboxes_there(ctx).get(mailbox.address)
+            return (
+                Done({"zapmail_mailbox_id": there.id}) if there else Wait(ctx.poll, why="not in the list at the moment")
+            )
+        if mailbox.address in book.rejected:
+            refusal = book.rejected[mailbox.address]
+            return NeedsOperator(refusal.code, f"{mailbox.address} was refused: {refusal.sentence}")
+        if book.refusal is not None:
+            return Wait(ctx.poll, why=book.refusal.sentence or "the platform is not ready for more mailboxes")
+        return wait_for(book, mailbox.address, ctx, "ordered; not in the mailbox list yet")
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
+    """Wait until each mailbox is active; have failed ones tried again, twice, then set them aside."""
+    there = mailboxes_there(ctx)
+    failed = [mailbox for mailbox in ctx.mailboxes if mailbox.address in there and there[mailbox.address].failed]
+    retried = _retry(ctx, failed)
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        found = there.get(mailbox.address)
+        if found is None:
+            return Wait(ctx.poll, why="not in the list at the moment")
+        if found.active:
+            return Done()
+        if not found.failed:
+            return Wait(ctx.poll, why=f"the mailbox is {found.status.lower().replace('_', ' ') or 'not ready'}")
+        if mailbox.address in retried:
+            return Wait(RETRY_PAUSE, why="the platform failed to make the mailbox and tries again")
+        return Failed("mailbox_failed", "The platform could not make this mailbox.")
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def _retry(ctx: Context, failed: list[MailboxItem]) -> set[str]:
+    """Have the platform try the failed mailboxes again, per domain; return the addresses that still have a chance."""
+    tried = {
+        name: ctx.ledger.count("zapmail", "retry_failed_mailboxes", name) for name in {m.domain.name for m in failed}
+    }
+    hopeful = [mailbox for mailbox in failed if tried[mailbox.domain.name] < RETRIES]
+    ids = {mailbox.domain.name: str(mailbox.domain.facts["zapmail_domain_id"]) for mailbox in hopeful}
+    if ids:
+        ctx.ledger.apply(ctx.clients.zapmail.retry_failed_mailboxes(ctx.facts["zapmail_workspace_id"], ids))
+    return {mailbox.address for mailbox in hopeful}

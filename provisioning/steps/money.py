@@ -1,0 +1,64 @@
+"""The operator's wallet, and the mailbox slots that are paid from it."""
+
+from __future__ import annotations
+
+from integrations import zapmail
+
+from ..engine.context import Context
+from ..engine.outcomes import Done, Outcome, Wait, WaitsOn
+from ..engine.specs import MINUTE
+from .common import mailbox_pages
+
+LOOK_FOR_MONEY = 5 * MINUTE
+
+
+def wallet(ctx: Context) -> Outcome:
+    """Make sure that the wallet covers what is still to be bought. A short wallet answers a purchase with success."""
+    return lack_of_funds(ctx, expected_cost(ctx)) or Done()
+
+
+def expected_cost(ctx: Context) -> int:
+    """Return what the order is expected to cost at Zapmail, in cents, for what it does not own yet."""
+    prices = ctx.order.get("domain_prices", {})
+    domains = sum(
+        prices.get(domain.name, ctx.options.domain_cost_cents) for domain in ctx.domains if "bought" not in domain.facts
+    )
+    unmade = sum(1 for mailbox in ctx.mailboxes if "zapmail_mailbox_id" not in mailbox.facts)
+    return int(domains) + unmade * ctx.options.slot_cost_cents
+
+
+def lack_of_funds(ctx: Context, cost_cents: int) -> Wait | None:
+    """Return a wait for money when the wallet holds less than `cost_cents`, else None."""
+    balance = ctx.read(ctx.clients.zapmail.wallet_balance(ctx.facts["zapmail_workspace_id"])).balance_cents
+    if balance >= cost_cents:
+        return None
+    why = f"the Zapmail wallet holds {balance / 100:.2f} USD, {cost_cents / 100:.2f} USD are needed"
+    return Wait(LOOK_FOR_MONEY, on=WaitsOn.FUNDS, why=why)
+
+
+def slots(ctx: Context) -> Outcome:
+    """Bring the workspace's counter of mailbox slots to what the order needs, and wait until the slots have landed."""
+    workspace = ctx.facts["zapmail_workspace_id"]
+    pages = mailbox_pages(ctx)
+    made = {mailbox.address for page in pages for mailbox in page.mailboxes}
+    counters = pages[0]
+    purchased = counters.purchased or 0
+    free = counters.available if counters.available is not None else purchased - (counters.assigned or 0)
+    missing = sum(1 for mailbox in ctx.mailboxes if mailbox.address not in made) - free
+    key = zapmail.slots_key(workspace)
+    if missing <= 0:
+        ctx.ledger.prove("zapmail", "buy_mailbox_slots", {key: {"purchased": purchased}})
+        return Done({"mailbox_slots": purchased})
+    book = ctx.ledger.bring_about(
+        [key],
+        lambda _keys: ctx.clients.zapmail.buy_mailbox_slots(
+            workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents
+        ),
+        lambda: {},
+        again=frozenset({"insufficient_wallet"}),
+    )
+    if book.refusal is not None:
+        return lack_of_funds(ctx, missing * ctx.options.slot_cost_cents) or Wait(ctx.poll, why=book.refusal.sentence)
+    if key in book.rejected:
+        raise book.rejected[key]
+    return Wait(ctx.poll, why=f"{missing} mailbox slots have not landed yet")

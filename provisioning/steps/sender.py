@@ -1,0 +1,213 @@
+"""The sending tool: its login, the export of the mailboxes, the fallback for those that never arrive, and warmup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from infra.secret import Secret
+from integrations import plusvibe, zapmail
+from integrations.http.call import Call
+from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
+
+from ..engine.context import Context, MailboxItem
+from ..engine.ledger import Book
+from ..engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
+from .common import MOST_PAGES, external_name, mailboxes_there, wait_for
+
+T = TypeVar("T")
+
+LOGIN = "sending_tool"  # kind of the credential
+RECREATE_PAUSE = 5.0
+FALLBACK_ATTEMPTS = 2
+LOGIN_REFUSED = frozenset({"wrong_login"})
+
+
+def sender_login(ctx: Context) -> Outcome:
+    """Create the login that sees exactly the student's workspace. Its password is shown once: captured first."""
+    workspace, email = str(ctx.facts["plusvibe_workspace_id"]), _login_address(ctx)
+    key = plusvibe.client_key(workspace, email)
+    client = ctx.clients.plusvibe
+
+    def find() -> plusvibe.NewClient | plusvibe.Client | None:
+        listed = ctx.read(client.list_clients(workspace))
+        return next((one for one in listed if one.email == email.lower() and one.sees(workspace)), None)
+
+    def build() -> Call[plusvibe.NewClient | plusvibe.Client]:
+        first, last = str(ctx.order.get("first_name", "")), str(ctx.order.get("last_name", ""))
+        made = client.create_client(workspace, email, first or "Student", last or ctx.reference, external_name(ctx))
+        return made  # type: ignore[return-value]
+
+    found = ctx.ledger.obtain(key, build, find)
+    if isinstance(found, Book):
+        return Wait(found.waiting.get(key, ctx.poll), why="whether the login was created is being checked")
+    if isinstance(found, plusvibe.Client):
+        # It exists and its password is lost. Nothing depends on it yet: remove it and make it anew.
+        ctx.ledger.apply(client.delete_client(workspace, found.id))
+        ctx.ledger.forget("plusvibe", "create_client", key, why="its password was lost before it was stored")
+        return Wait(RECREATE_PAUSE, why="the login is made anew, because its password was lost")
+    return Done(
+        {"plusvibe_client_id": found.id, "plusvibe_client_email": found.email},
+        NewCredential(LOGIN, found.email, Secret(found.password.open())),
+    )
+
+
+def _login_address(ctx: Context) -> str:
+    alias = ctx.options.sender_login_alias
+    return alias.format(reference=ctx.reference.lower()) if alias else str(ctx.order["student_email"])
+
+
+def register_sender(ctx: Context) -> Outcome:
+    """Tell Zapmail the login of the sending tool. A refused login is no end: the fallback uploads the mailboxes."""
+    workspace, email = str(ctx.facts["zapmail_workspace_id"]), str(ctx.facts["plusvibe_client_email"])
+    key = zapmail.sender_key(workspace, email)
+    client = ctx.clients.zapmail
+
+    def look() -> Mapping[str, zapmail.Sender]:
+        senders = ctx.read(client.list_senders(workspace))
+        return {key: sender for sender in senders if sender.email.lower() == email.lower()}
+
+    book = ctx.ledger.bring_about(
+        [key], lambda _keys: client.register_sender(workspace, email, ctx.credential(LOGIN).open()), look
+    )
+    if key in book.done:
+        return Done({"sender_registered": True})
+    if key in book.rejected:
+        refusal = book.rejected[key]
+        if refusal.code in LOGIN_REFUSED and ctx.options.fallback_upload:
+            return Done({"sender_registered": False})
+        return NeedsOperator(refusal.code, f"the login of the sending tool was refused: {refusal.sentence}")
+    return wait_for(book, key, ctx, "the login is not confirmed yet")
+
+
+def export(ctx: Context) -> Mapping[str, Outcome] | Outcome:
+    """Export the mailboxes by id, only what is missing. Proven when the sending tool lists them."""
+    if not ctx.facts.get("sender_registered"):
+        return Done({"exported": False})
+    workspace = str(ctx.facts["zapmail_workspace_id"])
+    ids = {mailbox.address: str(mailbox.facts["zapmail_mailbox_id"]) for mailbox in ctx.mailboxes}
+    limit = ctx.options.reexport_limit
+    # The platform allows few exports of a mailbox; an attempt whose outcome is unknown counts as used.
+    spent = {
+        address
+        for address in ctx.ledger.sendable("zapmail", "export_mailboxes", list(ids))
+        if ctx.ledger.count("zapmail", "export_mailboxes", address) >= limit
+    }
+    wanted = [address for address in ids if address not in spent]
+    book: Book[zapmail.ExportStarted] = Book()
+    if wanted:
+        book = ctx.ledger.bring_about(
+            wanted,
+            lambda some: patient(
+                ctx, ctx.clients.zapmail.export_mailboxes(workspace, {address: ids[address] for address in some})
+            ),
+            lambda: accounts_there(ctx),
+            again=frozenset({"mailbox_not_ready"}),
+        )
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        if mailbox.address in book.done:
+            return Done({"exported": True})
+        if mailbox.address in spent or mailbox.address in book.rejected:
+            if ctx.options.fallback_upload:
+                return Done({"exported": False})
+            return NeedsOperator("export_refused", f"{mailbox.address} cannot be exported to the sending tool")
+        return wait_for(book, mailbox.address, ctx, "exported; not in the sending tool yet")
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def accounts_seen(ctx: Context) -> Mapping[str, Outcome]:
+    """See every mailbox in the sending tool; upload by app password only those that are proven absent."""
+    there = accounts_there(ctx)
+    absent = [m for m in ctx.mailboxes if m.address not in there and not m.facts.get("exported")]
+    book = _upload(ctx, absent) if absent else Book()
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        found = there.get(mailbox.address)
+        if found is not None:
+            return Done({"plusvibe_account_id": found.id})
+        if mailbox.address in book.rejected or book.attempts.get(mailbox.address, 0) > FALLBACK_ATTEMPTS:
+            return Failed("not_in_sending_tool", "The mailbox exists, but the sending tool does not take it.")
+        return wait_for(book, mailbox.address, ctx, "not in the sending tool yet")
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def _upload(ctx: Context, absent: list[MailboxItem]) -> Book[plusvibe.Accepted]:
+    by_address = {mailbox.address: mailbox for mailbox in absent}
+
+    def build(addresses: tuple[str, ...]) -> Call[plusvibe.Accepted]:
+        boxes = mailboxes_there(ctx)
+        accounts = [
+            NewAccount(address, by_address[address].first_name, by_address[address].last_name, password)
+            for address in addresses
+            if address in boxes and (password := boxes[address].app_password) is not None
+        ]
+        return patient(ctx, ctx.clients.plusvibe.add_accounts(_workspace(ctx), accounts, warmup_settings(ctx)))
+
+    return ctx.ledger.bring_about(list(by_address), build, lambda: accounts_there(ctx))
+
+
+def warmup(ctx: Context) -> Mapping[str, Outcome]:
+    """Set the warmup plan and switch warmup on; both are absolute values, proven by reading them back."""
+    there, wanted = accounts_there(ctx), warmup_settings(ctx)
+    ids = {mailbox.address: there[mailbox.address].id for mailbox in ctx.mailboxes if mailbox.address in there}
+    wrong = {a: ids[a] for a in ids if not there[a].settings.known or there[a].settings.differing(wanted)}
+    cold = {a: ids[a] for a in ids if not there[a].warming}
+    client, workspace = ctx.clients.plusvibe, _workspace(ctx)
+    for some in _chunks(wrong):
+        ctx.ledger.apply(client.update_accounts(workspace, some, wanted))
+    for some in _chunks(cold):
+        ctx.ledger.apply(client.set_warmup(workspace, some, on=True))
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        if mailbox.address not in there:
+            return Wait(ctx.poll, why="not in the sending tool at the moment")
+        if mailbox.address in wrong or mailbox.address in cold:
+            return Wait(ctx.poll, why="the warmup settings are being confirmed")
+        return Done({"warmup": "on"})
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def warmup_settings(ctx: Context) -> WarmupSettings:
+    """Return the order's warmup plan in the sending tool's terms."""
+    plan = ctx.order.get("warmup", {})
+    return WarmupSettings(
+        daily_limit=plan.get("campaign_daily_limit", 30),
+        interval_minutes=plan.get("gap_minutes", 5),
+        initial_daily=plan.get("initial_daily_limit", 2),
+        increment=plan.get("pace_increment", 2),
+        max_daily=plan.get("max_daily_limit", 30),
+        reply_rate_percent=plan.get("reply_rate_percent", 30),
+        slow_rampup=plan.get("slow_rampup", True),
+        randomize_percent=plan.get("randomize_num", 20),
+    )
+
+
+def accounts_there(ctx: Context) -> dict[str, SendingAccount]:
+    """Return the accounts of the student's workspace in the sending tool, by address."""
+    found: dict[str, SendingAccount] = {}
+    for page in range(MOST_PAGES):
+        answer = ctx.read(ctx.clients.plusvibe.list_accounts(_workspace(ctx), page * plusvibe.ACCOUNTS_PER_PAGE))
+        found |= {account.email: account for account in answer.accounts}
+        if answer.last:
+            break
+    return found
+
+
+def patient(ctx: Context, call: Call[T]) -> Call[T]:
+    """Return a call whose effect may take an operator-set time to show before it counts as absent."""
+    return replace(call, order_drop=ctx.options.export_grace)
+
+
+def _workspace(ctx: Context) -> str:
+    return str(ctx.facts["plusvibe_workspace_id"])
+
+
+def _chunks(ids: Mapping[str, str]) -> list[dict[str, str]]:
+    rows = list(ids.items())
+    size = plusvibe.MOST_IDS_PER_CALL
+    return [dict(rows[start : start + size]) for start in range(0, len(rows), size)]
