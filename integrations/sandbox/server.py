@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import select
 import socket
@@ -9,7 +11,7 @@ import struct
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +27,7 @@ from .http import Request, Response, Wire, json_response, text_response
 from .store import BadState
 
 MOST_BODY = 10_000_000
-TICK = 0.2
+TICK = 0.1
 HANG = 75.0  # machine seconds a silent request is held; our own deadlines are 60 at most
 LOCAL_NAMES = frozenset({"localhost", "testserver"})
 
@@ -70,60 +72,54 @@ def is_local(host: str) -> bool:
 
 
 class Servers:
-    """All threads of one running sandbox. `start` binds, `stop` ends and saves."""
+    """All threads of one running sandbox: made bound, then `start`, then `stop`, which saves."""
 
     def __init__(self, options: Options, environment: Mapping[str, str]) -> None:
         refuse_production(environment, options.host)
         self.options = options
         self.ended = threading.Event()
-        self.main = _bind(options.host, options.port, lambda request: self.sandbox.handle(request), self)
         self.threads: list[threading.Thread] = []
-        self.mail: Controller | None = None
-        try:
+        with contextlib.ExitStack() as undo:
+            self.main = _bind(options.host, options.port, lambda request: self.sandbox.handle(request), self)
+            undo.callback(self.main.server_close)
             self.control = _bind(options.host, options.control_port, self._control, self)
+            undo.callback(self.control.server_close)
+            self.mail_listener = _listen(options.host, options.mail_port)
+            undo.callback(self.mail_listener.close)
             self.public_url = f"http://{options.host}:{self.main.server_address[1]}"
             self.sandbox = _make_sandbox(options, self.public_url)
-        except BaseException:
-            self.main.server_close()
-            if hasattr(self, "control"):
-                self.control.server_close()
-            raise
+            undo.pop_all()
 
     def start(self) -> None:
-        """Begin to answer. Raises CannotServe when the mail port is busy."""
-        self._start_mail()
-        self.sandbox.save()
-        for serve in (self.main.serve_forever, self.control.serve_forever, self._tick):
-            thread = threading.Thread(target=serve, daemon=True)
+        """Begin to answer."""
+        self.mail = _MailServer(_MailHandler(self.sandbox), self.mail_listener)
+        self.mail.start()
+        for work in (self._serve_main, self._serve_control, self._tick):
+            thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self.threads.append(thread)
 
     def stop(self) -> None:
         """End everything and write the state file."""
         self.ended.set()
-        for server in (self.main, self.control):
-            if self.threads:
-                server.shutdown()
-            server.server_close()
+        if self.threads:  # shutdown and stop wait for ever for what never began
+            self.main.shutdown()
+            self.control.shutdown()
+            self.mail.stop()
         for thread in self.threads:
             thread.join(5)
-        if self.mail is not None:
-            self.mail.stop()
+        for listener in (self.main.socket, self.control.socket, self.mail_listener):
+            listener.close()
         self.sandbox.save()
 
     def _control(self, request: Request) -> Response:
         return control.handle(self.sandbox, request)
 
-    def _start_mail(self) -> None:
-        options = self.options
-        self.mail = Controller(_MailHandler(self.sandbox), hostname=options.host, port=options.mail_port)
-        try:
-            self.mail.start()
-        except OSError as error:
-            self.mail = None
-            self.main.server_close()
-            self.control.server_close()
-            raise CannotServe(_busy(options.mail_port)) from error
+    def _serve_main(self) -> None:
+        self.main.serve_forever(poll_interval=TICK)
+
+    def _serve_control(self) -> None:
+        self.control.serve_forever(poll_interval=TICK)
 
     def _tick(self) -> None:
         """Let due things happen and due webhooks go out, and write what only reads have changed."""
@@ -184,6 +180,18 @@ class _MailHandler:
         return "250 Message accepted for simulated delivery"
 
 
+class _MailServer(Controller):
+    """An SMTP server on a socket that is bound already, so that a busy port is known before anything starts."""
+
+    def __init__(self, handler: _MailHandler, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        super().__init__(handler, hostname=host, port=port)
+        self.listener = listener
+
+    def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self.listener)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -200,7 +208,7 @@ class _Server(ThreadingHTTPServer):
 
 def _make_sandbox(options: Options, public_url: str) -> Sandbox:
     try:
-        return Sandbox(
+        sandbox = Sandbox(
             seed=options.seed,
             speed=options.speed,
             public_url=public_url,
@@ -208,6 +216,8 @@ def _make_sandbox(options: Options, public_url: str) -> Sandbox:
             state_path=options.state,
             webhook_url=options.webhook_url,
         )
+        sandbox.save()
+        return sandbox
     except (BadState, ValueError) as error:
         raise CannotServe(str(error)) from error
     except OSError as error:
@@ -228,6 +238,18 @@ def _bind(host: str, port: int, answer: Callable[[Request], Response], servers: 
         return _Server((host, port), Handler)
     except (OSError, OverflowError) as error:
         raise CannotServe(_busy(port)) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise CannotServe(_busy(port)) from error
+    return listener
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -200,19 +200,29 @@ def wallet_name(world: World, workspace_id: str) -> str:
 
 
 def balance(world: World, workspace_id: str, now: float) -> int:
-    """Return the cents in the wallet that pays for a workspace. A workspace's own wallet starts empty."""
-    state, name = world.zapmail, wallet_name(world, workspace_id)
-    if name not in state.wallets:
-        state.wallets[name] = 0
-        if name in ("account", PRIMARY):
-            move(world, workspace_id, "opening", world.switches.zapmail_wallet_cents, "opening balance", now)
-    return state.wallets[name]
+    """Return the cents in the wallet that pays for a workspace."""
+    _open_wallet(world, workspace_id, now)
+    return world.zapmail.wallets[wallet_name(world, workspace_id)]
 
 
 def move(world: World, workspace_id: str, kind: str, cents: int, what: str, now: float) -> None:
     """Book `cents` (signed) to the wallet that pays for a workspace."""
+    _open_wallet(world, workspace_id, now)
+    _book(world, workspace_id, kind, cents, what, now)
+
+
+def _open_wallet(world: World, workspace_id: str, now: float) -> None:
+    """Make a wallet at its first use. A workspace's own one starts empty."""
+    name = wallet_name(world, workspace_id)
+    if name not in world.zapmail.wallets:
+        world.zapmail.wallets[name] = 0
+        if name in ("account", PRIMARY):
+            _book(world, workspace_id, "opening", world.switches.zapmail_wallet_cents, "opening balance", now)
+
+
+def _book(world: World, workspace_id: str, kind: str, cents: int, what: str, now: float) -> None:
     state, name = world.zapmail, wallet_name(world, workspace_id)
-    state.wallets[name] = state.wallets.get(name, 0) + cents
+    state.wallets[name] += cents
     state.ledger.append(LedgerEntry(len(state.ledger) + 1, now, name, kind, cents, what, workspace_id))
 
 
