@@ -54,6 +54,11 @@ def later(instant: VendorInstant, seconds: float) -> VendorInstant:
     return VendorInstant(instant + timedelta(seconds=seconds))
 
 
+def seconds_between(earlier: datetime, until: datetime) -> float:
+    """Return the seconds from one stored instant to a later one of the same clock."""
+    return (until - earlier).total_seconds()
+
+
 def set_scale(scale: float) -> None:
     """Let vendor time run `scale` times as fast from now on, without a jump. Needs the owner's or the worker's role."""
     _write(

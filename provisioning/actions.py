@@ -302,7 +302,7 @@ def _reopen_item(run: Run, row: Step) -> None:
     for skipped in rows.filter(item_key__in=keys):
         _reopen(skipped)
     if row.domain:
-        Domain.objects.filter(pk=row.domain_id).update(state=DomainState.SELECTED, reason="")
+        Domain.objects.filter(pk=row.domain.pk).update(state=DomainState.SELECTED, reason="")
     Mailbox.objects.filter(pk__in=[m.pk for m in mailboxes if m]).update(state=MailboxState.PLANNED, reason="")
     run.steps.filter(key="finish", state__in=[StepState.COMPLETED, StepState.SKIPPED]).update(
         state=StepState.PENDING, finished_at=None
@@ -336,7 +336,7 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
             state=StepState.SKIPPED, why=sentence[:300], finished_at=timezone.now(), next_attempt_at=None
         )
         if step.domain:
-            Domain.objects.filter(pk=step.domain_id).update(state=DomainState.FAILED, reason=sentence[:300])
+            Domain.objects.filter(pk=step.domain.pk).update(state=DomainState.FAILED, reason=sentence[:300])
         Mailbox.objects.filter(pk__in=[m.pk for m in mailboxes if m]).update(
             state=MailboxState.FAILED, reason=sentence[:300]
         )

@@ -12,7 +12,7 @@ from django.db.models import Avg, F
 
 from infra.models import Provision, ProvisionState, RunState, StepState
 
-from .engine.specs import Scope, Stage, StackSpec
+from .engine.specs import Scope, StackSpec, Stage
 from .models import OPEN_STEP, Event, Run, Step
 from .stacks import STACKS, stack_of
 

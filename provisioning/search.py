@@ -29,7 +29,7 @@ from .engine.runner import default_workshop
 CHUNK = MOST_NAMES_PER_CHECK
 FRESH_FOR = offers.FRESH_FOR
 NAMES_AN_HOUR = 200  # a student's allowance of names that must really be asked for
-HOLD = timedelta(minutes=30)  # machine time a selected name is kept for a student
+HOLD = 1800.0  # machine seconds a selected name is kept for a student
 CLAIM = 90.0  # machine seconds until names whose worker died are asked for again
 
 
@@ -130,7 +130,7 @@ def answers(*, names: Sequence[str], student: User) -> dict[str, Answer]:
             NameAnswer(check.answer),
             check.price_cents,
             check.renewal_cents,
-            (now - check.checked_at).total_seconds(),
+            clock.seconds_between(check.checked_at, now),
             held=name in taken_here,
         )
     return found
@@ -244,7 +244,7 @@ def hold(*, provision: Provision, names: Sequence[str]) -> list[str]:
         for name in sorted(set(names) - lost):  # always in one order, so that two students never wait for each other
             cursor.execute(
                 "INSERT INTO infra_domainhold (id, name, provision_id, student_id, expires_at, created_at, updated_at)"
-                " VALUES (%(id)s, %(name)s, %(provision)s, %(student)s, gtm_now('machine') + %(hold)s,"
+                " VALUES (%(id)s, %(name)s, %(provision)s, %(student)s, gtm_now('machine') + make_interval(secs => %(hold)s),"
                 " gtm_now('machine'), gtm_now('machine'))"
                 " ON CONFLICT (name) DO UPDATE SET provision_id = excluded.provision_id, student_id = excluded.student_id,"
                 " expires_at = excluded.expires_at, updated_at = excluded.updated_at"

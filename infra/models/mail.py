@@ -40,9 +40,9 @@ class Mail(Record):
         """Put a mail into the outbox, once per `key`. Without `to` it goes to the provision's student."""
         student = provision.student if provision is not None else None
         recipient = to or (student.email if student else settings.OPERATOR_EMAIL)
-        cls.objects.bulk_create(
+        Mail.objects.bulk_create(
             [
-                cls(
+                Mail(
                     key=f"{kind}:{key}",
                     kind=kind,
                     to=recipient,

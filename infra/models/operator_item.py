@@ -49,8 +49,10 @@ class OperatorItem(Record):
         **details: Any,
     ) -> None:
         """Open the item unless it is open already; mail the operator when it is new."""
-        item = cls(key=f"{kind}:{key}", kind=kind, sentence=sentence[:500], provision=provision, details=details)
-        cls.objects.bulk_create([item], ignore_conflicts=True)
+        item = OperatorItem(
+            key=f"{kind}:{key}", kind=kind, sentence=sentence[:500], provision=provision, details=details
+        )
+        OperatorItem.objects.bulk_create([item], ignore_conflicts=True)
         if alert and cls.objects.filter(pk=item.pk).exists():
             from django.conf import settings
 

@@ -345,7 +345,7 @@ class Ledger:
             return None
         try:
             return call.parse(raw)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a parser raises, the shape is unknown
             return None
 
     # ---- sending -----------------------------------------------------------------------------------------------------
@@ -440,12 +440,12 @@ class Ledger:
         """Read the answer and write the outcome. Raises what tells the step to wait or that the platform refused us."""
         error = call.classify(raw)
         request_id = raw.headers.get("x-request-id", "")
-        where = {"status": raw.status, "request_id": request_id}
+        where: dict[str, Any] = {"status": raw.status, "request_id": request_id}
         if error is None:
             budget.note_answer(call.platform)
             try:
                 reply = call.parse(raw)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a parser raises, the shape is unknown
                 log.warning("an answer of an unknown shape", extra={"platform": call.platform, "verb": call.verb})
                 self._conclude(operation, OperationState.UNKNOWN, sentence="the answer has an unknown shape", **where)
                 return None

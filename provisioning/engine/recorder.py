@@ -31,7 +31,7 @@ from . import substitution
 from .claims import Claim
 from .failpoints import failpoint
 from .outcomes import Done, Failed, Lost, NeedsOperator, NeedsStudent, Outcome, Wait, WaitsOn
-from .specs import HOUR, GivesUpTo, Scope, StepSpec
+from .specs import HOUR, GivesUpTo, Scope, StackSpec, StepSpec
 from .wave import Wave
 
 ASK_AGAIN = 24 * HOUR  # vendor seconds until a question to a person is looked at again by itself
@@ -114,7 +114,7 @@ class Recorder:
 
     def _wait(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
         if outcome.on is WaitsOn.PLATFORM and row.opened_at is not None:
-            waited = (now - row.opened_at).total_seconds()
+            waited = clock.seconds_between(row.opened_at, now)
             if waited > spec.deadline:
                 return self._give_up(spec, row, outcome, now)
             self._note_delay(spec, row, waited)
@@ -271,7 +271,7 @@ class Recorder:
     def reload(self) -> None:
         """Read the rows again after they were rearranged."""
         self.provision.refresh_from_db()
-        fresh = load_wave(self.run, self.provision, self.wave)
+        fresh = load_wave(self.run, self.provision, self.wave.stack)
         self.wave.__dict__.update(fresh.__dict__)
 
     def has_exceptions(self) -> bool:
@@ -333,10 +333,10 @@ def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
     return reason, RunState.PARKED if waits and waits <= people else RunState.WAITING
 
 
-def load_wave(run: Run, provision: Provision, old: Wave | None = None, *, stack: Any = None) -> Wave:
+def load_wave(run: Run, provision: Provision, stack: StackSpec) -> Wave:
     """Read the rows of a run."""
     return Wave(
-        stack or (old.stack if old else None),
+        stack,
         list(run.steps.order_by("position", "created_at")),
         list(provision.domains.order_by("position", "created_at")),
         list(provision.mailboxes.order_by("domain__position", "position")),

@@ -102,7 +102,7 @@ class Wakeup:
         self.run = Run.objects.select_related("provision", "provision__student").get(pk=claim.run_id)
         self.provision = self.run.provision
         self.stack: StackSpec = stack_of(self.run.stack, self.run.stack_version)
-        self.wave: Wave = load_wave(self.run, self.provision, stack=self.stack)
+        self.wave: Wave = load_wave(self.run, self.provision, self.stack)
         self.recorder = Recorder(claim, self.run, self.provision, self.wave)
         self.reader = Reader(workshop.transport)
         self.ledger = Ledger(
@@ -127,12 +127,15 @@ class Wakeup:
                 moved |= self.recorder.record(spec, outcomes, now)
                 failed = outcomes.get("") if spec.scope is Scope.RUN else None
                 if isinstance(failed, Failed):
-                    return self.recorder.fail(failed)
+                    self.recorder.fail(failed)
+                    return
                 if self.wave.has_nothing_left():
-                    return self.recorder.fail(Failed("nothing_left", "Nothing that was ordered could be built."))
+                    self.recorder.fail(Failed("nothing_left", "Nothing that was ordered could be built."))
+                    return
         if self.wave.is_finished():
-            return self.recorder.finish()
-        self.recorder.release(clock.vendor_now())
+            self.recorder.finish()
+        else:
+            self.recorder.release(clock.vendor_now())
 
     def _attempt(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> dict[str, Outcome]:
         """Call the step function for these rows; return an outcome for each of them."""
@@ -143,7 +146,7 @@ class Wakeup:
             outcomes = spec.function(context)
         except (LostClaim, OperationalError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one table turns all of them into outcomes
             errors = max(row.errors for row in rows)
             for row in rows:
                 row.errors += 1
@@ -182,7 +185,7 @@ class Wakeup:
             options=self.workshop.options,
             now=now,
             poll=spec.poll,
-            waited=(now - opened).total_seconds(),
+            waited=clock.seconds_between(opened, now),
         )
 
 

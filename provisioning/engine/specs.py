@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.utils.functional import Promise
+
 from infra.models import DomainState, MailboxState
 
 from .outcomes import Outcomes
@@ -75,8 +77,8 @@ class Stage:
     """What the student sees: several steps under one plain name."""
 
     key: str
-    title: str
-    doing: str
+    title: str | Promise
+    doing: str | Promise
 
 
 @dataclass(frozen=True, slots=True)

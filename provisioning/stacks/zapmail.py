@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from infra.models import DomainState, MailboxState
 
-from ..engine.specs import DAY, HOUR, MINUTE, GivesUpTo, Needs, Scope, Stage, StackSpec, StepSpec
+from ..engine.specs import DAY, HOUR, MINUTE, GivesUpTo, Needs, Scope, StackSpec, Stage, StepSpec
 from ..steps import domains, finish, mailboxes, money, sender, workspaces
 
 STAGES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from integrations.zapmail import Domain, Mailbox, MailboxPage
 
@@ -54,7 +55,7 @@ def mailboxes_there(ctx: Context) -> dict[str, Mailbox]:
     return {mailbox.address: mailbox for page in mailbox_pages(ctx) for mailbox in page.mailboxes}
 
 
-def wait_for(book: Book[object], name: str, ctx: Context, why: str) -> Wait:
+def wait_for(book: Book[Any], name: str, ctx: Context, why: str) -> Wait:
     """Return the wait for something that is not settled: the platform's pace, never faster than the step's own."""
     return Wait(max(ctx.poll, book.waiting.get(name, ctx.poll)), why=why)
 

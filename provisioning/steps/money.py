@@ -54,7 +54,7 @@ def slots(ctx: Context) -> Outcome:
         lambda _keys: ctx.clients.zapmail.buy_mailbox_slots(
             workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents
         ),
-        lambda: {},
+        dict,
         again=frozenset({"insufficient_wallet"}),
     )
     if book.refusal is not None:

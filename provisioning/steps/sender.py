@@ -36,8 +36,9 @@ def sender_login(ctx: Context) -> Outcome:
 
     def build() -> Call[plusvibe.NewClient | plusvibe.Client]:
         first, last = str(ctx.order.get("first_name", "")), str(ctx.order.get("last_name", ""))
-        made = client.create_client(workspace, email, first or "Student", last or ctx.reference, external_name(ctx))
-        return made  # type: ignore[return-value]
+        return client.create_client(  # type: ignore[return-value]
+            workspace, email, first or "Student", last or ctx.reference, external_name(ctx)
+        )
 
     found = ctx.ledger.obtain(key, build, find)
     if isinstance(found, Book):
@@ -66,7 +67,8 @@ def register_sender(ctx: Context) -> Outcome:
 
     def look() -> Mapping[str, zapmail.Sender]:
         senders = ctx.read(client.list_senders(workspace))
-        return {key: sender for sender in senders if sender.email.lower() == email.lower()}
+        found = next((sender for sender in senders if sender.email.lower() == email.lower()), None)
+        return {} if found is None else {key: found}
 
     book = ctx.ledger.bring_about(
         [key], lambda _keys: client.register_sender(workspace, email, ctx.credential(LOGIN).open()), look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -132,10 +133,8 @@ class Watchdog:
         """Kill the whole group: orphans of a dead cluster would go on working beside the new one."""
         if self.cluster is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.cluster.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.cluster.wait()
         try:
             ended = claims.expire_leases_of(self.group)
