@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -541,17 +541,21 @@ def sweep_open_checkouts(limit: int = 10) -> int:
         return done
 
 
+def is_sweep_due() -> bool:
+    """Tell whether a waiting checkout has not been heard of for a while."""
+    return _unheard(machine_now()).exists()
+
+
+def _unheard(now: MachineInstant) -> QuerySet[Checkout]:
+    due = Q(checked_at__isnull=True, created_at__lt=now - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
+    return Checkout.objects.filter(due, state__in=PAYABLE)
+
+
 def _claim_unheard() -> Checkout | None:
     """Take the waiting checkout that was looked at longest ago, and mark it looked at before the look."""
     now = machine_now()
     with transaction.atomic():
-        due = Q(checked_at__isnull=True, created_at__lt=now - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
-        checkout = (
-            Checkout.objects.select_for_update(skip_locked=True)
-            .filter(due, state__in=PAYABLE)
-            .order_by("checked_at", "created_at")
-            .first()
-        )
+        checkout = _unheard(now).select_for_update(skip_locked=True).order_by("checked_at", "created_at").first()
         if checkout is not None:
             Checkout.objects.filter(pk=checkout.pk).update(checked_at=now)
     return checkout

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 
 from .models import Checkout, Payment, Refund, WebhookEvent
 
-
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Model]

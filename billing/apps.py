@@ -11,6 +11,6 @@ class BillingConfig(AppConfig):
 
         from . import actions, refunds, webhooks
 
-        doorbell.register("webhooks", webhooks.drain)
-        doorbell.register("refunds", refunds.drain)
-        doorbell.register("checkouts", actions.sweep_open_checkouts)
+        doorbell.register("webhooks", webhooks.drain, webhooks.is_due)
+        doorbell.register("refunds", refunds.drain, refunds.is_due)
+        doorbell.register("checkouts", actions.sweep_open_checkouts, actions.is_sweep_due)

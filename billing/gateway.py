@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ from integrations.http.transport import HttpTransport, Transport
 T = TypeVar("T")
 PLATFORM = "stripe"
 DEADLINE = 20.0
-TOLERANCE = 300  # seconds a webhook's timestamp may differ from ours
+TOLERANCE = 300  # seconds: how old a webhook's signature may be
 PAGE = 100
 
 # The SDK logs every request at INFO; our transport and the rows tell that story already.
@@ -259,22 +259,19 @@ class Gateway:
 
     # Webhooks
 
-    def verify(self, body: bytes, header: str, *, now: float | None = None) -> Notice:
+    def verify(self, body: bytes, header: str) -> Notice:
         """Check a webhook's signature and age on its raw body and return what it points at. Raises BadSignature.
 
-        The SDK's age check is one-sided: a timestamp far in the future passes (seen). Ours is not.
+        The age check is one-sided: a time in the future passes (seen). Nobody without the secret can sign one.
         """
         try:
             stripe.WebhookSignature.verify_header(body, header, self._webhook_secret, TOLERANCE)
-        except (stripe.SignatureVerificationError, ValueError, IndexError) as error:
-            raise BadSignature("signature missing, wrong or too old") from error
-        signed_at = re.search(r"(?:^|,)t=(\d+)", header)
-        if signed_at is None or int(signed_at[1]) > (time.time() if now is None else now) + TOLERANCE:
-            raise BadSignature("signed in the future")
+        except (stripe.SignatureVerificationError, ValueError, TypeError) as error:
+            raise BadSignature("the signature is missing, wrong or too old") from error
         try:
             return _notice(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadSignature("not an event") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise BadSignature("the body is no event") from error
 
     # Inside
 
@@ -384,7 +381,7 @@ def _payment_intent_of(invoice: Any) -> str:
 
 
 def _notice(body: bytes) -> Notice:
-    event = json.loads(body)
+    event = _storable(json.loads(body, parse_constant=_refuse_constant))
     # A thin event (v2) names its object and prefixes the type; since we fetch the object anyway, it serves as well.
     is_thin = event["object"] == "v2.core.event"
     if not is_thin and event["object"] != "event":
@@ -399,6 +396,23 @@ def _notice(body: bytes) -> Notice:
         object_type=str(subject.get("object") or subject.get("type") or ""),
         payload=event,
     )
+
+
+def _storable(value: Any) -> Any:
+    """Return JSON without what PostgreSQL cannot keep: zero bytes, half surrogates, infinite numbers."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_storable(child) for child in value]
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _text(value: Any) -> str:
@@ -484,7 +498,11 @@ class _OverTransport(stripe.HTTPClient):
         """Nothing is kept open here."""
 
 
+_WORDS = frozenset(
+    ["checkout", "sessions", "expire", "payment_intents", "prices", "products", "refunds", "subscriptions"]
+)
+
+
 def _verb(method: str, path: str) -> str:
-    """Return e.g. "post checkout.sessions": the address without ids."""
-    resource = [part for part in path.removeprefix("/v1/").split("/") if not re.search(r"\d|_[A-Za-z0-9]{8,}", part)]
-    return f"{method.lower()} {'.'.join(resource)}"
+    """Return e.g. "post checkout.sessions.expire": the address without ids."""
+    return f"{method.lower()} {'.'.join(part for part in path.split('/') if part in _WORDS)}"

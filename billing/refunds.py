@@ -10,9 +10,10 @@ import logging
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat
 
-from infra.clock import machine_now
+from infra.clock import MachineInstant, machine_now
 from infra.models import OperatorItem, OrderLine
 from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, Permanent, PlatformError
@@ -51,10 +52,9 @@ def _adopt_line() -> bool:
     """Make a refund of the next order line that is due; return whether there was one."""
     with transaction.atomic():
         line = (
-            OrderLine.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(state=OrderLine.State.REFUND_DUE)
-            .exclude(pk__in=_lines_with_a_row())
-            .select_related("provision", "domain")
+            _due_lines()
+            .select_for_update(skip_locked=True, of=("self",))
+            .select_related("provision")
             .order_by("created_at")
             .first()
         )
@@ -77,9 +77,19 @@ def _adopt_line() -> bool:
     return True
 
 
-def _lines_with_a_row() -> list[str]:
-    keys = Refund.objects.filter(key__startswith="line:", state__in=[Refund.State.DUE, Refund.State.FAILED])
-    return [key.removeprefix("line:") for key in keys.values_list("key", flat=True)]
+def is_due() -> bool:
+    """Tell whether a refund may be made or sent now."""
+    return _due_lines().exists() or _due(machine_now()).exists()
+
+
+def _due_lines() -> QuerySet[OrderLine]:
+    """Return the order lines that provisioning marked and that have no refund yet."""
+    key = Concat(Value("line:"), Cast(OuterRef("pk"), CharField()))
+    return OrderLine.objects.filter(~Exists(Refund.objects.filter(key=key)), state=OrderLine.State.REFUND_DUE)
+
+
+def _due(now: MachineInstant) -> QuerySet[Refund]:
+    return Refund.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=Refund.State.DUE)
 
 
 def _payment_with(line: OrderLine) -> Payment | None:
@@ -108,8 +118,8 @@ def _claim() -> Refund | None:
     now = machine_now()
     with transaction.atomic():
         refund = (
-            Refund.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=Refund.State.DUE)
+            _due(now)
+            .select_for_update(skip_locked=True, of=("self",))
             .select_related("payment__provision__student", "payment__checkout")
             .order_by("created_at")
             .first()

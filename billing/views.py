@@ -29,7 +29,9 @@ def returned(request: HttpRequest) -> HttpResponse:
 
     That page shows "confirming your payment" while the money, or the news of it, is on its way.
     """
-    checkout = Checkout.objects.filter(student=request.user, session_id=request.GET.get("session_id", "-")).first()
+    checkout = Checkout.objects.filter(
+        student_id=request.user.pk, session_id=request.GET.get("session_id", "-")
+    ).first()
     if checkout is None:
         raise Http404
     try:
@@ -39,10 +41,12 @@ def returned(request: HttpRequest) -> HttpResponse:
         log.warning("return page could not ask: %s", error, extra={"checkout": str(checkout.pk)})
         return redirect("progress")
     if outcome in (Fulfilment.EXPIRED, Fulfilment.FAILED):
-        messages.warning(request, _("The payment did not go through. Nothing was charged, and your order is kept."))
+        sentence = _("The payment did not go through. Nothing was charged, and your order is kept.")
+        messages.warning(request, sentence, extra_tags="attention")
         return redirect("setup-review")
     if outcome is Fulfilment.REFUNDED:
-        messages.warning(request, _("This payment was not needed. All of it is being refunded."))
+        sentence = _("This payment was not needed. All of it is being refunded.")
+        messages.warning(request, sentence, extra_tags="attention")
     return redirect("progress")
 
 
@@ -51,13 +55,13 @@ def returned(request: HttpRequest) -> HttpResponse:
 @require_safe
 def cancelled(request: HttpRequest) -> HttpResponse:
     """Back from the payment page without paying: close it, and go on where the student left off."""
-    provision = Provision.objects.filter(student=request.user, state=ProvisionState.PENDING_PAYMENT).first()
+    provision = Provision.objects.filter(student_id=request.user.pk, state=ProvisionState.PENDING_PAYMENT).first()
     if provision is None:
         return redirect("infrastructure")
     try:
         outcome = abandon_checkout(provision=provision, actor=str(request.user))
     except CheckoutRefused as refusal:
-        messages.warning(request, refusal.sentence)
+        messages.warning(request, refusal.sentence, extra_tags="attention")
         return redirect("infrastructure")
     if outcome in (Fulfilment.PAID, Fulfilment.CONFIRMING):
         return redirect("progress")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from infra.clock import machine_now
+from infra.clock import MachineInstant, machine_now
 from infra.models import OperatorItem, Provision
 from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, NotFound, PlatformError
@@ -115,16 +115,22 @@ def drain(limit: int = 10) -> int:
         return done
 
 
+def is_due() -> bool:
+    """Tell whether an event waits that may be worked on now."""
+    return _due(machine_now()).exists()
+
+
+def _due(now: MachineInstant) -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=now), state=WebhookEvent.State.RECEIVED
+    )
+
+
 def _claim() -> WebhookEvent | None:
     """Take the oldest due event. The attempt is counted, and the next one scheduled, before the work begins."""
     now = machine_now()
     with transaction.atomic():
-        event = (
-            WebhookEvent.objects.select_for_update(skip_locked=True)
-            .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state=WebhookEvent.State.RECEIVED)
-            .order_by("created_at")
-            .first()
-        )
+        event = _due(now).select_for_update(skip_locked=True).order_by("created_at").first()
         if event is None:
             return None
         event.attempts += 1

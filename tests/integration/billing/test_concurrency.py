@@ -1,0 +1,167 @@
+"""Real threads on real connections: one purchase heard by many at once ends once. Each race has a control."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+from django.test import Client
+
+from billing import actions, gateway, prices, refunds, webhooks
+from billing.actions import CheckoutRefused
+from billing.models import Checkout, Payment, Refund, WebhookEvent
+from infra.models import Mail, OrderLine
+from tests.integration.billing.shop import Shop, gateway_over
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 6
+
+
+@pytest.fixture
+def shop(client: Client, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    shop = Shop.open(client)
+    ours = gateway_over(shop.sandbox.transport())
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    prices.sync_prices(actor="test")
+    return shop
+
+
+def at_once(work: Callable[[], Any], *, threads: int = THREADS) -> list[Any]:
+    """Run `work` in many threads that start together; return results and exceptions."""
+    start, results = threading.Barrier(threads), []
+
+    def run() -> None:
+        start.wait()
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            results.append(error)
+        finally:
+            connection.close()
+
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    return results
+
+
+@contextmanager
+def everyone_asks_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let all threads hold the same answer of Stripe before the first of them may write it down."""
+    asked = threading.Barrier(THREADS)
+    original = actions._record
+
+    def together(*args: Any, **kwargs: Any) -> Any:
+        asked.wait(30)
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "_record", together)
+        yield
+
+
+def test_concurrent_fulfilments_start_one_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    with everyone_asks_before_anyone_writes(monkeypatch):
+        results = at_once(lambda: actions.fulfil(session_id=checkout.session_id, actor="test"))
+    assert {str(result) for result in results} == {"paid"}
+    assert Payment.objects.count() == 1
+    assert shop.provision.runs.count() == 1
+    assert Mail.objects.filter(kind="paid").count() == 1
+
+
+def test_control_without_the_lock_they_do_not_all_end_well(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same race with `select_for_update` taken away: somebody meets what another one is writing."""
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    reading = threading.Barrier(THREADS)
+    original = actions._write_payment
+
+    def nobody_has_written_yet(*args: Any, **kwargs: Any) -> Any:
+        reading.wait(30)
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QuerySet, "select_for_update", lambda self, **options: self)
+        patch.setattr(actions, "_write_payment", nobody_has_written_yet)
+        with everyone_asks_before_anyone_writes(monkeypatch):
+            results = at_once(lambda: actions.fulfil(session_id=checkout.session_id, actor="test"))
+    assert [result for result in results if isinstance(result, Exception)]
+
+
+def test_many_workers_drain_the_same_events_once(shop: Shop) -> None:
+    shop.sandbox.faults.add("webhook_duplicate", platform="stripe", amount=2)
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    results = at_once(lambda: webhooks.drain(50))
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert shop.state() == "provisioning"
+    assert shop.picture()["runs"] == ["setup"]
+    assert shop.picture()["mails"] == ["paid"]
+
+
+def test_the_same_event_delivered_at_once_is_stored_once(shop: Shop) -> None:
+    event = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "customer.created",
+        "livemode": False,
+        "data": {"object": {"id": "cus_1"}},
+    }
+    assert at_once(lambda: shop.post_event(event)) == [200] * THREADS
+    assert WebhookEvent.objects.count() == 1
+
+
+def test_pressing_pay_in_many_tabs_leaves_one_open_page(shop: Shop) -> None:
+    def press() -> str:
+        return actions.start_checkout(provision=shop.provision, actor="student")
+
+    results = at_once(press)
+    assert not [r for r in results if isinstance(r, Exception) and not isinstance(r, CheckoutRefused)]
+    assert Checkout.objects.filter(state__in=actions.PAYABLE).count() == 1
+    open_pages = [row for row in shop.sandbox.world.stripe["sessions"].values() if row["status"] == "open"]
+    assert [row["id"] for row in open_pages] == [Checkout.objects.get(state="open").session_id]
+
+
+def test_paying_while_pressing_pay_again_never_charges_twice(shop: Shop) -> None:
+    checkout = shop.order()
+    turn = iter(range(THREADS))
+
+    def pay_or_press() -> object:
+        if next(turn) % 2:
+            return shop.press(checkout, "pay")
+        return actions.start_checkout(provision=shop.provision, actor="student")
+
+    at_once(pay_or_press)
+    shop.deliver()
+    shop.work()
+    paid = Checkout.objects.filter(state="paid").count()
+    assert shop.charged() == 14400 * paid
+    assert Checkout.objects.filter(state__in=["paid", "open"]).count() == 1
+
+
+def test_many_workers_send_one_refund(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    OrderLine.objects.create(
+        provision=shop.provision,
+        student=shop.provision.student,
+        kind=OrderLine.Kind.DOMAIN_SHARE,
+        state=OrderLine.State.REFUND_DUE,
+        amount_cents=3233,
+    )
+    results = at_once(lambda: refunds.drain(10))
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert Refund.objects.count() == 1
+    assert shop.charged() == 14400 - 3233
+    assert Mail.objects.filter(kind="refunded").count() == 1

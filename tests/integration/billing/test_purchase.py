@@ -1,0 +1,507 @@
+"""One purchase from "pay" to a started run, in every way it can go."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from billing import actions, gateway, webhooks
+from billing.actions import CheckoutRefused, Fulfilment
+from billing.models import Checkout, Payment, WebhookEvent
+from infra.models import Flag, Mail, OperatorItem, Tier
+from integrations.http.errors import PlatformError
+from tests.integration.billing.shop import Shop, Wire, gateway_over
+from tests.integration.world import new_order
+
+PAID = {
+    "provision": "provisioning",
+    "paid": True,
+    "customer": True,
+    "subscription": True,
+    "checkouts": ["paid"],
+    "payments": [(14400, 0)],
+    "refunds": [],
+    "runs": ["setup"],
+    "mails": ["paid"],
+    "items": [],
+}
+
+
+# --- paying -----------------------------------------------------------------------------------------------------------
+
+
+def test_pressing_pay_opens_one_page_for_the_frozen_amount(shop: Shop) -> None:
+    checkout = shop.order()
+    assert (checkout.state, checkout.amount_cents, checkout.currency) == ("open", 14400, "usd")
+    assert checkout.url == f"http://sandbox.test/stripe/pay/{checkout.session_id}"
+    assert shop.state() == "pending_payment"
+
+
+def test_our_reference_stands_on_session_and_subscription(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    held = shop.sandbox.world.stripe
+    (session,) = held["sessions"].values()
+    (subscription,) = held["subscriptions"].values()
+    reference = shop.provision.reference
+    assert session["client_reference_id"] == session["metadata"]["provision_ref"] == reference
+    assert subscription["metadata"]["provision_ref"] == reference
+    assert subscription["billing_mode"] == {"type": "flexible"}
+    assert session["success_url"].startswith("http://testserver/billing/return/?session_id=")
+
+
+def test_a_paid_order_starts_one_run_by_its_webhooks(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.picture() == PAID
+
+
+def test_the_return_page_alone_is_enough(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    answer = shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("progress"))
+    assert shop.picture() == PAID
+
+
+def test_the_sweep_finds_a_paid_session_whose_webhooks_never_arrived(shop: Shop) -> None:
+    shop.sandbox.faults.add("webhook_lost", platform="stripe")
+    shop.press(shop.order(), "pay")
+    assert shop.deliver() == 0
+    assert not actions.is_sweep_due()
+    shop.advance(180)
+    assert actions.is_sweep_due()
+    shop.work()
+    assert shop.picture() == PAID
+    assert not actions.is_sweep_due()
+
+
+def test_the_payment_names_its_invoice_and_receipt(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    payment = Payment.objects.get()
+    assert payment.stripe_invoice_id.startswith("in_")
+    assert payment.stripe_payment_intent_id.startswith("pi_")
+    assert Mail.objects.get(kind="paid").context["receipt_url"] == payment.receipt_url != ""
+
+
+def test_the_redirect_alone_proves_nothing(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
+    assert shop.state() == "pending_payment"
+    assert not Payment.objects.exists()
+
+
+def test_a_foreign_or_missing_session_is_404(shop: Shop) -> None:
+    checkout = shop.order()
+    stranger = new_order("other").student
+    client = shop.signed_in()
+    client.force_login(stranger)
+    assert client.get(reverse("billing-return"), {"session_id": checkout.session_id}).status_code == 404
+    assert client.get(reverse("billing-return")).status_code == 404
+    assert client.get(reverse("billing-return"), {"session_id": "x" * 500}).status_code == 404
+
+
+def test_the_return_page_survives_a_silent_stripe(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    shop.sandbox.faults.add("timeout_before", platform="stripe", times=1)
+    answer = shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("progress"))
+    assert shop.state() == "pending_payment"
+
+
+# --- order, number and age of the events ------------------------------------------------------------------------------
+
+
+def events_of_a_purchase(shop: Shop) -> list[Any]:
+    return list(shop.sandbox.world.stripe["events"].values())
+
+
+def test_duplicates_change_nothing(shop: Shop) -> None:
+    shop.sandbox.faults.add("webhook_duplicate", platform="stripe", amount=4)
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    shop.deliver()
+    shop.work()
+    assert shop.picture() == PAID
+    assert set(WebhookEvent.objects.values_list("deliveries", flat=True)) == {5}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_permutation_with_any_duplicates_ends_in_the_same_state(shop: Shop, seed: int) -> None:
+    shop.press(shop.order(), "pay")
+    chance = random.Random(seed)
+    events = events_of_a_purchase(shop)
+    heard = events + chance.choices(events, k=4)
+    chance.shuffle(heard)
+    for event in heard:
+        assert shop.post_event(event) == 200
+        if chance.random() < 0.5:
+            webhooks.drain(chance.randint(1, 5))
+    webhooks.drain(100)
+    assert shop.picture() == PAID
+
+
+def test_every_order_of_the_events_that_matter(shop: Shop) -> None:
+    """The four that lead to fulfilment, in all orders, each time from the stored rows anew."""
+    shop.press(shop.order(), "pay")
+    matter = [event for event in events_of_a_purchase(shop) if event["type"] in webhooks.HANDLERS]
+    assert len(matter) >= 2
+    for order in itertools.permutations(matter):
+        for event in order:
+            shop.post_event(event)
+            WebhookEvent.objects.filter(event_id=event["id"]).update(state="received", not_before=None)
+            webhooks.drain(100)
+        assert shop.picture() == PAID
+
+
+def test_an_old_event_does_not_overwrite_a_newer_state(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    unpaid = next(event for event in events_of_a_purchase(shop) if event["type"] == "checkout.session.completed")
+    shop.press(checkout, "debit_succeeds")
+    shop.deliver()
+    shop.work()
+    assert shop.state() == "provisioning"
+    shop.post_event({**unpaid, "id": "evt_late_copy"})
+    shop.work()
+    assert shop.picture() == PAID
+
+
+def test_a_thin_event_serves_as_well(shop: Shop) -> None:
+    shop.sandbox.faults.add("webhook_thin", platform="stripe")
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    webhooks.drain(100)
+    assert shop.picture() == PAID
+
+
+def test_the_event_may_come_before_our_own_call_has_returned(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is created, paid and reported before the create's answer reaches us."""
+    wire = Wire(shop.sandbox.transport())
+
+    def paid_in_between() -> None:
+        (session_id,) = shop.sandbox.world.stripe["sessions"]
+        shop.press(Checkout(session_id=session_id), "pay")
+        shop.deliver()
+        webhooks.drain(100)
+
+    ours = gateway_over(wire)
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    wire.after["post checkout.sessions"] = paid_in_between
+    shop.order()
+    assert shop.picture() == PAID
+
+
+# --- not paying -------------------------------------------------------------------------------------------------------
+
+
+def test_a_declined_card_leaves_the_page_open_and_can_be_followed_by_a_good_one(shop: Shop) -> None:
+    checkout = shop.order()
+    assert b"declined" in shop.press(checkout, "decline").body
+    shop.deliver()
+    shop.work()
+    assert shop.state() == "pending_payment"
+    shop.press(checkout, "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.picture() == PAID
+
+
+def test_a_cancelled_checkout_loses_nothing(shop: Shop) -> None:
+    names = sorted(shop.provision.domains.values_list("name", "state", "position"))
+    checkout = shop.order()
+    back = shop.press(checkout, "cancel")
+    assert back.headers["location"] == "http://testserver" + reverse("billing-cancel")
+    answer = shop.signed_in().get(reverse("billing-cancel"))
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("setup-review"))
+    assert shop.state() == "draft"
+    assert sorted(shop.provision.domains.values_list("name", "state", "position")) == names
+    assert b"has expired" in shop.page(checkout)
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.picture()["checkouts"] == ["expired", "paid"]
+
+
+def test_cancelling_after_paying_counts_as_paid(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    answer = shop.signed_in().get(reverse("billing-cancel"))
+    assert answer.headers["Location"] == reverse("progress")
+    assert shop.picture() == PAID
+
+
+def test_cancelling_without_an_open_page_goes_to_the_entry(shop: Shop) -> None:
+    assert shop.signed_in().get(reverse("billing-cancel")).headers["Location"] == reverse("infrastructure")
+
+
+def test_an_expired_page_gives_the_draft_back(shop: Shop) -> None:
+    shop.order()
+    shop.advance(24 * 3600)
+    shop.deliver()
+    shop.work()
+    assert shop.state() == "draft"
+    assert shop.newest().state == "expired"
+    assert not shop.provision.holds.exists()
+    assert shop.provision.domains.count() == 4
+
+
+def test_without_webhooks_the_sweep_notices_the_expiry(shop: Shop) -> None:
+    shop.sandbox.faults.add("webhook_lost", platform="stripe")
+    shop.order()
+    shop.advance(24 * 3600)
+    shop.work()
+    assert shop.state() == "draft"
+
+
+# --- delayed payment --------------------------------------------------------------------------------------------------
+
+
+def test_completed_and_unpaid_builds_nothing(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    shop.deliver()
+    shop.work()
+    assert shop.newest().state == "confirming"
+    assert shop.state() == "pending_payment"
+    assert not shop.provision.runs.exists()
+    answer = shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
+    assert answer.headers["Location"] == reverse("progress")
+
+
+def test_a_bank_debit_that_succeeds_starts_the_run(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    shop.deliver()
+    shop.work()
+    shop.press(checkout, "debit_succeeds")
+    shop.deliver()
+    shop.work()
+    assert shop.picture() == PAID
+
+
+def test_a_bank_debit_that_fails_gives_the_draft_back_and_ends_the_subscription(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    shop.press(checkout, "debit_fails")
+    shop.deliver()
+    shop.work()
+    assert shop.newest().state == "failed"
+    assert shop.state() == "draft"
+    assert Mail.objects.get().kind == "needs_you"
+    assert shop.live_subscriptions() == 0
+
+
+def test_while_a_payment_is_on_its_way_nobody_pays_again(shop: Shop) -> None:
+    shop.press(shop.order(), "later")
+    with pytest.raises(CheckoutRefused) as caught:
+        shop.order()
+    assert caught.value.code == "confirming"
+    assert Checkout.objects.count() == 1
+
+
+def test_the_failure_of_a_debit_is_told_once_in_any_order(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    shop.press(checkout, "debit_fails")
+    for event in reversed(events_of_a_purchase(shop)):
+        shop.post_event(event)
+        webhooks.drain(100)
+    assert Mail.objects.count() == 1
+    assert shop.state() == "draft"
+
+
+# --- pressing pay again -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_page_closes_the_old_one(shop: Shop) -> None:
+    first = shop.order()
+    second = shop.order()
+    first.refresh_from_db()
+    assert (first.state, second.state) == ("expired", "open")
+    shop.press(first, "pay")
+    assert shop.charged() == 0
+
+
+def test_pressing_pay_after_paying_counts_as_paid(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    with pytest.raises(CheckoutRefused) as caught:
+        shop.order()
+    assert caught.value.code == "already_paid"
+    assert shop.picture() == PAID
+
+
+def test_a_running_order_cannot_be_paid(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    shop.deliver()
+    shop.work()
+    with pytest.raises(CheckoutRefused) as caught:
+        shop.order()
+    assert caught.value.code == "already_paid"
+
+
+def test_a_tier_deactivated_in_between_is_refused_with_a_sentence(shop: Shop) -> None:
+    Tier.objects.update(is_active=False)
+    with pytest.raises(CheckoutRefused, match="no longer offered") as caught:
+        shop.order()
+    assert caught.value.code == "tier_inactive"
+    assert (shop.state(), Checkout.objects.count()) == ("draft", 0)
+
+
+def test_a_tier_edited_while_a_page_is_open_does_not_change_what_was_bought(shop: Shop) -> None:
+    checkout = shop.order()
+    Tier.objects.update(setup_fee_cents=1, monthly_fee_cents=1, domain_count=1)
+    shop.press(checkout, "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.picture() == PAID
+    assert shop.provision.order["setup_fee_cents"] == 9700
+
+
+@pytest.mark.parametrize("key", ["orders", "stack:zapmail"])
+def test_the_kill_switch_for_new_orders(shop: Shop, key: str) -> None:
+    Flag.objects.update_or_create(key=key, defaults={"phase": Flag.Phase.OFF})
+    with pytest.raises(CheckoutRefused) as caught:
+        shop.order()
+    assert caught.value.code == "orders_stopped"
+
+
+def test_a_tier_without_prices_tells_the_operator(shop: Shop) -> None:
+    Tier.objects.update(stripe_setup_price_id="")
+    with pytest.raises(CheckoutRefused, match="Nothing was charged"):
+        shop.order()
+    assert OperatorItem.objects.get().kind == "tier_without_prices"
+
+
+def test_a_price_that_stripe_does_not_know_tells_the_operator_and_gives_the_draft_back(shop: Shop) -> None:
+    Tier.objects.update(stripe_setup_price_id="price_deleted")
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    assert OperatorItem.objects.get().kind == "checkout_refused"
+    assert (shop.state(), shop.newest().state) == ("draft", "failed")
+
+
+def test_an_incomplete_order_is_refused_with_the_reason(shop: Shop) -> None:
+    shop.provision.domains.first().delete()  # type: ignore[union-attr]
+    with pytest.raises(CheckoutRefused, match="exactly 3 domains") as caught:
+        shop.order()
+    assert caught.value.code == "not_ready"
+    assert shop.state() == "draft"
+
+
+# --- when the create goes wrong ---------------------------------------------------------------------------------------
+
+CREATE = "checkout.sessions.create"
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "timeout_before", "reset_after", "truncated_body", "garbage_body"])
+def test_a_lost_answer_is_repeated_with_the_same_key(shop: Shop, kind: str) -> None:
+    shop.sandbox.faults.add(kind, platform="stripe", verb=CREATE, times=1)
+    shop.order()
+    assert len(shop.sandbox.world.stripe["sessions"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["kept_500_before", "kept_500_after"])
+def test_a_kept_500_is_read_back_and_only_then_asked_anew(shop: Shop, kind: str) -> None:
+    shop.sandbox.faults.add(kind, platform="stripe", verb=CREATE, times=1)
+    checkout = shop.order()
+    assert checkout.state == "open"
+    assert checkout.epoch == (2 if kind == "kept_500_before" else 1)
+    assert len(shop.sandbox.world.stripe["sessions"]) == 1
+
+
+def test_when_stripe_is_not_there_the_student_can_press_again(shop: Shop) -> None:
+    fault = shop.sandbox.faults.add("timeout_after", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused, match="Nothing was charged") as caught:
+        shop.order()
+    assert caught.value.code == "unreachable"
+    assert shop.newest().state == "intended"
+    shop.sandbox.faults.remove(fault.id)
+    checkout = shop.order()
+    assert checkout.state == "open"
+    assert [row["status"] for row in shop.sandbox.world.stripe["sessions"].values()] == ["expired", "open"]
+
+
+def test_the_sweep_finds_a_session_whose_create_was_never_answered(shop: Shop) -> None:
+    shop.sandbox.faults.add("timeout_after", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    shop.advance(180)
+    actions.sweep_open_checkouts(10)
+    assert shop.newest().state == "open"
+
+
+def test_the_sweep_gives_up_a_session_that_never_came_to_be_but_not_too_early(shop: Shop) -> None:
+    shop.sandbox.faults.add("timeout_before", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    shop.advance(180)
+    actions.sweep_open_checkouts(10)
+    assert shop.newest().state == "intended"
+    shop.advance(600)
+    actions.sweep_open_checkouts(10)
+    assert (shop.newest().state, shop.state()) == ("expired", "draft")
+
+
+def test_a_session_that_executes_after_we_gave_it_up_and_is_paid_is_refunded(shop: Shop) -> None:
+    shop.sandbox.faults.add("timeout_before", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    parameters = shop.newest().parameters
+    shop.advance(900)
+    actions.sweep_open_checkouts(10)
+    shop.sandbox.faults.clear()
+    late = gateway.current().create_session(
+        {**parameters, "expires_at": int(shop.sandbox.clock.real()) + 3600}, key="x"
+    )
+    shop.press(Checkout(session_id=late.id), "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.charged() == 0
+    assert shop.picture()["checkouts"] == ["refunded"]
+    assert OperatorItem.objects.get(kind="late_payment").provision == shop.provision
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def test_check_payment_is_the_return_pages_check(shop: Shop) -> None:
+    assert actions.check_payment(provision=shop.provision, actor="api") is Fulfilment.FOREIGN
+    checkout = shop.order()
+    assert actions.check_payment(provision=shop.provision, actor="api") is Fulfilment.OPEN
+    shop.press(checkout, "pay")
+    assert actions.check_payment(provision=shop.provision, actor="api") is Fulfilment.PAID
+    assert actions.check_payment(provision=shop.provision, actor="api") is Fulfilment.PAID
+
+
+def test_a_silent_stripe_changes_nothing(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    shop.sandbox.faults.add("timeout_after", platform="stripe", times=1)
+    with pytest.raises(PlatformError):
+        actions.check_payment(provision=shop.provision, actor="api")
+    assert shop.state() == "pending_payment"
+
+
+def test_nothing_of_the_payload_is_trusted(shop: Shop) -> None:
+    """An event that says "paid" about a session that is not, does nothing."""
+    checkout = shop.order()
+    event = {
+        "id": "evt_forged",
+        "object": "event",
+        "type": "checkout.session.completed",
+        "api_version": "2026-10-28.endive",
+        "livemode": False,
+        "data": {"object": {"id": checkout.session_id, "object": "checkout.session", "payment_status": "paid"}},
+    }
+    assert shop.post_event(json.dumps(event).encode()) == 200
+    shop.work()
+    assert shop.state() == "pending_payment"
