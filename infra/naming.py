@@ -41,9 +41,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _ENDING = re.compile(r"[a-z][a-z0-9-]*")
 _USERNAME_CHARACTER = re.compile(r"[a-z0-9._-]")
 _SEPARATORS = "._-"
-_LOOKS_LIKE = str.maketrans(
-    {"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "-": ""}
-)
+_LOOKS_LIKE = str.maketrans({"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "-": ""})
 
 
 def gettext_noop(message: str) -> str:
@@ -99,9 +97,7 @@ class DomainName:
         return self.name
 
 
-def parse_domain(
-    text: str, *, sold: Collection[str] = SOLD_ENDINGS, main_domain: str = ""
-) -> DomainName:
+def parse_domain(text: str, *, sold: Collection[str] = SOLD_ENDINGS, main_domain: str = "") -> DomainName:
     """Understand what a person typed as a domain: an address with scheme and path, capitals, spaces, an e-mail address.
 
     `sold` are the endings that can be bought; `main_domain` is the student's own business domain, for the warning.
@@ -123,20 +119,14 @@ def parse_domain(
 def _host(text: str) -> str:
     """Return the host part of `text`, lower case, without scheme, user, port, path, `www.` and trailing dot."""
     plain = unicodedata.normalize("NFKC", text)
-    visible = "".join(
-        c for c in plain if c.isspace() or unicodedata.category(c) not in ("Cf", "Cc")
-    )
+    visible = "".join(c for c in plain if c.isspace() or unicodedata.category(c) not in ("Cf", "Cc"))
     words = [word for word in re.split(r"[\s,;]+", visible.lower()) if word]
     if not words:
-        raise NameRefused(
-            "empty", gettext_noop("Type a domain name, for example getacme.com.")
-        )
+        raise NameRefused("empty", gettext_noop("Type a domain name, for example getacme.com."))
     if sum("." in word.strip(".") for word in words) > 1:
         raise NameRefused("several", gettext_noop("Type one domain name at a time."))
-    host = "".join(words).partition("://")[2] or "".join(words)
-    host = (
-        re.split(r"[/?#\\]", host, maxsplit=1)[0].rpartition("@")[2].partition(":")[0]
-    )
+    host = re.sub(r"^([a-z][a-z0-9+.-]*:)?//", "", "".join(words))
+    host = re.split(r"[/?#\\]", host, maxsplit=1)[0].rpartition("@")[2].partition(":")[0]
     return host.replace("。", ".").strip(".").removeprefix("www.")
 
 
@@ -164,24 +154,18 @@ def _split(name: str, sold: Collection[str]) -> tuple[str, str]:
         if not _ENDING.fullmatch(ending):
             raise NameRefused(
                 "malformed",
-                gettext_noop(
-                    "This does not read as a domain name. Example: getacme.com."
-                ),
+                gettext_noop("This does not read as a domain name. Example: getacme.com."),
             )
         raise NameRefused(
             "unsold",
-            gettext_noop(
-                "Names ending in .%(ending)s are not sold here. You can order %(sold)s."
-            ),
+            gettext_noop("Names ending in .%(ending)s are not sold here. You can order %(sold)s."),
             ending=ending[:MAX_LABEL],
             sold=", ".join(f".{one}" for one in sold),
         )
     if len(label) > MAX_LABEL:
         raise NameRefused(
             "too_long",
-            gettext_noop(
-                "The part before .%(ending)s may have %(limit)s characters at most; this has %(length)s."
-            ),
+            gettext_noop("The part before .%(ending)s may have %(limit)s characters at most; this has %(length)s."),
             ending=ending,
             limit=MAX_LABEL,
             length=len(label),
@@ -196,9 +180,7 @@ def _split(name: str, sold: Collection[str]) -> tuple[str, str]:
     if len(parts) > 2:
         raise NameRefused(
             "subdomain",
-            gettext_noop(
-                "%(name)s is part of another domain. Type the domain itself: %(domain)s."
-            ),
+            gettext_noop("%(name)s is part of another domain. Type the domain itself: %(domain)s."),
             name=name[:MAX_LABEL],
             domain=f"{label}.{ending}",
         )
@@ -233,9 +215,7 @@ def _warnings(name: str, label: str, main_domain: str) -> list[Sentence]:
         found.append(
             Sentence(
                 "hyphens",
-                gettext_noop(
-                    "%(name)s has several hyphens, which spam filters dislike. One at most is safer."
-                ),
+                gettext_noop("%(name)s has several hyphens, which spam filters dislike. One at most is safer."),
                 {"name": name},
             )
         )
@@ -256,9 +236,7 @@ def _resembles(label: str) -> str:
     for brand in sorted(KNOWN_BRANDS):
         if brand in (plain, seen):
             return brand
-        if len(brand) >= 6 and (
-            brand in plain or brand in seen or _one_edit_apart(seen, brand)
-        ):
+        if len(brand) >= 6 and (brand in plain or brand in seen or _one_edit_apart(seen, brand)):
             return brand
     return ""
 
@@ -307,15 +285,11 @@ def parse_username(text: str) -> str:
     """
     typed = text.strip()
     if not typed:
-        raise UsernameRefused(
-            "empty", gettext_noop("Type a name, for example tim or tim.keen.")
-        )
+        raise UsernameRefused("empty", gettext_noop("Type a name, for example tim or tim.keen."))
     if "@" in typed:
         raise UsernameRefused(
             "at",
-            gettext_noop(
-                "Type only the part before the @. Your domains are added to it for you."
-            ),
+            gettext_noop("Type only the part before the @. Your domains are added to it for you."),
         )
     name = fold(typed)
     if re.search(r"\s", name):
@@ -327,34 +301,24 @@ def parse_username(text: str) -> str:
     if strange := next((c for c in name if not _USERNAME_CHARACTER.fullmatch(c)), ""):
         raise UsernameRefused(
             "characters",
-            gettext_noop(
-                "“%(character)s” cannot be used. Use letters, digits, and . _ - between them."
-            ),
+            gettext_noop("“%(character)s” cannot be used. Use letters, digits, and . _ - between them."),
             character=strange if strange.isprintable() else "�",
         )
     if name[0] in _SEPARATORS or name[-1] in _SEPARATORS:
-        raise UsernameRefused(
-            "edge", gettext_noop("The name may neither begin nor end with . _ or -.")
-        )
+        raise UsernameRefused("edge", gettext_noop("The name may neither begin nor end with . _ or -."))
     if re.search(r"[._-]{2}", name):
-        raise UsernameRefused(
-            "doubled", gettext_noop("Two of . _ - may not stand next to each other.")
-        )
+        raise UsernameRefused("doubled", gettext_noop("Two of . _ - may not stand next to each other."))
     if len(name) > MAX_USERNAME:
         raise UsernameRefused(
             "too_long",
-            gettext_noop(
-                "The name may have %(limit)s characters at most; this has %(length)s."
-            ),
+            gettext_noop("The name may have %(limit)s characters at most; this has %(length)s."),
             limit=MAX_USERNAME,
             length=len(name),
         )
     if name in RESERVED_USERNAMES:
         raise UsernameRefused(
             "reserved",
-            gettext_noop(
-                "“%(name)s” is reserved on every mail server. Use a person's name."
-            ),
+            gettext_noop("“%(name)s” is reserved on every mail server. Use a person's name."),
             name=name,
         )
     return name
@@ -376,9 +340,7 @@ def judge_patterns(typed: Sequence[str]) -> list[PatternVerdict]:
             if name in seen:
                 raise UsernameRefused(
                     "equal",
-                    gettext_noop(
-                        "This is the same address as another one: both read %(name)s."
-                    ),
+                    gettext_noop("This is the same address as another one: both read %(name)s."),
                     name=name,
                 )
         except UsernameRefused as refusal:
@@ -393,22 +355,16 @@ def parse_person_name(text: str) -> str:
     """Return a first or last name as recipients will see it, with single spaces. Raises UsernameRefused."""
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not name:
-        raise UsernameRefused(
-            "empty", gettext_noop("Type the name that recipients should see.")
-        )
+        raise UsernameRefused("empty", gettext_noop("Type the name that recipients should see."))
     if len(name) > MAX_PERSON_NAME:
         raise UsernameRefused(
             "too_long",
-            gettext_noop(
-                "The name may have %(limit)s characters at most; this has %(length)s."
-            ),
+            gettext_noop("The name may have %(limit)s characters at most; this has %(length)s."),
             limit=MAX_PERSON_NAME,
             length=len(name),
         )
     if not any(c.isalpha() for c in name):
-        raise UsernameRefused(
-            "no_letter", gettext_noop("A name needs at least one letter.")
-        )
+        raise UsernameRefused("no_letter", gettext_noop("A name needs at least one letter."))
     if strange := next((c for c in name if not _in_a_name(c)), ""):
         raise UsernameRefused(
             "characters",
@@ -438,9 +394,7 @@ def patterns_needed(mailboxes: int, domains: int) -> int:
     return max(spread(mailboxes, domains), default=0)
 
 
-def plan_addresses(
-    patterns: Sequence[str], domains: Sequence[str], mailboxes: int
-) -> list[Address]:
+def plan_addresses(patterns: Sequence[str], domains: Sequence[str], mailboxes: int) -> list[Address]:
     """Every address that `patterns` make on `domains`, in the domains' order.
 
     Raises ValueError when there are fewer patterns than the fullest domain needs: a plan never drops a mailbox.

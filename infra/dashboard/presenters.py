@@ -25,7 +25,7 @@ from infra.models import (
     ProvisionState,
     User,
 )
-from infra.presenters_base import Fact, Option, Tag, ago, day, in_zone_of, money, moment
+from infra.presenters_base import Fact, Option, Tag, ago, day, in_zone_of, moment, money
 
 from . import words
 
@@ -71,6 +71,7 @@ class HomeCard:
     tag: Tag | None
     link: Option
     facts: list[Fact]
+    kind: str = "secondary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _infrastructure_card(provision: Provision | None) -> HomeCard:
     title, href = _("GTM Infrastructure"), reverse("infrastructure")
     if provision is None:
         text = _("Domains, mailboxes, a sending tool and a lead list for cold outreach. You choose; we build it.")
-        return HomeCard(title, text, None, Option(_("Set it up"), href), [])
+        return HomeCard(title, text, None, Option(_("Set it up"), href), [], kind="primary")
     label, text = {
         ProvisionState.DRAFT: (_("Continue"), _("You have begun an order. Nothing is paid yet.")),
         ProvisionState.PENDING_PAYMENT: (_("See the payment"), _("Your order waits for its payment.")),
@@ -109,7 +110,7 @@ def _infrastructure_card(provision: Provision | None) -> HomeCard:
     facts = [Fact(_("Reference"), provision.reference)]
     if provision.tier:
         facts.insert(0, Fact(_("Package"), provision.tier.name))
-    return HomeCard(title, text, words.provision(provision.state), Option(label, href), facts)
+    return HomeCard(title, text, words.provision(provision.state), Option(label, href), facts, kind="primary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,8 @@ def _notices(
 ) -> list[Notice]:
     found = []
     if provision.state == ProvisionState.ACTIVE_WITH_EXCEPTIONS:
-        failed = [one for one in (*domains, *mailboxes) if one.state in ("failed", "lost", "removed") and one.reason]
+        items: list[Domain | Mailbox] = [*domains, *mailboxes]
+        failed = [one for one in items if one.state in ("failed", "lost", "removed") and one.reason]
         text = " ".join(f"{one}: {one.reason}" for one in failed) or _("The operator is looking at it.")
         found.append(Notice("attention", _("Something that you ordered is missing"), text))
     if provision.state == ProvisionState.SUSPENDED:
@@ -379,4 +381,5 @@ def _instructions(provision: Provision) -> str:
 
 def _markdown(text: str) -> SafeString:
     """The operator's Markdown as HTML. Raw HTML is off, so the result is safe."""
-    return mark_safe(MarkdownIt("commonmark", {"html": False}).render(text)) if text.strip() else mark_safe("")
+    rendered = MarkdownIt("commonmark", {"html": False}).render(text) if text.strip() else ""
+    return mark_safe(rendered)  # noqa: S308, the renderer escapes whatever HTML the text holds

@@ -11,8 +11,7 @@ from functools import lru_cache
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from billing.models import Checkout
 from infra import clock, rls
@@ -168,7 +167,7 @@ def _paying(provision: Provision, tag: Tag) -> Head:
     checkout = provision.checkouts.order_by("-created_at").first()
     if checkout is not None and checkout.state in (Checkout.State.CONFIRMING, Checkout.State.PAID):
         lede = _(
-            "Your order is placed and your bank is confirming the payment. Cards take seconds, bank debits up to some days. "
+            "Your order is placed and your bank is confirming the payment. Cards take seconds, bank debits some days. "
             "Building begins by itself; you need not pay again."
         )
         return Head(Tag(_("Confirming"), "busy"), _("Confirming your payment"), lede, [], [])
@@ -197,9 +196,7 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
             Notice(
                 "wait",
                 _("The operator is looking at one step"),
-                _(
-                    "They were told at once. You need not do anything, you have lost nothing, and nothing is paid twice."
-                ),
+                _("They were told at once. You need not do anything; nothing is lost, and nothing is paid twice."),
             )
         )
     elif provision.parked_reason == ParkedReason.WAITING_VENDOR:
@@ -229,7 +226,7 @@ def _failed(provision: Provision, status: Status, tag: Tag) -> Head:
 def _ended(student: User, provision: Provision, tag: Tag) -> Head:
     ended = provision.cancelled_at or provision.updated_at
     lede = _(
-        "This order ended on %(day)s. Domains that were bought keep working until the end of the year that was paid for; "
+        "This order ended on %(day)s. Domains that were bought keep working until the end of the paid year; "
         "ask the operator if you want to take one along."
     ) % {"day": day(student, ended)}
     links = [Option(_("Order again"), reverse("setup-package"))] if student.is_enrolled else []
@@ -267,8 +264,18 @@ def _stages(student: User, provision: Provision, status: Status, *, now: datetim
     measured = _measured(str(provision.order.get("stack", "")), int(time.time() // 600)) if status.stages else {}
     scale = clock.scale() if status.stages else 1.0
     first_open = next((stage.key for stage in status.stages if stage.state not in ("done", "skipped")), "")
+    has_stopped = provision.state == ProvisionState.FAILED
     return [
-        _stage(student, place, stage, stage.key == first_open, measured.get(stage.key), scale, now=now)
+        _stage(
+            student,
+            place,
+            stage,
+            current=stage.key == first_open,
+            measured=measured.get(stage.key),
+            scale=scale,
+            now=now,
+            has_stopped=has_stopped,
+        )
         for place, stage in enumerate(status.stages, start=1)
     ]
 
@@ -286,15 +293,16 @@ def _stage(
     student: User,
     number: int,
     stage: StageStatus,
+    *,
     current: bool,
     measured: float | None,
     scale: float,
-    *,
     now: datetime,
+    has_stopped: bool,
 ) -> StageRow:
-    word, tone = _state_words(stage.state, stage.waits_on)
+    word, tone = _stage_words(stage)
     is_open = stage.state in ("doing", "waiting", "failed")
-    lines = [_line(item) for item in stage.items] if stage.state != "todo" else []
+    lines = [_line(item) for item in stage.items] if stage.state not in ("todo", "skipped") else []
     finished = sum(item.state == "done" for item in stage.items)
     return StageRow(
         key=stage.key,
@@ -304,12 +312,19 @@ def _stage(
         tone=tone,
         current=current,
         sentence=_stage_sentence(stage) if is_open else "",
-        meta=_stage_meta(student, stage, measured, scale, now=now),
+        meta=_stage_meta(student, stage, measured, scale, now=now, has_stopped=has_stopped),
         lines=lines,
         lines_id=f"stage-{stage.key}",
         lines_title=_("%(done)s of %(all)s finished") % {"done": finished, "all": len(stage.items)},
-        folded=stage.state == "done",
+        folded=tone == "done",
     )
+
+
+def _stage_words(stage: StageStatus) -> tuple[str, str]:
+    failed = sum(item.state == "failed" for item in stage.items)
+    if stage.state == "done" and failed:
+        return (_("Failed"), "failed") if failed == len(stage.items) else (_("Done, not all"), "attention")
+    return _state_words(stage.state, stage.waits_on)
 
 
 def _state_words(state: str, waits_on: str) -> tuple[str, str]:
@@ -332,13 +347,15 @@ def _stage_sentence(stage: StageStatus) -> str:
     return f"{stage.doing} {waiting}".strip()
 
 
-def _stage_meta(student: User, stage: StageStatus, measured: float | None, scale: float, *, now: datetime) -> str:
+def _stage_meta(
+    student: User, stage: StageStatus, measured: float | None, scale: float, *, now: datetime, has_stopped: bool
+) -> str:
     parts = []
     if stage.finished_at:
         parts.append(_("done %(when)s") % {"when": moment(student, stage.finished_at, now=now)})
     elif stage.started_at:
         parts.append(_("since %(when)s") % {"when": moment(student, stage.started_at, now=now)})
-    if not stage.finished_at:
+    if stage.state in ("todo", "doing", "waiting") and not has_stopped:
         low, high = stage.usual_seconds
         seconds = (measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale)
         parts.append(usual(seconds))

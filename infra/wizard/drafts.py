@@ -106,7 +106,7 @@ def _domains(draft: Provision, state: DomainState) -> list[Domain]:
 
 
 def choose_package(draft: Provision, *, tier: Tier) -> Provision:
-    """Put `tier` on the draft, making the draft's row on the first page. Returns the row; a race keeps the first one."""
+    """Put `tier` on the draft, making its row on the first page. Returns the row; a race keeps the first one."""
     draft.tier = tier
     if not draft._state.adding:
         draft.save(update_fields=["tier", "updated_at"])

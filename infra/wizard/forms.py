@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from infra import naming
+from infra import naming, suggestions
 from infra.models import Provision, Tier
 from infra.presenters_base import Problem, said
 from infra.suggestions import BRAND_LIMIT
@@ -92,7 +92,15 @@ class DomainsForm(ProvisionForm):
         # Judged by `suggestions`, whose sentences say more than "at most 80 characters".
         self.fields["main_domain"].widget.attrs |= TEXT | {"inputmode": "url"}
 
-    anchors = {"chosen": "#names", "spare": "#id_spare_1"}
+    def clean_brand(self) -> str:
+        """Refuse a brand that the row could not hold; the rest is judged where it is used."""
+        brand = str(self.cleaned_data["brand"]).strip()
+        if len(brand) > BRAND_LIMIT:
+            try:
+                suggestions.clean_brand(brand)
+            except suggestions.BrandRefused as refusal:
+                raise ValidationError(said(refusal.sentence)) from refusal
+        return brand
 
     def refuse(self, field: str, sentence: str) -> None:
         """Add an error from outside: to a field, or to the names as a whole."""

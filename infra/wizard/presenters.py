@@ -314,7 +314,7 @@ class Preview:
 
 
 def preview(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> Preview:
-    """Draw the addresses from what was typed, good or bad: a pattern that cannot be used leaves a blank with its reason."""
+    """Draw the addresses from what was typed, good or bad: one that cannot be used leaves a blank, with its reason."""
     domains = [domain.name for domain in drafts.chosen(draft)]
     total = drafts.size(draft).mailboxes
     verdicts = naming.judge_patterns(patterns)
@@ -408,11 +408,15 @@ def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
         )
         % {"share": money(share, tier.currency)},
         notes=[
-            _(
-                "The bootcamp's operator registers the domains in its own name, for your use. You can take them along later."
+            _("The bootcamp's operator registers the domains in its own name, for your use. You can take them along."),
+            *(
+                [
+                    _("Renewing these domains costs %(amount)s a year from the second year on.")
+                    % {"amount": money(renewals, tier.currency)}
+                ]
+                if renewals
+                else []
             ),
-            _("Renewing these domains costs %(amount)s a year from the second year on.")
-            % {"amount": money(renewals, tier.currency)},
             _("Most set-ups are ready within 1-2 hours; some take up to 2 days. Then %(days)s of warmup begin.")
             % {"days": _days(tier.warmup_days)},
         ],
@@ -425,9 +429,7 @@ def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
             filter(
                 None,
                 [
-                    _(
-                        "It is a while since we asked about %(names)s. We ask again before you pay, so that you pay for names that are free."
-                    )
+                    _("It is a while since we asked about %(names)s. We ask again, so that you pay for free names.")
                     % {"names": listed(sorted(checking))},
                     busy,
                 ],

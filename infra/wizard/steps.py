@@ -36,7 +36,7 @@ class Step:
 def _package_missing(draft: Provision) -> str:
     if draft.tier is None:
         return _("Choose a package first.")
-    if not drafts.offered_tiers().filter(pk=draft.tier_id).exists():
+    if not drafts.offered_tiers().filter(pk=draft.tier.pk).exists():
         return _("The package %(name)s is no longer offered. Choose another one; your names are kept.") % {
             "name": draft.tier.name
         }

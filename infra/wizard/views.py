@@ -180,7 +180,7 @@ def _names_on_page(draft: Provision, chosen: list[str], spares: list[str]) -> pr
 
 @wizard_step("domains")
 def domain_names(request: HttpRequest, draft: Provision) -> HttpResponse:
-    """The list of names while answers arrive: 204 as long as it would look the same. Keeps what is ticked on the page."""
+    """The list of names while answers arrive: 204 as long as it would look the same. Keeps the ticks on the page."""
     chosen, spares = request.GET.getlist("chosen"), [request.GET.get(f"spare_{place}", "") for place in (1, 2, 3)]
     page = _names_on_page(draft, chosen, spares)
     if request.GET.get("version") == page.version:

@@ -22,7 +22,8 @@ from tests.integration import pages
 from tests.integration.pages import answered, at_domains, signed_in, student, text, ticked, tier
 from tests.integration.world import new_order
 
-pytestmark = pytest.mark.django_db
+# `client`: the tests show pages, so the static files are collected first.
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("client")]
 
 PACKAGE, DOMAINS, MAILBOXES, REVIEW = (
     f"/infrastructure/setup/{page}/" for page in ("package", "domains", "mailboxes", "review")
