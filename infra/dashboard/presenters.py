@@ -278,13 +278,19 @@ def _notices(
 def _domain_row(student: User, domain: Domain, mailboxes: Sequence[Mailbox]) -> list[Cell]:
     tag = words.domain(domain.state)
     count = sum(one.domain_id == domain.pk for one in mailboxes)
-    until = in_zone_of(student, domain.expires_at).strftime("%Y-%m-%d") if domain.expires_at else _("not known yet")
+    until = _paid_until(student, domain)
     return [
         Cell(domain.name, copyable=True),
         Cell(word=tag.word, tone=tag.tone, label=_("State")),
         Cell(str(count), label=_("Mailboxes")),
         Cell(until, label=_("Paid until")),
     ]
+
+
+def _paid_until(student: User, domain: Domain) -> str:
+    if domain.expires_at:
+        return in_zone_of(student, domain.expires_at).date().isoformat()
+    return str(domain.facts.get("expires_on") or "")[:10] or _("not known yet")
 
 
 def _mailbox_row(student: User, provision: Provision, mailbox: Mailbox, *, now: datetime) -> list[Cell]:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from infra import naming, suggestions
-from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
+from infra.models import Domain, DomainState, Flag, Provision, ProvisionState, Tier, User
 
 # One bulk call of the platform answers so many names.
 CHUNK = {"zapmail": 20, "forge": 100, "workspace": 25}
@@ -30,12 +30,18 @@ class Size:
 def current(student: User) -> Provision | None:
     """Return the student's live provision, or None before the first page and after a cancellation."""
     live = Provision.objects.filter(student=student).exclude(state=ProvisionState.CANCELLED)
-    return live.select_related("tier").first()
+    return live.select_related("tier", "student").prefetch_related("domains").first()
 
 
 def offered_tiers() -> QuerySet[Tier]:
     """Return the packages that can be ordered here, in the operator's order."""
     return Tier.objects.filter(is_active=True, stack__in=settings.ENABLED_STACKS)
+
+
+def orders_are_paused(draft: Provision) -> bool:
+    """Tell whether an operator has stopped new orders, or those of the draft's stack. A draft may still be filled in."""
+    keys = ["orders", f"stack:{_stack(draft)}"]
+    return Flag.objects.filter(key__in=keys, phase=Flag.Phase.OFF).exists()
 
 
 def sold_endings(draft: Provision) -> tuple[str, ...]:

@@ -43,6 +43,13 @@ def step_links(draft: Provision, key: str) -> list[StepLink]:
     ]
 
 
+def paused_sentence(draft: Provision) -> str:
+    """Say before the click that nobody can pay at the moment; nothing while orders are open."""
+    if not drafts.orders_are_paused(draft):
+        return ""
+    return _("New orders are paused at the moment. You can fill in everything; it is kept until you can pay.")
+
+
 def step_of(key: str) -> str:
     return _("Step %(n)s of %(all)s") % {"n": steps.KEYS.index(key) + 1, "all": len(steps.STEPS)}
 

@@ -307,6 +307,7 @@ def _page(
         "errors": problems,
         "has_errors": bool(problems),
         "page_narrow": key in ("mailboxes", "review"),
+        "paused": presenters.paused_sentence(draft) if key in ("package", "review") else "",
         **values,
     }
     return render(request, template, context, status=REFUSED if problems else 200)

@@ -12,6 +12,7 @@ from infra.models import (
     Domain,
     DomainHold,
     DomainState,
+    Flag,
     NameAnswer,
     NameCheck,
     Provision,
@@ -78,6 +79,17 @@ def test_inactive_packages_and_foreign_stacks_are_not_offered() -> None:
     client = signed_in(student())
     assert "No package is offered right now" in text(client.get(PACKAGE))
     assert client.post(PACKAGE, {"tier": "ignition"}).status_code == 422
+
+
+def test_paused_orders_are_said_before_the_click() -> None:
+    order = new_order()
+    Flag.objects.update_or_create(key="orders", defaults={"phase": Flag.Phase.OFF})
+    client = signed_in(order.student)
+    for page in (PACKAGE, REVIEW):
+        assert "New orders are paused at the moment." in text(client.get(page))
+    response = client.post(REVIEW, {"total": 14400, "monthly": 4700})
+    assert response.status_code == 422
+    assert order.domains.count() == 4
 
 
 # Order of the pages -------------------------------------------------------------------------------------------------
