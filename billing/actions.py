@@ -27,6 +27,7 @@ from integrations.http.errors import (
     OutcomeUnknown,
     Permanent,
     PlatformError,
+    RateLimited,
     Rejected,
 )
 from provisioning.actions import Refused, freeze_order, start_run, thaw_order
@@ -69,7 +70,8 @@ class Fulfilment(enum.StrEnum):
 class CheckoutRefused(Exception):
     """No checkout was started; nothing was charged. `sentence` is for the student.
 
-    code: "already_paid", "confirming", "tier_inactive", "orders_stopped", "not_ready", "unreachable", "misconfigured"
+    code: "already_paid", "confirming", "tier_inactive", "orders_stopped", "not_ready", "opening", "unreachable",
+    "misconfigured"
     """
 
     def __init__(self, code: str, sentence: StrPromise | str) -> None:
@@ -79,6 +81,7 @@ class CheckoutRefused(Exception):
 
 
 _UNREACHABLE = _("The payment page cannot be opened at the moment. Nothing was charged. Please try again in a minute.")
+_BEING_OPENED = _("Your payment page is being opened already. If it does not appear, press the button once more.")
 _BEING_CONFIRMED = _("Your payment is being confirmed. You need not pay again.")
 
 
@@ -120,7 +123,11 @@ def _settle_open_checkout(provision: Provision, *, actor: str, refuse_paid: bool
         outcome = _close(checkout, actor=actor)
     except PlatformError as error:
         log.warning("checkout could not be closed: %s", error, extra={"checkout": str(checkout.pk)})
+        if isinstance(error, RateLimited) and checkout.state == Checkout.State.INTENDED:
+            raise CheckoutRefused("opening", _BEING_OPENED) from error  # the button was pressed twice
         raise CheckoutRefused("unreachable", _UNREACHABLE) from error
+    if outcome is Fulfilment.OPEN:
+        raise CheckoutRefused("unreachable", _UNREACHABLE)
     if not refuse_paid:
         return outcome
     if outcome is Fulfilment.PAID:
@@ -138,8 +145,11 @@ def _close(checkout: Checkout, *, actor: str) -> Fulfilment:
     if checkout.state == Checkout.State.CONFIRMING:
         return fulfil(checkout=checkout, actor=actor)
     try:
-        session = gateway.current().expire_session(checkout.session_id, key=f"{checkout.pk}:expire")
-    except (Rejected, NotFound):
+        session = gateway.current().expire_session(checkout.session_id)
+    except NotFound:
+        _write_expired(checkout, actor=actor)
+        return Fulfilment.EXPIRED
+    except (Rejected, OutcomeUnknown):
         return fulfil(checkout=checkout, actor=actor)
     return _record(session, actor=actor)
 
@@ -285,6 +295,9 @@ def _refused_by_stripe(checkout: Checkout, error: PlatformError) -> None:
         provision = Provision.objects.select_for_update().get(pk=checkout.provision_id)
         if Checkout.objects.filter(pk=checkout.pk, state=Checkout.State.INTENDED).update(state=Checkout.State.FAILED):
             _reopen(provision, actor="stripe", reason=error.sentence)
+        if isinstance(error, BadCredentials):
+            report_refused_key(error)
+            return
         OperatorItem.open(
             "checkout_refused",
             key=str(provision.tier_id),
@@ -319,7 +332,7 @@ def fulfil(*, session_id: str = "", checkout: Checkout | None = None, actor: str
     identifier = session_id or (checkout.session_id if checkout is not None else "")
     with acting_as("worker"):
         session = gateway.current().session(identifier)
-        if session.payment_failed and session.subscription_id:
+        if session.payment_failed and session.subscription_id and _find_checkout(session) is not None:
             # Or Stripe would go on collecting for an order that we give up. Before our rows, so that it is repeated.
             gateway.current().cancel_subscription(session.subscription_id)
         return _record(session, actor=actor)
@@ -347,14 +360,19 @@ def _record(session: Session, *, actor: str) -> Fulfilment:
 
 def _locked_checkout(session: Session) -> Checkout | None:
     """Return the session's checkout, with its provision locked first, then itself; None when it is not ours."""
-    found = Checkout.objects.filter(session_id=session.id).first()
-    if found is None and session.checkout_id:
-        # The answer to our create has not been written yet: the metadata say whose it is.
-        found = Checkout.objects.filter(pk=session.checkout_id, session_id="").first()
+    found = _find_checkout(session)
     if found is None:
         return None
     Provision.objects.select_for_update().get(pk=found.provision_id)
     return Checkout.objects.select_for_update(of=("self",)).select_related("provision__student").get(pk=found.pk)
+
+
+def _find_checkout(session: Session) -> Checkout | None:
+    found = Checkout.objects.filter(session_id=session.id).first()
+    if found is None and session.checkout_id:
+        # The answer to our create has not been written yet: the metadata say whose it is.
+        found = Checkout.objects.filter(pk=session.checkout_id, session_id="").first()
+    return found
 
 
 def _record_paid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilment:
@@ -562,12 +580,14 @@ def _claim_unheard() -> Checkout | None:
 
 
 def _look_after(checkout: Checkout, *, actor: str) -> None:
-    if checkout.session_id:
-        fulfil(checkout=checkout, actor=actor)
-        return
-    session = _read_back(checkout)
-    if session is not None:
-        _record(session, actor=actor)
+    session_id = checkout.session_id
+    if not session_id and (session := _read_back(checkout)) is not None:
+        session_id = session.id
+    if session_id:
+        try:
+            fulfil(session_id=session_id, actor=actor)
+        except NotFound:
+            _write_expired(checkout, actor=actor)
     elif machine_now() > checkout.created_at + ABSENT_AFTER:
         _write_expired(checkout, actor=actor)
 

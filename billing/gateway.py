@@ -172,10 +172,10 @@ class Gateway:
         )
         return page[0] if page else None
 
-    def expire_session(self, session_id: str, *, key: str) -> Session:
-        """Close an open session. Raises Rejected when it is not open any more."""
+    def expire_session(self, session_id: str) -> Session:
+        """Close an open session. Raises Rejected when it is not open any more; so no key of ours is needed."""
         return self._write(
-            lambda: self._v1.checkout.sessions.expire(session_id, {"expand": ["invoice.payments"]}, _under(key)),
+            lambda: self._v1.checkout.sessions.expire(session_id, {"expand": ["invoice.payments"]}),
             self._session,
         )
 
@@ -239,9 +239,9 @@ class Gateway:
         return {price.lookup_key: price for price in found}
 
     def create_price(
-        self, *, product_id: str, lookup_key: str, amount_cents: int, currency: str, interval: str, key: str
+        self, *, product_id: str, lookup_key: str, amount_cents: int, currency: str, interval: str
     ) -> Price:
-        """Make a price that takes `lookup_key` over from whichever price held it."""
+        """Make a price that takes `lookup_key` over from whichever price held it. Look the key up before repeating."""
         parameters: dict[str, Any] = {
             "product": product_id,
             "currency": currency,
@@ -251,7 +251,7 @@ class Gateway:
         }
         if interval:
             parameters["recurring"] = {"interval": interval}
-        return self._write(lambda: self._v1.prices.create(parameters, _under(key)), self._price)
+        return self._write(lambda: self._v1.prices.create(parameters), self._price)
 
     def deactivate_price(self, price_id: str) -> None:
         """Offer a price no more; sessions and subscriptions that use it go on."""

@@ -64,7 +64,6 @@ def _price(
         amount_cents=amount,
         currency=tier.currency,
         interval=interval,
-        key=f"{lookup_key}:{amount}:{tier.currency}:{held.id if held else 'first'}",
     )
     if held is not None:
         stripe.deactivate_price(held.id)

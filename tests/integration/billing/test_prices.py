@@ -71,7 +71,7 @@ def test_a_renamed_tier_renames_its_product(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("verb", ["prices.create", "products.create"])
-@pytest.mark.parametrize("kind", ["timeout_after", "kept_500_after"])
+@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after", "kept_500_before", "kept_500_after"])
 def test_a_lost_answer_is_mended_by_running_it_again(shop: Shop, verb: str, kind: str) -> None:
     Tier.objects.update(slug="other", setup_fee_cents=500)
     shop.sandbox.faults.add(kind, platform="stripe", verb=verb, times=1)

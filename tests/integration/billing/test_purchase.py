@@ -471,6 +471,70 @@ def test_a_session_that_executes_after_we_gave_it_up_and_is_paid_is_refunded(sho
     assert OperatorItem.objects.get(kind="late_payment").provision == shop.provision
 
 
+@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after", "kept_500_before", "kept_500_after"])
+def test_a_lost_answer_to_closing_a_page_does_not_lock_the_student_out(shop: Shop, kind: str) -> None:
+    shop.order()
+    shop.sandbox.faults.add(kind, platform="stripe", verb="checkout.sessions.expire", times=1)
+    for _ in range(2):
+        try:
+            shop.order()
+        except CheckoutRefused as refusal:
+            assert refusal.code == "unreachable"  # noqa: PT017
+    assert sorted(Checkout.objects.values_list("state", flat=True))[-1] == "open"
+    open_pages = [row for row in shop.sandbox.world.stripe["sessions"].values() if row["status"] == "open"]
+    assert len(open_pages) == 1
+
+
+def test_a_session_that_stripe_has_forgotten_does_not_lock_the_student_out(shop: Shop) -> None:
+    shop.order()
+    shop.sandbox.world.stripe["sessions"].clear()
+    assert shop.order().state == "open"
+
+
+def test_a_double_click_is_told_so(shop: Shop) -> None:
+    """The second press meets the first one's create, which is still being executed."""
+    shop.sandbox.faults.add("slow_execution", platform="stripe", verb=CREATE, seconds=30)
+    for _ in range(2):
+        with pytest.raises(CheckoutRefused) as caught:
+            shop.order()
+    assert caught.value.code == "opening"
+    shop.advance(31)
+    shop.sandbox.faults.clear()
+    assert shop.order().state == "open"
+
+
+def test_a_paid_session_found_by_reading_back_can_be_refunded(shop: Shop) -> None:
+    shop.sandbox.faults.add("timeout_after", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    (session_id,) = shop.sandbox.world.stripe["sessions"]
+    shop.press(Checkout(session_id=session_id), "pay")
+    shop.advance(180)
+    actions.sweep_open_checkouts(10)
+    assert shop.state() == "provisioning"
+    assert Payment.objects.get().stripe_payment_intent_id.startswith("pi_")
+
+
+def test_a_refused_key_is_one_alert(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    revoked = gateway_over(shop.sandbox.transport(), secret_key="sk_test_revoked")
+    monkeypatch.setattr(gateway, "current", lambda: revoked)
+    for _ in range(3):
+        with pytest.raises(CheckoutRefused):
+            shop.order()
+    assert OperatorItem.objects.get().kind == "circuit"
+    assert shop.state() == "draft"
+
+
+def test_a_foreign_purchase_on_the_same_account_is_left_alone(shop: Shop) -> None:
+    """Another product may sell on the operator's account: its failed debit is not ours to end."""
+    checkout = shop.order()
+    shop.press(checkout, "later")
+    shop.press(checkout, "debit_fails")
+    Checkout.objects.all().delete()
+    assert actions.fulfil(session_id=checkout.session_id, actor="test") is Fulfilment.FOREIGN
+    assert shop.live_subscriptions() == 1
+
+
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 

@@ -112,7 +112,7 @@ def test_a_read_has_its_parameters_in_the_query_and_no_id_in_its_name() -> None:
 def test_names_of_calls_carry_no_ids(identifier: str) -> None:
     stripe, transport = gateway(answer(200, SESSION))
     stripe.session(identifier)
-    stripe.expire_session(identifier, key="k")
+    stripe.expire_session(identifier)
     assert [call.verb for call in transport.calls] == ["get checkout.sessions", "post checkout.sessions.expire"]
 
 
