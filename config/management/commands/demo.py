@@ -35,7 +35,8 @@ class Command(BaseCommand):
     def handle(self, *, port: int, sandbox_port: int, **options: Any) -> None:
         if not settings.SANDBOX:
             raise CommandError("The demo simulates every platform; it does not run with PLATFORM_MODE=live.")
-        for name in (signal.SIGTERM, signal.SIGHUP):
+        # SIGINT too: a shell that starts us in the background has it ignored.
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, _interrupt)
         self.started: list[demo.Service] = []
         try:

@@ -37,6 +37,15 @@ while True:
 """
 LEAVES_A_CHILD = "import os, time; child = os.fork(); print(child, flush=True) if child else time.sleep(60)"
 
+STARTS_A_SESSION = """
+import os, signal, subprocess, sys
+child = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r])"
+grandchild = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+session = subprocess.Popen([sys.executable, "-c", child % grandchild], start_new_session=True, stdout=subprocess.PIPE)
+print(session.stdout.readline().decode(), end="", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def start(program: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -95,6 +104,17 @@ def test_what_a_program_leaves_behind_goes_with_it() -> None:
 
     assert process.wait(timeout=10) == 0
     assert eventually(lambda: is_gone(child))
+    let_go(process)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel hands orphans over on Linux only")
+def test_orphans_with_a_session_of_their_own_go_too() -> None:
+    """A killed worker leaves its cluster, which has a group of its own, and would go on working beside the next one."""
+    process = start(STARTS_A_SESSION)
+    grandchild = int(first_word(process))
+
+    assert process.wait(timeout=10) == 128 + signal.SIGKILL
+    assert is_gone(grandchild)
     let_go(process)
 
 

@@ -1,0 +1,50 @@
+"""`manage.py smoke`: play a story against the running demo; exit 0 only when our rows and the sandbox agree."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config import demo
+from config.smoke import STORIES, SmokeFailed, Story
+from infra import rls
+
+BAR = 28
+
+
+class Command(BaseCommand):
+    help = "Play a story against the running demo through real HTTP, with a progress bar."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--story", choices=sorted(STORIES), default="main")
+        parser.add_argument("--stack", choices=["zapmail"], default="zapmail")
+        parser.add_argument("--site", default=settings.SITE_URL, help="address of the running demo")
+        parser.add_argument("--control", default=settings.SANDBOX_CONTROL_URL, help="the sandbox's control plane")
+
+    def handle(self, *, story: str, site: str, control: str, **options: Any) -> None:
+        if not settings.SANDBOX:
+            raise CommandError("The smoke test orders things; it does not run with PLATFORM_MODE=live.")
+        for name, address in (("demo", f"{site}/healthz"), ("sandbox", f"{control}/healthz")):
+            if not demo.answers(address):
+                raise CommandError(f"No {name} answers at {address}: start `make demo` first.")
+        rls.set_role("worker")
+        self.began = time.monotonic()
+        try:
+            STORIES[story](Story(site=site, control=control, say=self._say))
+        except SmokeFailed as error:
+            self.stdout.write("")
+            raise CommandError(str(error)) from error
+        self.stdout.write(self.style.SUCCESS(f"\nThe story {story!r} passed in {time.monotonic() - self.began:.0f} s."))
+
+    def _say(self, share: float, sentence: str) -> None:
+        filled = round(share * BAR)
+        line = f"[{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%} {time.monotonic() - self.began:5.1f} s  {sentence}"
+        if sys.stdout.isatty():
+            self.stdout.write(f"\r{line:<100}", ending="")
+        else:
+            self.stdout.write(line)
+        self.stdout.flush()
