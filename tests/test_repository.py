@@ -143,23 +143,67 @@ def test_every_dependency_has_its_reason() -> None:
     block = re.findall(r'^  ".+$', _text("pyproject.toml").split("[tool.", 1)[0], re.M)
 
     assert block
-    assert [line for line in block if not re.search(r'", +# \w.{5,}$', line)] == []
+    assert [line for line in block if not re.search(r'", +# \S.{5,}$', line)] == []
 
 
 # ---- time ------------------------------------------------------------------------------------------------------------
 
 
+WALL_CLOCKS = ("timezone.now", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "time.time", "Now")
+# Stamps for people may come from the wall clock; what decides about work may not.
+DECIDING_MODULES = (
+    "provisioning/engine/budget.py",
+    "provisioning/engine/claims.py",
+    "provisioning/engine/doorbell.py",
+    "provisioning/engine/ledger.py",
+    "provisioning/engine/reader.py",
+    "provisioning/engine/runner.py",
+    "provisioning/engine/supervisor.py",
+    "provisioning/engine/wave.py",
+    "provisioning/search.py",
+)
+DECIDING_TIMES = {"lease_until", "next_attempt_at", "rung_at", "send_before", "try_again_at", "until", "used_at"}
+
+
 def test_leases_and_budgets_read_the_clocks_of_infra_clock_only() -> None:
     """`now()` stands still within a transaction, and Python's clock knows nothing of vendor time."""
-    forbidden = ("timezone.now", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "time.time", "Now")
     found = [
         f"{name}:{line}: {called}"
-        for name, text in files(".py", under=("provisioning",))
-        for line, called in calls(text)
-        if called in forbidden
+        for name in DECIDING_MODULES
+        for line, called in calls(_text(name))
+        if called in WALL_CLOCKS
     ]
 
     assert found == []
+
+
+def test_no_time_that_decides_about_work_comes_from_a_wall_clock() -> None:
+    found = [
+        f"{name}:{value.lineno}: {target}"
+        for name, text in files(".py", under=("provisioning", "billing", "infra"))
+        for target, value in given_values(text)
+        if target in DECIDING_TIMES and any(called in WALL_CLOCKS for _, called in calls(ast.unparse(value)))
+    ]
+
+    assert found == []
+
+
+def given_values(text: str) -> Iterator[tuple[str, ast.expr]]:
+    """Yield name and value of each keyword argument and each assignment to an attribute."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.keyword) and node.arg:
+            yield node.arg, node.value
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from paired(target, node.value)
+
+
+def paired(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for one, its in zip(target.elts, value.elts, strict=True):
+            yield from paired(one, its)
+    elif isinstance(target, ast.Attribute):
+        yield target.attr, value
 
 
 def test_no_sql_reads_the_transactions_clock() -> None:
