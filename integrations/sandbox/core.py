@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import heyreach, pages, plusvibe, profiles, zapmail
+from . import heyreach, pages, plusvibe, profiles, stripe, zapmail
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
 from .faults import AFTER, BEFORE, Fault, FaultTable
@@ -23,11 +23,6 @@ from .store import StateFile
 from .switches import Switches
 from .world import World
 
-try:
-    from . import stripe
-except ImportError:
-    stripe = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
     from .transport import InProcessTransport
 
@@ -38,8 +33,7 @@ ENDED = frozenset({"delivered", "given_up"})
 
 def all_platforms() -> tuple[Platform, ...]:
     """Return the table of simulated platforms."""
-    table = (zapmail.PLATFORM, plusvibe.PLATFORM, heyreach.PLATFORM)
-    return (*table, stripe.PLATFORM) if hasattr(stripe, "PLATFORM") else table
+    return (zapmail.PLATFORM, plusvibe.PLATFORM, heyreach.PLATFORM, stripe.PLATFORM)
 
 
 class Sandbox:

@@ -68,6 +68,8 @@ def handle(sandbox: Sandbox, request: Request) -> Response:
         return _root(sandbox, request)
     if request.path == "/sandbox.css":
         return text_response(STYLES, kind="text/css")
+    if request.path == "/favicon.ico":
+        return Response(204)
     if request.path in ("/mail", "/mail/"):
         return _page("Mail", _mail_list(sandbox.world.mail), refresh=_refreshes(request))
     found = re.fullmatch(r"/mail/(\d{1,9})/(html/)?", request.path)
@@ -160,7 +162,7 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
             '<input name="dollars" inputmode="decimal" required></label><button>Top up</button></form>',
             "".join(_order_form(order) for order in orders),
             _table(
-                "Workspaces",
+                "Zapmail workspaces",
                 ("Name", "Slots", "On their way", "Domains", "Mailboxes"),
                 (
                     (w["name"], w["slots"], w["slots_coming"], len(w["domains"]), len(w["mailboxes"]))
@@ -190,7 +192,10 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
             _table(
                 "Wallet movements",
                 ("When", "What", "Amount"),
-                ((iso(e["at"])[:19], e["what"], _money(e["cents"])) for e in reversed(state["ledger"])),
+                (
+                    (iso(e["at"])[:19].replace("T", " "), e["what"], _money(e["cents"]))
+                    for e in reversed(state["ledger"])
+                ),
             ),
         ),
     )
@@ -209,7 +214,7 @@ def _plusvibe_part(state: Mapping[str, Any]) -> str:
     names = {workspace["id"]: workspace["name"] for workspace in state["workspaces"]}
     return "<h2>PlusVibe</h2>" + "".join(
         (
-            _table("Workspaces", ("Name", "Id"), ((w["name"], w["id"]) for w in state["workspaces"])),
+            _table("PlusVibe workspaces", ("Name", "Id"), ((w["name"], w["id"]) for w in state["workspaces"])),
             _table(
                 "Client logins",
                 ("E-mail", "Name", "Workspaces"),
@@ -242,7 +247,7 @@ def _plusvibe_part(state: Mapping[str, Any]) -> str:
 
 def _heyreach_part(state: Mapping[str, Any]) -> str:
     rows = ((item["name"], item["id"], item["kind"], item["leads"]) for item in state["lists"])
-    return "<h2>HeyReach</h2>" + _table("Lists", ("Name", "Id", "Kind", "Leads"), rows)
+    return "<h2>HeyReach</h2>" + _table("HeyReach lists", ("Name", "Id", "Kind", "Leads"), rows)
 
 
 def _other_part(title: str, state: Any) -> str:
@@ -251,7 +256,7 @@ def _other_part(title: str, state: Any) -> str:
     counts = ((name, len(value)) for name, value in state.items() if isinstance(value, list | dict))
     detail = escape(json.dumps(state, indent=1, default=str)[:20_000])
     return (
-        f"<h2>{title}</h2>{_table('Objects', ('Kind', 'Count'), counts)}"
+        f"<h2>{title}</h2>{_table(title + ' objects', ('Kind', 'Count'), counts)}"
         f"<details><summary>All of it as JSON</summary><pre>{detail}</pre></details>"
     )
 

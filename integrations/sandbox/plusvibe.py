@@ -410,7 +410,11 @@ def on_event(world: World, kind: str, data: dict[str, Any], now: float) -> None:
     names = {name: str(row.get(name) or "") for name in ("first_name", "last_name")}
     email = row["email"].strip().lower()
     account = arrive(world, data["workspace"], email, **names, provider=provider, via="bulk_add", now=now)
-    if account and row.get("enable_warmup") == "yes":
+    if account is None or account.via != "bulk_add":
+        return
+    sent = {kept: row[name] for name, kept in UPLOADED.items() if isinstance(row.get(name), int | str)}
+    account.settings.update(sent)
+    if row.get("enable_warmup") == "yes":
         _switch_warmup(account, "ACTIVE", now)
 
 
@@ -463,6 +467,14 @@ NUMBERS = {
     "warmup_pace_increment": ("increment", 1, 50),
     "warmup_max_daily_limit": ("limit", 1, 50),
     "warmup_randomize_num": ("randomize_num", 1, 50),
+}
+UPLOADED = {
+    "daily_limit": "daily_limit",
+    "min_interval": "sending_gap",
+    "warmup_daily_limit": "limit",
+    "enable_warmup_rampup": "warmup_slow_rampup",
+    "warmup_rampup_start": "initial_daily_limit",
+    "warmup_rampup_increment": "increment",
 }
 FLAGS = {
     "warmup_randomize": "randomize",

@@ -141,7 +141,8 @@ def serve(
     servers.start()
     try:
         ready(servers)
-        until.wait()
+        while not until.wait(TICK):  # a signal that another thread takes does not end an endless wait
+            pass
     finally:
         servers.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from integrations.http.errors import NotSent, OutcomeUnknown
 from integrations.sandbox import ManualClock, Request, RunningClock, Sandbox, Wire
 from integrations.sandbox.faults import AFTER, BEFORE, KINDS
 from integrations.sandbox.store import BadState
+from integrations.sandbox.switches import Switches
 from tests.unit.sandbox.kit import BILLING, HEYREACH, MACHINE, Box, call
 
 KEY = {"x-api-key": "sandbox-heyreach-key"}
@@ -237,6 +239,11 @@ def test_switches_take_json_and_form_values(box: Box) -> None:
     assert switches.zapmail_unauthorised_status == 403
     assert switches.plusvibe_names_in_bulk_update is True
     assert switches.zapmail_slots_seconds == (1.0, 2.0)
+
+
+def test_every_switch_is_explained_in_the_divergences() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "divergences.md").read_text()
+    assert [item.name for item in fields(Switches) if f"`{item.name}`" not in page] == []
 
 
 # Log and quotas
