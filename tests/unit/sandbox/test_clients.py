@@ -10,7 +10,6 @@ from integrations.http.call import Call
 from integrations.plusvibe import WarmupSettings
 from integrations.registry import Clients, build_clients
 from integrations.zapmail import NewMailbox
-
 from tests.unit.sandbox.kit import BILLING, DAY, HOUR, Box
 
 T = TypeVar("T")
