@@ -227,7 +227,9 @@ def _accounts(provision: Provision, state: dict[str, Any]) -> Iterator[str]:
         ours = [row for row in state[platform][things] if str(row["name"]).endswith(provision.reference)]
         if len(ours) != 1:
             yield f"{len(ours)} {things} of ours at {platform}"
-    clients = [row for row in state["plusvibe"]["clients"] if row["email"] == provision.facts["plusvibe_client_email"]]
+    clients = [
+        row for row in state["plusvibe"]["clients"] if row["client_email"] == provision.facts["plusvibe_client_email"]
+    ]
     if len(clients) != 1:
         yield f"{len(clients)} logins of ours at plusvibe"
     if not provision.credentials.filter(kind="sending_tool").exists():
