@@ -77,6 +77,6 @@ define install
 	else \
 		{ test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
 			{ echo "Python's venv module is missing: install it (on Debian: apt install python3-venv)."; exit 1; }; } && \
-		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+		$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r $(1); \
 	fi || { echo "Installing the packages failed; see above."; exit 1; }
 endef
