@@ -42,6 +42,10 @@ class RequestLog:
     entries: list[LogEntry] = field(default_factory=list)
     count: int = 0
 
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle the count only: the state file keeps entries in a journal beside it, or every save would grow."""
+        return {"entries": [], "count": self.count}
+
     def add(self, **values: object) -> LogEntry:
         self.count += 1
         entry = LogEntry(n=self.count, **values)  # type: ignore[arg-type]
@@ -52,7 +56,8 @@ class RequestLog:
 
     def since(self, number: int) -> list[LogEntry]:
         """Return the entries after entry `number`."""
-        return [entry for entry in self.entries if entry.n > number]
+        newer = self.count - number
+        return self.entries[-newer:] if newer > 0 else []
 
     def of(self, platform: str, verb: str = "") -> list[LogEntry]:
         """Return the entries of one platform, or of one of its verbs."""

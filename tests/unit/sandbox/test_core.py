@@ -364,6 +364,26 @@ def test_a_restart_finds_everything_again_and_time_goes_on(tmp_path: Path) -> No
     assert again.clock.now() >= before
 
 
+def test_the_log_survives_a_restart_and_a_line_that_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.state"
+
+    def once(sandbox: Sandbox, name: str) -> None:
+        body = json.dumps({"name": name}).encode()
+        sandbox.handle(Request.to("POST", f"{HEYREACH}/list/CreateEmptyList", headers=KEY, body=body))
+
+    first = Sandbox(state_path=path)
+    once(first, "A")
+    once(first, "B")
+    with path.with_name("sandbox.state.log").open("a") as journal:
+        journal.write('[3, 1.0, "hey')
+    again = Sandbox(state_path=path)
+    once(again, "C")
+    assert [(entry.n, entry.items) for entry in again.log] == [(1, ("A",)), (2, ("B",)), (3, ("C",))]
+    assert [entry.items for entry in Sandbox(state_path=path).log] == [("A",), ("B",), ("C",)]
+    again.reset()
+    assert len(Sandbox(state_path=path).log) == 0
+
+
 def test_a_state_file_that_cannot_be_read_is_named_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.state"
     path.write_bytes(b"not a pickle")
