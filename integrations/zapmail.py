@@ -575,6 +575,7 @@ class ZapmailClient:
             _accepted,
             workspace_id=workspace_id,
             items=_names(domain_ids),
+            repeatable=True,  # it changes only what has failed
             body={"domainIds": list(domain_ids.values())},
         )
 
