@@ -371,7 +371,7 @@ class TestMailboxes:
     def test_retry_and_removal_go_by_domain(self) -> None:
         retry = zapmail.retry_failed_mailboxes(WORKSPACE, {DOMAIN: "d1"})
         removal = zapmail.schedule_removal(WORKSPACE, {DOMAIN: "d1"})
-        assert (retry.items, retry.request.json, retry.repeatable) == ((DOMAIN,), {"domainIds": ["d1"]}, False)
+        assert (retry.items, retry.request.json, retry.repeatable) == ((DOMAIN,), {"domainIds": ["d1"]}, True)
         assert (removal.request.json, removal.repeatable) == ({"domainIds": ["d1"], "remove": True}, True)
 
 
