@@ -92,6 +92,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             "warmup": tier.warmup,
             "warmup_days": tier.warmup_days,
             "dmarc_policy": tier.dmarc_policy,
+            "instructions": tier.instructions,
             "student_email": provision.student.email,
             "student_name": provision.student.full_name,
             "first_name": provision.sender_first_name,

@@ -102,7 +102,7 @@ def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run
         key=stage.key,
         title=str(stage.title),
         doing=str(stage.doing),
-        state=_stage_state(mine, open_rows, run),
+        state=_stage_state(mine, open_rows, run, dead),
         done=len(mine) - len(open_rows),
         total=len(mine),
         started_at=started,
@@ -122,9 +122,11 @@ def _usual(specs: Sequence[Any]) -> tuple[float, float]:
     return sum(spec.usual[0] for spec in specs), sum(spec.usual[1] for spec in specs)
 
 
-def _stage_state(mine: Sequence[Step], open_rows: Sequence[Step], run: Run) -> str:
+def _stage_state(mine: Sequence[Step], open_rows: Sequence[Step], run: Run, dead: set[str]) -> str:
     if not open_rows:
-        if any(row.state == StepState.COMPLETED for row in mine):
+        # A stage with items is done when an item came through it; the steps of the whole run alone prove nothing.
+        proofs = [row for row in mine if row.item_key] or mine
+        if any(row.state == StepState.COMPLETED and row.item_key not in dead for row in proofs):
             return "done"
         return "failed" if any(row.state == StepState.FAILED for row in mine) else "skipped"
     if run.state == RunState.CANCELLED:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 
 from infra import clock
 from infra.clock import VendorInstant
@@ -30,11 +33,12 @@ from ..models import OPEN_STEP, Event, Run, Step
 from . import substitution
 from .claims import Claim
 from .failpoints import failpoint
-from .outcomes import Done, Failed, Lost, NeedsOperator, NeedsStudent, Outcome, Wait, WaitsOn
+from .outcomes import PEOPLE, Done, Failed, Lost, NeedsOperator, NeedsStudent, Outcome, Wait, WaitsOn
 from .specs import HOUR, GivesUpTo, Scope, StackSpec, StepSpec
 from .wave import Wave
 
 ASK_AGAIN = 24 * HOUR  # vendor seconds until a question to a person is looked at again by itself
+TOO_SLOW = "too_slow"  # code of what did not end within its step's deadline
 LATE_FACTOR = 3  # a step that takes so many times its usual time is "delayed"
 LATE_AT_LEAST = 0.5 * HOUR
 
@@ -47,6 +51,7 @@ class Recorder:
     run: Run
     provision: Provision
     wave: Wave
+    _events: list[Event] = field(default_factory=list)
 
     def record(self, spec: StepSpec, outcomes: Mapping[str, Outcome], now: VendorInstant) -> bool:
         """Write the outcomes of a step by item key; return whether anything moved forward."""
@@ -57,8 +62,20 @@ class Recorder:
             for item_key, outcome in outcomes.items():
                 row = self.wave.rows[spec.key, item_key]
                 moved |= self._record_one(spec, row, outcome, now)
+            self._write_events()
         failpoint("after_record", spec)
         return moved
+
+    def hold(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> None:
+        """Let rows that nobody has attempted wait for their siblings; all of them until the first has waited enough."""
+        until = min(row.next_attempt_at or clock.later(now, spec.gather) for row in rows)
+        fresh = [row for row in rows if row.next_attempt_at != until]
+        for row in fresh:
+            row.next_attempt_at = until
+        if fresh:
+            with transaction.atomic():
+                self.claim.renew()
+                Step.objects.bulk_update(fresh, ["next_attempt_at"])
 
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
@@ -84,8 +101,8 @@ class Recorder:
     # ---- the six answers ---------------------------------------------------------------------------------------------
 
     def _done(self, spec: StepSpec, row: Step, outcome: Done) -> None:
-        self._move(row, StepState.COMPLETED, finished=True)
         self._close_items(row)
+        self._move(row, StepState.COMPLETED, finished=True)
         item = self._item(spec, row)
         if item is None:
             self.provision.facts = {**self.provision.facts, **outcome.facts}
@@ -94,8 +111,8 @@ class Recorder:
             item.facts = {**item.facts, **outcome.facts}
             if spec.ends:
                 item.state = spec.ends
-            if isinstance(item, Domain) and "bought" in outcome.facts:
-                item.bought_at = item.bought_at or timezone.now()
+            if isinstance(item, Domain):
+                _date(item, outcome.facts)
             if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
                 item.warmup_started_at = item.warmup_started_at or timezone.now()
             item.save()
@@ -113,6 +130,11 @@ class Recorder:
             Mail.post("fixed", key=f"{self.run.pk}:{spec.stage}", provision=self.provision, stage=spec.stage)
 
     def _wait(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
+        if row.waits_on in PEOPLE and outcome.on not in PEOPLE and row.facts.get("code") != TOO_SLOW:
+            # The person is done. The time that took is not the platform's.
+            self._close_items(row)
+            row.facts = {name: fact for name, fact in row.facts.items() if name not in ("code", "question")}
+            row.opened_at, row.waits_on = now, outcome.on
         if outcome.on is WaitsOn.PLATFORM and row.opened_at is not None:
             waited = clock.seconds_between(row.opened_at, now)
             if waited > spec.deadline:
@@ -120,7 +142,7 @@ class Recorder:
             self._note_delay(spec, row, waited)
         if outcome.on is WaitsOn.FUNDS:
             sentence = f"{self.provision.reference} waits for money: {outcome.why}"
-            OperatorItem.open("wallet_short", key=str(row.pk), sentence=sentence, provision=self.provision)
+            OperatorItem.open("wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision)
         self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
         row.save()
@@ -132,10 +154,10 @@ class Recorder:
 
     def _give_up(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
         if spec.gives_up_to is GivesUpTo.SET_ASIDE:
-            self._fail(spec, row, Failed("too_slow", outcome.why or "The platform did not finish this in time."))
+            self._fail(spec, row, Failed(TOO_SLOW, outcome.why or "The platform did not finish this in time."))
             return True
         why = f"{spec.label} takes longer than {spec.deadline / HOUR:.0f} hours: {outcome.why}"
-        self._ask_operator(spec, row, NeedsOperator("too_slow", why), now, look_again=HOUR)
+        self._ask_operator(spec, row, NeedsOperator(TOO_SLOW, why), now, look_again=HOUR)
         return False
 
     def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
@@ -158,8 +180,8 @@ class Recorder:
 
     def _fail(self, spec: StepSpec, row: Step, outcome: Failed) -> None:
         row.failure_code, row.failure_sentence = outcome.code[:40], outcome.sentence[:300]
-        self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
         self._close_items(row)
+        self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
         if spec.scope is Scope.RUN:
             self._fail_run(outcome)
         else:
@@ -178,6 +200,7 @@ class Recorder:
             self._ask_student(spec, row, NeedsStudent("choose_replacement", outcome.sentence), now)
             return False
         row.failure_code, row.failure_sentence = "name_lost", outcome.sentence[:300]
+        self._close_items(row)
         self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
         substitution.replace(self.run, domain, spare, reason=outcome.sentence)
         self.reload()
@@ -239,9 +262,17 @@ class Recorder:
 
     def _close_run(self, state: RunState) -> None:
         Run.objects.filter(pk=self.run.pk).update(
-            state=state, finished_at=timezone.now(), lease_until=None, next_attempt_at=None, waits_on="", why=""
+            state=state,
+            finished_at=timezone.now(),
+            lease_until=None,
+            next_attempt_at=None,
+            waits_on="",
+            why="",
+            crashes=0,
         )
+        OperatorItem.close("run_crashes", key=str(self.run.pk), resolution="The run came to its end.")
         self._event("run", from_state=RunState.RUNNING, to_state=state)
+        self._write_events()
 
     def release(self, now: VendorInstant) -> None:
         """Give the run back until its next row is due."""
@@ -253,13 +284,15 @@ class Recorder:
         ]
         due = [row.next_attempt_at or now for row in open_rows]
         reason, state = parked(open_rows)
-        waits = next((row for row in open_rows if row.state == StepState.WAITING), None)
+        waiting = [row for row in open_rows if row.state == StepState.WAITING]
+        # What the next wake-up is for: the tick rings by it when a budget is what is missing.
+        waits = min(waiting, key=lambda row: row.next_attempt_at or now, default=None)
         with transaction.atomic():
             self.claim.renew(changes_page=False)
             Run.objects.filter(pk=self.run.pk).update(
                 state=state,
                 lease_until=None,
-                next_attempt_at=min(due, default=now),
+                next_attempt_at=min(due, default=clock.later(now, HOUR)),
                 waits_on=waits.waits_on if waits else "",
                 why=waits.why if waits else "",
                 crashes=0,
@@ -289,9 +322,13 @@ class Recorder:
         return None
 
     def _close_items(self, row: Step) -> None:
+        """Close what was opened for a person, now that the row goes on."""
+        resolution = "The step went on by itself."
         if row.facts.get("code") or row.waits_on or row.errors:
-            for kind in ("step", "wallet_short"):
-                OperatorItem.close(kind, key=str(row.pk), resolution="The step went on by itself.")
+            OperatorItem.close("step", key=str(row.pk), resolution=resolution)
+        short = [other for other in self.wave.rows.values() if other.waits_on == WaitsOn.FUNDS]
+        if short == [row]:  # one alert for the run, until nothing of it waits for money
+            OperatorItem.close("wallet_short", key=str(self.run.pk), resolution=resolution)
 
     def _note_delay(self, spec: StepSpec, row: Step, waited: float) -> None:
         if not row.facts.get("delayed") and waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1]):
@@ -311,9 +348,24 @@ class Recorder:
 
     def _event(self, kind: str, **fields: Any) -> None:
         fields["sentence"] = str(fields.get("sentence", ""))[:500]
-        Event.objects.create(
-            provision=self.provision, run=self.run, student_id=self.provision.student_id, kind=kind, **fields
+        self._events.append(
+            Event(provision=self.provision, run=self.run, student_id=self.provision.student_id, kind=kind, **fields)
         )
+
+    def _write_events(self) -> None:
+        Event.objects.bulk_create(self._events)
+        self._events = []
+
+
+def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
+    """Take the dates that a step has learnt into the domain's columns."""
+    if "bought" in facts:
+        domain.bought_at = domain.bought_at or timezone.now()
+    expires = str(facts.get("expires_on") or "")
+    with contextlib.suppress(ValueError):  # the platform's dates come in many shapes; an odd one is only not shown
+        found = parse_datetime(expires) or (parse_date(expires) and datetime.fromisoformat(f"{expires}T00:00:00"))
+        if found:
+            domain.expires_at = found if timezone.is_aware(found) else found.replace(tzinfo=UTC)
 
 
 PARKED_BY = (
@@ -329,8 +381,7 @@ def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
     """Return why a provision does not move, and whether its run is parked (only people can move it) or waiting."""
     waits = {row.waits_on for row in open_rows if row.state == StepState.WAITING}
     reason = next((reason for on, reason in PARKED_BY if on in waits), "")
-    people = {WaitsOn.STUDENT, WaitsOn.OPERATOR, WaitsOn.FUNDS}
-    return reason, RunState.PARKED if waits and waits <= people else RunState.WAITING
+    return reason, RunState.PARKED if waits and waits <= PEOPLE else RunState.WAITING
 
 
 def load_wave(run: Run, provision: Provision, stack: StackSpec) -> Wave:
