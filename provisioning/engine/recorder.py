@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
 
 from infra import clock
 from infra.clock import VendorInstant
@@ -134,7 +134,7 @@ class Recorder:
             # The person is done. The time that took is not the platform's.
             self._close_items(row)
             row.facts = {name: fact for name, fact in row.facts.items() if name not in ("code", "question")}
-            row.opened_at, row.waits_on = now, outcome.on
+            row.opened_at = now
         if outcome.on is WaitsOn.PLATFORM and row.opened_at is not None:
             waited = clock.seconds_between(row.opened_at, now)
             if waited > spec.deadline:
@@ -361,11 +361,10 @@ def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
     """Take the dates that a step has learnt into the domain's columns."""
     if "bought" in facts:
         domain.bought_at = domain.bought_at or timezone.now()
-    expires = str(facts.get("expires_on") or "")
     with contextlib.suppress(ValueError):  # the platform's dates come in many shapes; an odd one is only not shown
-        found = parse_datetime(expires) or (parse_date(expires) and datetime.fromisoformat(f"{expires}T00:00:00"))
-        if found:
-            domain.expires_at = found if timezone.is_aware(found) else found.replace(tzinfo=UTC)
+        day = parse_date(str(facts.get("expires_on") or "")[:10])
+        if day:
+            domain.expires_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 PARKED_BY = (
