@@ -16,8 +16,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +55,8 @@ SEND_WINDOW = 10.0  # machine seconds between the intent and the last moment at 
 ABSENCE_MARGIN = 30.0  # vendor seconds added to the bounds of the absence rule
 ABSENT_READS = 2  # how many reads must not find a thing
 LOOK_AGAIN = 60.0  # vendor seconds between two looks for something unresolved
+EXISTS = "already_exists"  # code of a refusal of several things, one of which is there already
+ELSEWHERE = "exists_elsewhere"  # code of one thing that is there already, and not ours
 
 
 class Halted(Exception):
@@ -69,9 +72,8 @@ class Book(Generic[T]):
     """Where the things that were asked for stand.
 
     done       proven: natural key -> what `look` returned or the parsed answer
-    waiting    natural key -> vendor seconds until it is worth looking again
+    waiting    natural key -> vendor seconds after which at the latest it is worth looking again
     rejected   natural key -> the refusal
-    attempts   natural key -> how many requests have carried it
     refusal    a refusal of this very request that means "not yet" (`again`)
     reply      the parsed answer of a request that was sent or resumed just now
     """
@@ -79,9 +81,18 @@ class Book(Generic[T]):
     done: dict[str, Any] = field(default_factory=dict)
     waiting: dict[str, float] = field(default_factory=dict)
     rejected: dict[str, Rejected] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
     refusal: Rejected | None = None
     reply: T | None = None
+
+    def join(self, later: Book[T]) -> None:
+        """Take over what a later book says; it knows better where both speak of a thing."""
+        for key in (*later.done, *later.waiting, *later.rejected):
+            for stand in (self.done, self.waiting, self.rejected):
+                stand.pop(key, None)
+        self.done |= later.done
+        self.waiting |= later.waiting
+        self.rejected |= later.rejected
+        self.refusal, self.reply = later.refusal or self.refusal, later.reply or self.reply
 
 
 class Ledger:
@@ -102,7 +113,9 @@ class Ledger:
         self.wakeup_ends = wakeup_ends  # time.monotonic()
         self.after_write = after_write
         self.step_key = ""
+        self.began = clock.vendor_now()
         self._refusal: Rejected | None = None
+        self._refused: Permanent | None = None
 
     # ---- what steps call -------------------------------------------------------------------------------------------
 
@@ -125,15 +138,7 @@ class Ledger:
         """
         book: Book[T] = Book()
         call = build(tuple(keys))
-        items = self._latest(call, keys)
-        for operation in {item.operation for item in items.values() if item.state == OperationState.INTENDED}:
-            self._judge_capture(operation, build, again)
-        items = self._latest(call, keys)
-        unresolved = {key: item for key, item in items.items() if item.state in UNRESOLVED}
-        if unresolved:
-            self._look(unresolved, look(), book)
-            items = self._latest(call, keys)
-        self._refusal = None
+        items = self._settle_open(call, keys, build, look, again, book)
         fresh = tuple(key for key in keys if key not in items or self._may_be_sent(items[key], call))
         if fresh:
             book.reply = self._send(build(fresh), again)
@@ -141,6 +146,53 @@ class Ledger:
             items = self._latest(call, keys)
         self._report(items, call, book)
         return book
+
+    def settle(
+        self,
+        keys: Sequence[str],
+        build: Callable[[tuple[str, ...]], Call[T]],
+        look: Callable[[], Mapping[str, Any]],
+        *,
+        again: frozenset[str] = frozenset(),
+    ) -> Book[T]:
+        """Find out where `keys` stand and send nothing: for steps that check something before they send again.
+
+        What it reads is counted: call `bring_about` afterwards only with keys that are `sendable`.
+        """
+        book: Book[T] = Book()
+        call = build(tuple(keys))
+        self._report(self._settle_open(call, keys, build, look, again, book), call, book)
+        return book
+
+    def _settle_open(
+        self,
+        call: Call[T],
+        keys: Sequence[str],
+        build: Callable[[tuple[str, ...]], Call[T]],
+        look: Callable[[], Mapping[str, Any]],
+        again: frozenset[str],
+        book: Book[T],
+    ) -> dict[str, OperationItem]:
+        """Judge answers that nobody judged, then look for what is still open; return the newest item per key."""
+        self._refusal = None
+        items = self._latest(call, keys)
+        unjudged = {item.operation_id: item.operation for item in self._open(items) if item.operation.status is None}
+        judged = [self._judge_capture(operation, keys, build, again) for operation in unjudged.values()]
+        if any(judged):
+            items = self._latest(call, keys)
+        unresolved = self._open(items)
+        if unresolved:
+            self._look(unresolved, look(), book)
+            items = self._latest(call, keys)
+        return items
+
+    def _open(self, items: Mapping[str, OperationItem]) -> list[OperationItem]:
+        """Return the unresolved items that are this provision's. Those of others are theirs to settle: we see only ours."""
+        return [
+            item
+            for item in items.values()
+            if item.state in UNRESOLVED and item.operation.run.provision_id == self.provision.pk
+        ]
 
     def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
         """Return the one thing `key`: from the answer, from its stored capture, or found at the platform.
@@ -174,14 +226,23 @@ class Ledger:
         return again
 
     def apply(self, call: Call[T]) -> T:
-        """Send a repeatable write: absolute values, which may be set again whatever became of the last attempt."""
+        """Send a repeatable write: absolute values, which may be set again whatever became of the last attempt.
+
+        Its answer closes it: whether it did what it says is seen by whoever reads the values, and sets them again.
+        Raises Rejected or NotFound when it is refused, OutcomeUnknown when the answer was lost, and what
+        `bring_about` raises.
+        """
         if not call.repeatable:
             raise ValueError(f"{call.verb} is not repeatable")
-        stale = OperationItem.objects.filter(
-            platform=call.platform, verb=call.verb, natural_key__in=call.items, state__in=UNRESOLVED
-        )
-        stale.update(state=OperationState.ABSENT, evidence={"superseded": "absolute values are set again"})
-        reply = self._send(call, frozenset())
+        with transaction.atomic():
+            self.claim.renew()
+            for item in self._items(call.platform, call.verb, call.items):
+                if item.state in UNRESOLVED:
+                    _settle(item, OperationState.ABSENT, {"superseded": "absolute values are set again"})
+        self._refused = None
+        reply = self._send(replace(call, proof=Proof.ANSWER), frozenset())
+        if self._refused is not None:
+            raise self._refused
         if reply is None:
             raise OutcomeUnknown("the answer was lost or made no sense", platform=call.platform, verb=call.verb)
         return reply
@@ -191,11 +252,15 @@ class Ledger:
         with transaction.atomic():
             self.claim.renew()
             for item in self._items(platform, verb, [key]):
-                _settle(item, OperationState.ABSENT, {"removed": why})
+                if item.state in UNRESOLVED or item.state == OperationState.DONE:
+                    _settle(item, OperationState.ABSENT, {"removed": why})
 
     def prove(self, platform: str, verb: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Settle as done what a step has just seen by itself: natural key -> evidence."""
-        open_items = [item for item in self._items(platform, verb, list(found)) if item.state in UNRESOLVED]
+        items = self._items(platform, verb, list(found))
+        open_items = [
+            item for item in items if item.state in UNRESOLVED and item.operation.run.provision_id == self.provision.pk
+        ]
         if not open_items:
             return
         with transaction.atomic():
@@ -225,14 +290,12 @@ class Ledger:
         }
         return [key for key in self.sendable(platform, verb, keys) if key in before]
 
-    def count(self, platform: str, verb: str, key: str) -> int:
-        """Return how many requests of this provision carried `key` and may have been carried out."""
-        return (
-            OperationItem.objects.filter(
-                platform=platform, verb=verb, natural_key=key, operation__run__provision=self.provision
-            )
-            .exclude(state=OperationState.NOT_DONE)
-            .count()
+    def counts(self, platform: str, verb: str, keys: Sequence[str]) -> Counter[str]:
+        """Return by key how many requests of this provision carried it and may have been carried out."""
+        return Counter(
+            item.natural_key
+            for item in self._items(platform, verb, keys)
+            if item.operation.run.provision_id == self.provision.pk and item.state != OperationState.NOT_DONE
         )
 
     # ---- reading the books -------------------------------------------------------------------------------------------
@@ -260,14 +323,6 @@ class Ledger:
 
     def _report(self, items: Mapping[str, OperationItem], call: Call[Any], book: Book[Any]) -> None:
         now = clock.vendor_now()
-        counts = OperationItem.objects.filter(
-            platform=call.platform,
-            verb=call.verb,
-            natural_key__in=list(items),
-            operation__run__provision=self.provision,
-        ).exclude(state=OperationState.NOT_DONE)
-        for key in counts.values_list("natural_key", flat=True):
-            book.attempts[key] = book.attempts.get(key, 0) + 1
         for key, item in items.items():
             if item.state == OperationState.DONE:
                 book.done.setdefault(key, item.evidence)
@@ -281,50 +336,52 @@ class Ledger:
                     status=evidence.get("status"),
                 )
             else:
-                until = (item.operation.absent_after - now).total_seconds()
-                book.waiting[key] = max(5.0, min(LOOK_AGAIN, until)) if item.state in UNRESOLVED else LOOK_AGAIN
+                until = (item.operation.absent_after - now).total_seconds() + 1.0
+                book.waiting[key] = until if item.state in UNRESOLVED and until > 0 else LOOK_AGAIN
 
     # ---- resolving ---------------------------------------------------------------------------------------------------
 
     def _judge_capture(
-        self, operation: Operation, build: Callable[[tuple[str, ...]], Call[Any]], again: frozenset[str]
-    ) -> None:
-        """Judge an answer that was captured by somebody who did not live to judge it."""
+        self,
+        operation: Operation,
+        asked: Sequence[str],
+        build: Callable[[tuple[str, ...]], Call[Any]],
+        again: frozenset[str],
+    ) -> bool:
+        """Judge an answer that was captured by somebody who did not live to judge it, or who woke too late to.
+
+        Returns whether there was one.
+        """
         with transaction.atomic():
             # The lock makes a capture that is being appended at this moment either visible or late for certain.
             locked = Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
             capture = locked.captures.filter(attempt=locked.attempt).first()
-        if capture is None or locked.state != OperationState.INTENDED:
-            return
-        keys = tuple(locked.items.values_list("natural_key", flat=True))
-        self._judge(locked, build(keys), raw_of(capture), again)
+        if capture is None or locked.state not in UNRESOLVED or locked.status is not None:
+            return False
+        carried = set(locked.items.values_list("natural_key", flat=True))
+        # Built for what the step still asks for: other things of that request may have left the wave since.
+        self._judge(locked, build(tuple(key for key in asked if key in carried)), raw_of(capture), again)
+        return True
 
-    def _look(self, unresolved: Mapping[str, OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
-        """Settle what was found; count an absent read for what was not, and call it absent when the bounds have passed."""
+    def _look(self, unresolved: Sequence[OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
+        """Settle what was found; count an absent read for what was not, and call it absent when the bounds have passed.
+
+        A read may be as old as this wake-up, so the bounds are held against its beginning.
+        """
         with transaction.atomic():
             self.claim.renew()
-            now = clock.vendor_now()
-            for key, item in unresolved.items():
-                if item.operation.run.provision_id != self.provision.pk and key in found:
-                    continue  # somebody else's attempt: theirs to settle
-                if key in found:
-                    book.done[key] = found[key]
+            for item in unresolved:
+                if item.natural_key in found:
+                    book.done[item.natural_key] = found[item.natural_key]
                     _settle(item, OperationState.DONE, {"read_back": True})
                     continue
                 item.absent_reads += 1
-                if item.absent_reads >= ABSENT_READS and now > item.operation.absent_after:
-                    if item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
-                        refusal = {"code": "exists_elsewhere", "sentence": item.operation.sentence}
-                        _settle(item, OperationState.REJECTED, refusal)
-                    else:
-                        _settle(item, OperationState.ABSENT, {"absent_reads": item.absent_reads})
+                if item.absent_reads < ABSENT_READS or self.began <= item.operation.absent_after:
+                    _still_open(item)
+                elif item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
+                    _settle(item, OperationState.REJECTED, {"code": ELSEWHERE, "sentence": item.operation.sentence})
                 else:
-                    if item.state == OperationState.INTENDED:
-                        item.state = OperationState.UNKNOWN
-                    item.save(update_fields=["absent_reads", "state", "updated_at"])
-                    Operation.objects.filter(pk=item.operation_id, state=OperationState.INTENDED).update(
-                        state=OperationState.UNKNOWN
-                    )
+                    _settle(item, OperationState.ABSENT, {"absent_reads": item.absent_reads})
 
     def _parse_stored(self, key: str, call: Call[T]) -> T | None:
         capture = (
@@ -441,8 +498,9 @@ class Ledger:
         error = call.classify(raw)
         request_id = raw.headers.get("x-request-id", "")
         where: dict[str, Any] = {"status": raw.status, "request_id": request_id}
+        if error is None or (isinstance(error, Permanent) and not isinstance(error, BadCredentials)):
+            budget.note_answer(call.platform)  # a refusal is an answer too
         if error is None:
-            budget.note_answer(call.platform)
             try:
                 reply = call.parse(raw)
             except Exception:  # noqa: BLE001 - whatever a parser raises, the shape is unknown
@@ -468,6 +526,11 @@ class Ledger:
             self._refusal = error
             self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
             return None
+        if isinstance(error, AlreadyExists) and EXISTS in again and len(call.items) > 1:
+            # The whole request was refused, because one of its things is there already: which, the step finds out.
+            self._refusal = Rejected(EXISTS, error.sentence, platform=call.platform, verb=call.verb)
+            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            return None
         if isinstance(error, AlreadyExists):
             # It is there, but is it ours? The next look decides, by our reference.
             self._conclude(
@@ -478,6 +541,7 @@ class Ledger:
             code = error.code if isinstance(error, Rejected) else "not_found"
             evidence = {"code": code, "sentence": error.sentence[:250], "status": error.status}
             self._conclude(operation, OperationState.REJECTED, sentence=error.sentence, evidence=evidence, **where)
+            self._refused = error
             return None
         if isinstance(error, Retryable) and call.repeatable:
             self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
@@ -519,6 +583,16 @@ def _settle(item: OperationItem, state: OperationState, evidence: Mapping[str, A
     operation = item.operation
     if not operation.items.filter(state__in=UNRESOLVED).exists():
         Operation.objects.filter(pk=operation.pk).update(state=state, settled_at=clock.machine_now())
+
+
+def _still_open(item: OperationItem) -> None:
+    """Note a read that did not find it. What was intended and left no answer is unknown from now on."""
+    if item.state == OperationState.INTENDED:
+        item.state = OperationState.UNKNOWN
+        Operation.objects.filter(pk=item.operation_id, state=OperationState.INTENDED).update(
+            state=OperationState.UNKNOWN
+        )
+    item.save(update_fields=["absent_reads", "state", "updated_at"])
 
 
 def capture_answer(operation: Operation, raw: Raw) -> None:

@@ -15,6 +15,7 @@ class Options:
     dmarc_report_email     where DMARC reports go; an address in a domain that the operator controls
     domain_cost_cents      what a domain is expected to cost when the order does not say
     slot_cost_cents        what a mailbox slot costs for a month
+    slots_grace            how long bought mailbox slots may take to land before the purchase counts as absent
     reexport_limit         exports of one mailbox that the platform allows in a week
     export_grace           how long exported mailboxes may take to appear before they count as absent
     fallback_upload        whether absent mailboxes may be uploaded with their app password
@@ -29,6 +30,7 @@ class Options:
     dmarc_report_email: str = ""
     domain_cost_cents: int = 1299
     slot_cost_cents: int = 350
+    slots_grace: float = 1800.0
     reexport_limit: int = 3
     export_grace: float = 3600.0
     fallback_upload: bool = True

@@ -11,6 +11,7 @@ from ..engine.context import Context, DomainItem, MailboxItem
 from ..engine.ledger import Book
 from ..engine.outcomes import Outcome, Wait
 
+LEAST_WAIT = 5.0  # vendor seconds
 MOST_PAGES = 40  # a listing that never ends is a fault of the platform, not a reason to read for ever
 
 
@@ -56,8 +57,8 @@ def mailboxes_there(ctx: Context) -> dict[str, Mailbox]:
 
 
 def wait_for(book: Book[Any], name: str, ctx: Context, why: str) -> Wait:
-    """Return the wait for something that is not settled: the platform's pace, never faster than the step's own."""
-    return Wait(max(ctx.poll, book.waiting.get(name, ctx.poll)), why=why)
+    """Return the wait for something that is not settled: the step's own pace, or until its absence can be told."""
+    return Wait(max(LEAST_WAIT, min(ctx.poll, book.waiting.get(name, ctx.poll))), why=why)
 
 
 def for_all(items: Iterable[DomainItem | MailboxItem], outcome: Outcome) -> Mapping[str, Outcome]:

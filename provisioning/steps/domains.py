@@ -2,73 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
+from integrations.http.call import Call
 from integrations.zapmail import DomainOffer, Receipt
 
 from .. import offers
 from ..engine.context import Context, DomainItem
-from ..engine.ledger import Book
+from ..engine.ledger import ELSEWHERE, EXISTS, Book
 from ..engine.outcomes import Done, Failed, Lost, NeedsOperator, Outcome, Wait
+from ..engine.specs import MINUTE
 from .common import domains_there, wait_for
 from .money import lack_of_funds
 
+UNPRICED_PAUSE = 5 * MINUTE
 # Refusals that speak of one name without saying which.
-NAME_REFUSED = frozenset(
-    {"name_taken", "banned_name", "name_has_workspace", "ending_not_sold", "price_changed", "exists_elsewhere"}
-)
+NAME_REFUSED = frozenset({"name_taken", "banned_name", "name_has_workspace", "ending_not_sold", "price_changed"})
 NO_MONEY = frozenset({"insufficient_wallet"})
+AMBIGUOUS = NAME_REFUSED | NO_MONEY | {EXISTS}
 
 
 def buy_domains(ctx: Context) -> Mapping[str, Outcome]:
     """Buy the names, once each. Proven only when the domain list shows them; a name that is gone is `Lost`."""
-    asked = [domain.name for domain in ctx.domains]
-    lost = _gone(ctx, asked)
-    names = [name for name in asked if name not in lost]
-    if not names:
-        return {domain.key: lost[domain.name] for domain in ctx.domains}
-    again = ctx.ledger.attempted("zapmail", "buy_domains", names)
-    if again and (short := lack_of_funds(ctx, len(again) * ctx.options.domain_cost_cents)):
-        return {domain.key: lost.get(domain.name, short) for domain in ctx.domains}
-    book = _buy(ctx, names, NAME_REFUSED | NO_MONEY)
-    if book.refusal is not None and book.refusal.code in NAME_REFUSED:
-        # One of them is refused and they do not say which: one request each tells.
-        for name in names:
-            single = _buy(ctx, [name], NO_MONEY)
-            book.done |= single.done
-            book.rejected |= single.rejected
-            book.waiting |= single.waiting
-    return {domain.key: lost.get(domain.name) or _bought(ctx, domain, book) for domain in ctx.domains}
-
-
-def _gone(ctx: Context, names: list[str]) -> dict[str, Outcome]:
-    """Return the names that can no longer be bought, of those that would be asked for now."""
+    names = [domain.name for domain in ctx.domains]
+    book = ctx.ledger.settle(names, partial(_order, ctx), lambda: domains_there(ctx), again=AMBIGUOUS)
     sendable = ctx.ledger.sendable("zapmail", "buy_domains", names)
+    held = _held_back(ctx, sendable)
+    wanted = [name for name in sendable if name not in held]
+    if wanted:
+        book.join(_buy(ctx, wanted))
+    return {domain.key: held.get(domain.name) or _bought(ctx, domain, book) for domain in ctx.domains}
+
+
+def _held_back(ctx: Context, sendable: list[str]) -> dict[str, Outcome]:
+    """Return the names that are not to be sent now: lost, without a price, or not covered by the wallet."""
     failed_before = ctx.ledger.attempted("zapmail", "buy_domains", sendable)
     answers = offers.fresh(ctx, sendable, always=failed_before)
     cap = ctx.order.get("domain_price_cap_cents", 0)
-    return {name: Lost(reason) for name in sendable if (reason := _why_not(answers.get(name), cap))}
+    held = {name: why for name in sendable if (why := _why_not(answers.get(name), cap))}
+    wanted = [name for name in sendable if name not in held]
+    # The wallet was looked at before the first attempt; an attempt that came to nothing may have lacked money.
+    if wanted and failed_before and (short := lack_of_funds(ctx, _cost(ctx, wanted))):
+        held |= dict.fromkeys(wanted, short)
+    return held
 
 
-def _why_not(offer: DomainOffer | None, cap_cents: int) -> str:
+def _why_not(offer: DomainOffer | None, cap_cents: int) -> Outcome | None:
     if offer is None:
-        return ""
+        return Wait(UNPRICED_PAUSE, why="the platform says nothing about the name at the moment")
     if not offer.available:
-        return "The name was registered by somebody else."
+        return Lost("The name was registered by somebody else.")
     if offer.premium or (offer.price_cents is not None and offer.price_cents > cap_cents):
-        return "The name costs more by now than the package includes."
-    return ""
+        return Lost("The name costs more by now than the package includes.")
+    if offer.price_cents is None:
+        return Wait(UNPRICED_PAUSE, why="the platform names no price at the moment")
+    return None
 
 
-def _buy(ctx: Context, names: list[str], again: frozenset[str]) -> Book[Receipt]:
+def _cost(ctx: Context, names: Sequence[str]) -> int:
+    prices = ctx.order.get("domain_prices", {})
+    return sum(int(prices.get(name) or ctx.options.domain_cost_cents) for name in names)
+
+
+def _order(ctx: Context, names: Sequence[str]) -> Call[Receipt]:
     ceilings = {domain.name: domain.ceiling_cents for domain in ctx.domains}
-    workspace = ctx.facts["zapmail_workspace_id"]
-    return ctx.ledger.bring_about(
-        names,
-        lambda some: ctx.clients.zapmail.buy_domains(workspace, {name: ceilings[name] for name in some}),
-        lambda: domains_there(ctx),
-        again=again,
-    )
+    return ctx.clients.zapmail.buy_domains(ctx.facts["zapmail_workspace_id"], {name: ceilings[name] for name in names})
+
+
+def _buy(ctx: Context, names: list[str]) -> Book[Receipt]:
+    """Send one order. When it is refused for one of several names and they do not say which, one order each tells."""
+    again = AMBIGUOUS if len(names) > 1 else NO_MONEY
+    book = ctx.ledger.bring_about(names, partial(_order, ctx), lambda: domains_there(ctx), again=again)
+    if len(names) > 1 and book.refusal is not None and book.refusal.code not in NO_MONEY:
+        for name in names:
+            book.join(_buy(ctx, [name]))
+    return book
 
 
 def _bought(ctx: Context, domain: DomainItem, book: Book[Receipt]) -> Outcome:
@@ -79,11 +88,11 @@ def _bought(ctx: Context, domain: DomainItem, book: Book[Receipt]) -> Outcome:
         return Done({"zapmail_domain_id": there.id, "bought": True})
     if domain.name in book.rejected:
         refusal = book.rejected[domain.name]
-        if refusal.code in NAME_REFUSED:
+        if refusal.code in NAME_REFUSED or refusal.code == ELSEWHERE:
             return Lost("The registry refused the name.")
         return NeedsOperator(refusal.code, f"{domain.name} was refused: {refusal.sentence}")
     if book.refusal is not None and book.refusal.code in NO_MONEY:
-        return lack_of_funds(ctx, ctx.options.domain_cost_cents) or Wait(ctx.poll, why=book.refusal.sentence)
+        return lack_of_funds(ctx, _cost(ctx, [domain.name])) or Wait(ctx.poll, why=book.refusal.sentence)
     return wait_for(book, domain.name, ctx, "ordered; not in the domain list yet")
 
 

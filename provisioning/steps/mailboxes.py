@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from integrations.http.call import Call
 from integrations.zapmail import Accepted, NewMailbox
 
 from ..engine.context import Context, MailboxItem
+from ..engine.ledger import EXISTS, Book
 from ..engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
 from ..engine.specs import MINUTE
 from .common import mailboxes_there, wait_for
 
 # "Not enough" is also what they say while bought slots have not landed: wait, and send again.
-NOT_YET = frozenset({"not_enough_slots", "earlier_mailboxes_pending"})
+NOT_YET = frozenset({"not_enough_slots", "earlier_mailboxes_pending", "domain_not_ready"})
 RETRIES = 2
 RETRY_PAUSE = 10 * MINUTE
 
@@ -33,10 +35,17 @@ def mailboxes(ctx: Context) -> Mapping[str, Outcome]:
             wanted[mailbox.domain.name] = (str(mailbox.domain.facts["zapmail_domain_id"]), rows)
         return ctx.clients.zapmail.create_mailboxes(workspace, wanted)
 
-    book = ctx.ledger.bring_about(list(by_address), build, lambda: mailboxes_there(ctx), again=NOT_YET)
+    # One mailbox that exists makes them refuse the whole request: before it is sent again, see what is there. It is
+    # in the student's own workspace, so it is ours.
+    sent_before = ctx.ledger.attempted("zapmail", "create_mailboxes", list(by_address))
+    exist = set(mailboxes_there(ctx)) & set(sent_before) if sent_before else set()
+    missing = [address for address in by_address if address not in exist]
+    book: Book[Accepted] = Book()
+    if missing:
+        book = ctx.ledger.bring_about(missing, build, lambda: mailboxes_there(ctx), again=NOT_YET | {EXISTS})
 
     def judge(mailbox: MailboxItem) -> Outcome:
-        if mailbox.address in book.done:
+        if mailbox.address in book.done or mailbox.address in exist:
             there = mailboxes_there(ctx).get(mailbox.address)
             return (
                 Done({"zapmail_mailbox_id": there.id}) if there else Wait(ctx.poll, why="not in the list at the moment")
@@ -74,11 +83,11 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
 
 def _retry(ctx: Context, failed: list[MailboxItem]) -> set[str]:
     """Have the platform try the failed mailboxes again, per domain; return the addresses that still have a chance."""
-    tried = {
-        name: ctx.ledger.count("zapmail", "retry_failed_mailboxes", name) for name in {m.domain.name for m in failed}
-    }
+    tried = ctx.ledger.counts("zapmail", "retry_failed_mailboxes", list({m.domain.name for m in failed}))
     hopeful = [mailbox for mailbox in failed if tried[mailbox.domain.name] < RETRIES]
     ids = {mailbox.domain.name: str(mailbox.domain.facts["zapmail_domain_id"]) for mailbox in hopeful}
     if ids:
-        ctx.ledger.apply(ctx.clients.zapmail.retry_failed_mailboxes(ctx.facts["zapmail_workspace_id"], ids))
+        call = ctx.clients.zapmail.retry_failed_mailboxes(ctx.facts["zapmail_workspace_id"], ids)
+        # It touches only mailboxes that are FAILED now, so a second one does no harm.
+        ctx.ledger.apply(replace(call, repeatable=True))
     return {mailbox.address for mailbox in hopeful}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from integrations import zapmail
 
 from ..engine.context import Context
@@ -51,8 +53,11 @@ def slots(ctx: Context) -> Outcome:
         return Done({"mailbox_slots": purchased})
     book = ctx.ledger.bring_about(
         [key],
-        lambda _keys: ctx.clients.zapmail.buy_mailbox_slots(
-            workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents
+        lambda _keys: replace(
+            ctx.clients.zapmail.buy_mailbox_slots(
+                workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents
+            ),
+            order_drop=ctx.options.slots_grace,
         ),
         dict,
         again=frozenset({"insufficient_wallet"}),

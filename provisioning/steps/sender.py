@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from infra.secret import Secret
 from integrations import plusvibe, zapmail
 from integrations.http.call import Call
+from integrations.http.errors import NotFound, Rejected
+from integrations.http.redact import Hidden
 from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
 
 from ..engine.context import Context, MailboxItem
@@ -22,6 +25,7 @@ LOGIN = "sending_tool"  # kind of the credential
 RECREATE_PAUSE = 5.0
 FALLBACK_ATTEMPTS = 2
 LOGIN_REFUSED = frozenset({"wrong_login"})
+NOT_READY = frozenset({"mailbox_not_ready"})
 
 
 def sender_login(ctx: Context) -> Outcome:
@@ -42,10 +46,11 @@ def sender_login(ctx: Context) -> Outcome:
 
     found = ctx.ledger.obtain(key, build, find)
     if isinstance(found, Book):
-        return Wait(found.waiting.get(key, ctx.poll), why="whether the login was created is being checked")
+        return wait_for(found, key, ctx, "whether the login was created is being checked")
     if isinstance(found, plusvibe.Client):
         # It exists and its password is lost. Nothing depends on it yet: remove it and make it anew.
-        ctx.ledger.apply(client.delete_client(workspace, found.id))
+        with suppress(NotFound):  # gone already
+            ctx.ledger.apply(client.delete_client(workspace, found.id))
         ctx.ledger.forget("plusvibe", "create_client", key, why="its password was lost before it was stored")
         return Wait(RECREATE_PAUSE, why="the login is made anew, because its password was lost")
     return Done(
@@ -74,7 +79,8 @@ def register_sender(ctx: Context) -> Outcome:
         [key], lambda _keys: client.register_sender(workspace, email, ctx.credential(LOGIN).open()), look
     )
     if key in book.done:
-        return Done({"sender_registered": True})
+        there = look()
+        return Done({"sender_registered": True, "zapmail_sender_id": there[key].id if key in there else ""})
     if key in book.rejected:
         refusal = book.rejected[key]
         if refusal.code in LOGIN_REFUSED and ctx.options.fallback_upload:
@@ -87,26 +93,26 @@ def export(ctx: Context) -> Mapping[str, Outcome] | Outcome:
     """Export the mailboxes by id, only what is missing. Proven when the sending tool lists them."""
     if not ctx.facts.get("sender_registered"):
         return Done({"exported": False})
-    workspace = str(ctx.facts["zapmail_workspace_id"])
     ids = {mailbox.address: str(mailbox.facts["zapmail_mailbox_id"]) for mailbox in ctx.mailboxes}
-    limit = ctx.options.reexport_limit
+
+    def build(some: tuple[str, ...]) -> Call[zapmail.ExportStarted]:
+        workspace, sender = str(ctx.facts["zapmail_workspace_id"]), str(ctx.facts.get("zapmail_sender_id", ""))
+        chosen = {address: ids[address] for address in some}
+        return patient(ctx, ctx.clients.zapmail.export_mailboxes(workspace, chosen, sender or None))
+
+    def look() -> Mapping[str, SendingAccount]:
+        return accounts_there(ctx)
+
+    book = ctx.ledger.settle(list(ids), build, look, again=NOT_READY)
+    sendable = ctx.ledger.sendable("zapmail", "export_mailboxes", list(ids))
     # The platform allows few exports of a mailbox; an attempt whose outcome is unknown counts as used.
-    spent = {
-        address
-        for address in ctx.ledger.sendable("zapmail", "export_mailboxes", list(ids))
-        if ctx.ledger.count("zapmail", "export_mailboxes", address) >= limit
-    }
-    wanted = [address for address in ids if address not in spent]
-    book: Book[zapmail.ExportStarted] = Book()
+    used = ctx.ledger.counts("zapmail", "export_mailboxes", sendable)
+    spent = {address for address in sendable if used[address] >= ctx.options.reexport_limit}
+    if any(used[address] for address in sendable) and not _login_works(ctx):
+        spent = set(sendable)
+    wanted = [address for address in sendable if address not in spent]
     if wanted:
-        book = ctx.ledger.bring_about(
-            wanted,
-            lambda some: patient(
-                ctx, ctx.clients.zapmail.export_mailboxes(workspace, {address: ids[address] for address in some})
-            ),
-            lambda: accounts_there(ctx),
-            again=frozenset({"mailbox_not_ready"}),
-        )
+        book.join(ctx.ledger.bring_about(wanted, build, look, again=NOT_READY))
 
     def judge(mailbox: MailboxItem) -> Outcome:
         if mailbox.address in book.done:
@@ -120,58 +126,99 @@ def export(ctx: Context) -> Mapping[str, Outcome] | Outcome:
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
 
 
+def _login_works(ctx: Context) -> bool:
+    """Mend a login that has expired at Zapmail, which reports success all the same; return whether exports can work."""
+    workspace, email = str(ctx.facts["zapmail_workspace_id"]), str(ctx.facts["plusvibe_client_email"])
+    senders = ctx.read(ctx.clients.zapmail.list_senders(workspace))
+    expired = next((sender for sender in senders if sender.email == email.lower() and sender.error), None)
+    if expired is None:
+        return True
+    password = ctx.credential(LOGIN).open()
+    try:
+        ctx.ledger.apply(ctx.clients.zapmail.update_sender(workspace, email, password, account_id=expired.id))
+    except Rejected as refusal:
+        if refusal.code not in LOGIN_REFUSED:
+            raise
+        return False
+    return True
+
+
 def accounts_seen(ctx: Context) -> Mapping[str, Outcome]:
     """See every mailbox in the sending tool; upload by app password only those that are proven absent."""
     there = accounts_there(ctx)
     absent = [m for m in ctx.mailboxes if m.address not in there and not m.facts.get("exported")]
-    book = _upload(ctx, absent) if absent else Book()
+    book, refused = _upload(ctx, absent) if absent else (Book[plusvibe.Accepted](), set[str]())
 
     def judge(mailbox: MailboxItem) -> Outcome:
         found = there.get(mailbox.address)
         if found is not None:
             return Done({"plusvibe_account_id": found.id})
-        if mailbox.address in book.rejected or book.attempts.get(mailbox.address, 0) > FALLBACK_ATTEMPTS:
+        if mailbox.address in book.rejected or mailbox.address in refused:
             return Failed("not_in_sending_tool", "The mailbox exists, but the sending tool does not take it.")
         return wait_for(book, mailbox.address, ctx, "not in the sending tool yet")
 
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
 
 
-def _upload(ctx: Context, absent: list[MailboxItem]) -> Book[plusvibe.Accepted]:
+def _upload(ctx: Context, absent: list[MailboxItem]) -> tuple[Book[plusvibe.Accepted], set[str]]:
+    """Upload by app password; return where that stands, and the addresses that were uploaded often enough in vain."""
     by_address = {mailbox.address: mailbox for mailbox in absent}
+    # Blank ones will do for reading an answer; for sending, the mailbox list has the real ones.
+    passwords = dict.fromkeys(by_address, Hidden(""))
 
     def build(addresses: tuple[str, ...]) -> Call[plusvibe.Accepted]:
-        boxes = mailboxes_there(ctx)
         accounts = [
-            NewAccount(address, by_address[address].first_name, by_address[address].last_name, password)
+            NewAccount(address, by_address[address].first_name, by_address[address].last_name, passwords[address])
             for address in addresses
-            if address in boxes and (password := boxes[address].app_password) is not None
         ]
         return patient(ctx, ctx.clients.plusvibe.add_accounts(_workspace(ctx), accounts, warmup_settings(ctx)))
 
-    return ctx.ledger.bring_about(list(by_address), build, lambda: accounts_there(ctx))
+    def look() -> Mapping[str, SendingAccount]:
+        return accounts_there(ctx)
+
+    book = ctx.ledger.settle(list(by_address), build, look)
+    sendable = ctx.ledger.sendable("plusvibe", "add_accounts", list(by_address))
+    used = ctx.ledger.counts("plusvibe", "add_accounts", sendable)
+    refused = {address for address in sendable if used[address] >= FALLBACK_ATTEMPTS}
+    wanted = [address for address in sendable if address not in refused]
+    if wanted:
+        boxes = mailboxes_there(ctx)
+        passwords |= {a: password for a in wanted if a in boxes and (password := boxes[a].app_password) is not None}
+        wanted = [address for address in wanted if passwords[address].open()]
+    if wanted:
+        book.join(ctx.ledger.bring_about(wanted, build, look))
+    return book, refused
 
 
 def warmup(ctx: Context) -> Mapping[str, Outcome]:
     """Set the warmup plan and switch warmup on; both are absolute values, proven by reading them back."""
     there, wanted = accounts_there(ctx), warmup_settings(ctx)
     ids = {mailbox.address: there[mailbox.address].id for mailbox in ctx.mailboxes if mailbox.address in there}
-    wrong = {a: ids[a] for a in ids if not there[a].settings.known or there[a].settings.differing(wanted)}
+    wrong = {a: ids[a] for a in ids if not _set_right(there[a], wanted)}
     cold = {a: ids[a] for a in ids if not there[a].warming}
     client, workspace = ctx.clients.plusvibe, _workspace(ctx)
     for some in _chunks(wrong):
         ctx.ledger.apply(client.update_accounts(workspace, some, wanted))
     for some in _chunks(cold):
         ctx.ledger.apply(client.set_warmup(workspace, some, on=True))
+    there = accounts_there(ctx)  # as it is now: a write makes the next read a new one
 
     def judge(mailbox: MailboxItem) -> Outcome:
         if mailbox.address not in there:
             return Wait(ctx.poll, why="not in the sending tool at the moment")
-        if mailbox.address in wrong or mailbox.address in cold:
+        if not _warms(there[mailbox.address], wanted):
             return Wait(ctx.poll, why="the warmup settings are being confirmed")
         return Done({"warmup": "on"})
 
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def _set_right(account: SendingAccount, wanted: WarmupSettings) -> bool:
+    return account.settings.known and not account.settings.differing(wanted)
+
+
+def _warms(account: SendingAccount, wanted: WarmupSettings) -> bool:
+    return account.warming and _set_right(account, wanted)
 
 
 def warmup_settings(ctx: Context) -> WarmupSettings:

@@ -6,8 +6,8 @@ from integrations import heyreach, plusvibe, zapmail
 
 from ..engine.context import Context
 from ..engine.ledger import Book
-from ..engine.outcomes import Done, Outcome, Wait
-from .common import MOST_PAGES, external_name, is_ours
+from ..engine.outcomes import Done, Outcome
+from .common import MOST_PAGES, external_name, is_ours, wait_for
 
 
 def workspace(ctx: Context) -> Outcome:
@@ -22,7 +22,7 @@ def workspace(ctx: Context) -> Outcome:
         name, lambda: ctx.clients.zapmail.create_workspace(name, ctx.options.operator_contact or None), find
     )
     if isinstance(made, Book):
-        return Wait(made.waiting.get(name, ctx.poll), why="whether the workspace was created is being checked")
+        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
     return Done({"zapmail_workspace_id": made.id})
 
 
@@ -36,7 +36,7 @@ def sender_workspace(ctx: Context) -> Outcome:
     name = external_name(ctx)
     made = ctx.ledger.obtain(name, lambda: ctx.clients.plusvibe.create_workspace(name), find)
     if isinstance(made, Book):
-        return Wait(made.waiting.get(name, ctx.poll), why="whether the workspace was created is being checked")
+        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
     return Done({"plusvibe_workspace_id": made.id})
 
 
@@ -61,5 +61,5 @@ def lead_list(ctx: Context) -> Outcome:
     name = external_name(ctx, "prospects")
     made = ctx.ledger.obtain(name, lambda: ctx.clients.heyreach.create_list(name), find)
     if isinstance(made, Book):
-        return Wait(made.waiting.get(name, ctx.poll), why="whether the lead list was created is being checked")
+        return wait_for(made, name, ctx, "whether the lead list was created is being checked")
     return Done({"heyreach_list_id": made.id, "heyreach_list_name": made.name})
