@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
+PATIENCE = 3  # wake-ups in a row that may end without a release before a run has to wait for the next one
 IDLE_LEASE = 30.0  # machine seconds of a lease while no call is under way
 
 
@@ -56,16 +57,31 @@ def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE provisioning_run SET state = 'running', token = token + 1, wakeups = wakeups + 1, rung_at = NULL,"
+            # Counted before the work: a run that ends its worker each time comes back ever more rarely.
+            " crashes = crashes + 1, next_attempt_at = CASE WHEN crashes < %(patience)s THEN next_attempt_at"
+            " ELSE gtm_now('vendor')"
+            "   + make_interval(secs => LEAST(3600, 60 * power(2, LEAST(crashes, 20) - %(patience)s))) END,"
             " holder = %(holder)s, lease_until = gtm_now('machine') + make_interval(secs => %(lease)s),"
             " started_at = COALESCE(started_at, gtm_now('machine')), updated_at = gtm_now('machine')"
             f" WHERE id = (SELECT id FROM provisioning_run WHERE {DUE}"
             "   AND (%(run)s::uuid IS NULL OR id = %(run)s::uuid)"
             "   ORDER BY paid_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
             " RETURNING id, token",
-            {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group()},
+            {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group(), "patience": PATIENCE},
         )
         row = cursor.fetchone()
     return Claim(run_id=row[0], token=row[1]) if row else None
+
+
+def put_off(claim: Claim) -> None:
+    """Give a run back after a wake-up that crashed: again after a pause, longer each time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE provisioning_run SET state = 'waiting', lease_until = NULL, next_attempt_at = GREATEST("
+            " COALESCE(next_attempt_at, gtm_now('vendor')), gtm_now('vendor') + make_interval(secs => 60))"
+            " WHERE id = %s AND token = %s AND state = 'running'",
+            [claim.run_id, claim.token],
+        )
 
 
 def worker_group() -> str:

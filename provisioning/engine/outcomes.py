@@ -20,6 +20,9 @@ class WaitsOn(enum.StrEnum):
     OPERATOR = "operator"
 
 
+PEOPLE = frozenset({WaitsOn.FUNDS, WaitsOn.STUDENT, WaitsOn.OPERATOR})
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The step is proven. `facts` are kept with the item (or the provision), `credential` encrypted."""

@@ -7,23 +7,25 @@ from typing import Any, TypeVar
 from django.db import transaction
 
 from integrations.http.call import Call
-from integrations.http.errors import BadCredentials, OutcomeUnknown, PlatformError, Retryable, Unavailable
+from integrations.http.errors import BadCredentials, OutcomeUnknown, Permanent, PlatformError, Unavailable
 from integrations.http.transport import Transport
 
 from . import budget
+from .claims import LEASE_MARGIN, Claim
 
 T = TypeVar("T")
 
 
 class Reader:
-    """Executes reads for one wake-up."""
+    """Executes reads for one wake-up. The claim is kept alive for as long as each may take."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, claim: Claim) -> None:
         self.transport = transport
+        self.claim = claim
         self._seen: dict[tuple[object, ...], Any] = {}
 
     def read(self, call: Call[T]) -> T:
-        """Return the parsed answer. Raises PlatformError or budget.NotNow."""
+        """Return the parsed answer. Raises PlatformError, budget.NotNow or LostClaim."""
         request = call.request
         key = (
             request.method,
@@ -33,7 +35,7 @@ class Reader:
             repr(request.json),
         )
         if key not in self._seen:
-            self._seen[key] = send_read(self.transport, call)
+            self._seen[key] = send_read(self.transport, call, self.claim)
         answer: T = self._seen[key]
         return answer
 
@@ -42,9 +44,11 @@ class Reader:
         self._seen.clear()
 
 
-def send_read(transport: Transport, call: Call[T]) -> T:
-    """Take a pass, send, judge and parse. Raises PlatformError or budget.NotNow."""
+def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -> T:
+    """Take a pass, send, judge and parse. Raises PlatformError, budget.NotNow or, for a claimed run, LostClaim."""
     with transaction.atomic():
+        if claim is not None:
+            claim.renew(call.deadline + LEASE_MARGIN)
         held = budget.acquire(call)
     try:
         if held.is_stale():
@@ -72,8 +76,8 @@ def as_read_error(error: PlatformError, call: Call[Any]) -> PlatformError:
     if isinstance(error, BadCredentials):
         budget.open_circuit(call.platform, "credentials", f"{call.platform} refuses our credentials ({call.verb}).")
         return error
-    if isinstance(error, Retryable):
-        return error
     if isinstance(error, OutcomeUnknown):
         return Unavailable(error.sentence, platform=call.platform, verb=call.verb, status=error.status)
+    if isinstance(error, Permanent):
+        budget.note_answer(call.platform)  # a refusal is an answer too
     return error

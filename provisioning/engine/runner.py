@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 
 from infra import clock
 from infra.clock import VendorInstant
-from infra.models import Domain, Mailbox
+from infra.models import Domain, Mailbox, OperatorItem
 from integrations.http.errors import (
     BadCredentials,
     NotConfigured,
@@ -49,6 +49,7 @@ WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
 CRASHES_TO_PARK = 5
+NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited)  # waits, not errors: they cost no attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ def wake(claim: Claim, workshop: Workshop) -> None:
         # The connection is gone; the lease ends by itself and the supervisor rings again.
         log.warning("database connection lost", extra={"run": str(claim.run_id)})
         connection.close()
+    except Exception:
+        # One run that cannot be worked on must not keep the others waiting; its claim was counted beforehand.
+        log.exception("a wake-up crashed", extra={"run": str(claim.run_id)})
+        claims.put_off(claim)
 
 
 class Wakeup:
@@ -101,10 +106,13 @@ class Wakeup:
         self.workshop = workshop
         self.run = Run.objects.select_related("provision", "provision__student").get(pk=claim.run_id)
         self.provision = self.run.provision
+        if self.run.crashes >= CRASHES_TO_PARK:
+            sentence = f"{self.provision.reference}: {self.run.crashes} wake-ups in a row have not come to their end."
+            OperatorItem.open("run_crashes", key=str(self.run.pk), sentence=sentence, provision=self.provision)
         self.stack: StackSpec = stack_of(self.run.stack, self.run.stack_version)
         self.wave: Wave = load_wave(self.run, self.provision, self.stack)
         self.recorder = Recorder(claim, self.run, self.provision, self.wave)
-        self.reader = Reader(workshop.transport)
+        self.reader = Reader(workshop.transport, claim)
         self.ledger = Ledger(
             claim=claim,
             provision=self.provision,
@@ -117,14 +125,14 @@ class Wakeup:
         """Walk all open steps, again and again while something moves."""
         moved = True
         while moved and time.monotonic() < self.ends:
-            moved = False
+            moved, now = False, clock.vendor_now()
             for spec in self.stack.steps:
-                now = clock.vendor_now()
-                rows = self.wave.due(spec, now)
+                rows = self._that_go(spec, self.wave.due(spec, now), now)
                 if not rows:
                     continue
                 outcomes = self._attempt(spec, rows, now)
                 moved |= self.recorder.record(spec, outcomes, now)
+                now = clock.vendor_now()
                 failed = outcomes.get("") if spec.scope is Scope.RUN else None
                 if isinstance(failed, Failed):
                     self.recorder.fail(failed)
@@ -137,6 +145,14 @@ class Wakeup:
         else:
             self.recorder.release(clock.vendor_now())
 
+    def _that_go(self, spec: StepSpec, rows: list[Step], now: VendorInstant) -> list[Step]:
+        """Return the rows to attempt now; hold those that had better travel with siblings that are on their way."""
+        fresh = [row for row in rows if row.opened_at is None]
+        if not fresh or not self.wave.gathers(spec, fresh, now):
+            return rows
+        self.recorder.hold(spec, fresh, now)
+        return [row for row in rows if row.opened_at is not None]
+
     def _attempt(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> dict[str, Outcome]:
         """Call the step function for these rows; return an outcome for each of them."""
         self.ledger.step_key = spec.key
@@ -148,8 +164,9 @@ class Wakeup:
             raise
         except Exception as error:  # noqa: BLE001 - the one table turns all of them into outcomes
             errors = max(row.errors for row in rows)
-            for row in rows:
-                row.errors += 1
+            if not isinstance(error, NOT_OUR_FAULT):
+                for row in rows:
+                    row.errors += 1
             outcomes = outcome_of(error, errors)
         else:
             for row in rows:
@@ -184,7 +201,7 @@ class Wakeup:
             reader=self.reader,
             options=self.workshop.options,
             now=now,
-            poll=spec.poll,
+            poll=min(spec.pace(clock.seconds_between(row.opened_at or now, now)) for row in rows),
             waited=clock.seconds_between(opened, now),
         )
 

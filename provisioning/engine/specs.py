@@ -50,7 +50,8 @@ class StepSpec:
     label        the operator's words
     stage        the student's stage this belongs to
     function     Context -> outcome, or outcomes by item
-    poll         how long to wait before looking again, unless the step says otherwise
+    poll         how often to look at most; the longer it takes, the more rarely (see `pace`)
+    gather       how long an item may wait here for siblings that are on their way, so that one request carries them
     deadline     when to give up
     gives_up_to  to whom
     usual        how long it usually takes: (from, to)
@@ -64,12 +65,20 @@ class StepSpec:
     stage: str
     function: Callable[[Context], Outcomes]
     poll: float = 1 * MINUTE
+    gather: float = 0.0
     deadline: float = 1 * DAY
     gives_up_to: GivesUpTo = GivesUpTo.OPERATOR
     usual: tuple[float, float] = (0.0, 1 * MINUTE)
     needs: Needs = Needs.ALL
     begins: DomainState | MailboxState | None = None
     ends: DomainState | MailboxState | None = None
+
+    def pace(self, waited: float) -> float:
+        """Return how long to wait before looking again after `waited`: first until it can usually be done, then `poll`,
+        in the long run a quarter of the time that has passed, half an hour at most."""
+        if waited < self.usual[0]:
+            return max(self.poll, self.usual[0] - waited)
+        return max(self.poll, min(waited / 4, 0.5 * HOUR))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.clock import VendorInstant
+from infra.clock import VendorInstant, later, seconds_between
 from infra.models import Domain, Mailbox, StepState
 
 from ..models import OPEN_STEP, Step
+from .outcomes import PEOPLE, WaitsOn
 from .specs import Needs, Scope, StackSpec, StepSpec
 
 CLOSED = (StepState.COMPLETED, StepState.SKIPPED)
@@ -50,12 +51,49 @@ class Wave:
     # ---- readiness ---------------------------------------------------------------------------------------------------
 
     def due(self, spec: StepSpec, now: VendorInstant) -> list[Step]:
-        """Return the rows of a step whose turn it is now."""
-        return [
-            row
-            for row in self.open_rows(spec)
-            if (row.next_attempt_at is None or row.next_attempt_at <= now) and self.is_ready(spec, row.item_key)
-        ]
+        """Return the rows of a step whose turn it is now, and those that cost nothing to take along.
+
+        A row that was held for its siblings goes with the first of them that goes, or when no more are coming. A row
+        that would look at the platform a moment later looks with the others now.
+        """
+        ready = [row for row in self.open_rows(spec) if self.is_ready(spec, row.item_key)]
+        due = [row for row in ready if row.next_attempt_at is None or row.next_attempt_at <= now]
+        held = [row for row in ready if row.opened_at is None and row not in due]
+        if held and (any(row.opened_at is None for row in due) or not self.expects_siblings(spec, now)):
+            due += held
+        if due:
+            soon = later(now, spec.poll)
+            due += [
+                r
+                for r in ready
+                if r not in due and r.waits_on == WaitsOn.PLATFORM and (r.next_attempt_at or now) <= soon
+            ]
+        return due
+
+    def gathers(self, spec: StepSpec, fresh: Sequence[Step], now: VendorInstant) -> bool:
+        """Tell whether rows that a step has not yet attempted should wait for siblings: none has waited long enough."""
+        waited_enough = any(row.next_attempt_at is not None and row.next_attempt_at <= now for row in fresh)
+        return bool(spec.gather) and not waited_enough and self.expects_siblings(spec, now)
+
+    def expects_siblings(self, spec: StepSpec, now: VendorInstant) -> bool:
+        """Tell whether more items will soon be ready for a step: what holds them up takes no longer than usual."""
+        for row in self.open_rows(spec):
+            before = self._blocker(spec, row.item_key)
+            if before is None or before.waits_on in PEOPLE:
+                continue
+            usual = self.stack.step(before.key).usual[1]
+            if before.opened_at is None or seconds_between(before.opened_at, now) <= usual:
+                return True
+        return False
+
+    def _blocker(self, spec: StepSpec, item_key: str) -> Step | None:
+        """Return the first open row that an item has to pass before `spec`, or None when it is ready."""
+        for earlier in self._before(spec):
+            for key in self._depends_on(earlier, spec.scope, item_key):
+                row = self.rows.get((earlier.key, key))
+                if row is not None and row.state not in CLOSED:
+                    return row
+        return None
 
     def open_rows(self, spec: StepSpec) -> Iterator[Step]:
         """Yield the unfinished rows of a step whose items are still in the wave."""
@@ -101,10 +139,14 @@ class Wave:
         return row is None or row.state in CLOSED
 
     def _closed_for_item(self, earlier: StepSpec, scope: Scope, item_key: str) -> bool:
+        return all(self._closed(earlier, key) for key in self._depends_on(earlier, scope, item_key))
+
+    def _depends_on(self, earlier: StepSpec, scope: Scope, item_key: str) -> Sequence[str]:
+        """Return the keys whose rows of an earlier step an item of `scope` has to wait for."""
         if earlier.scope is Scope.RUN:
-            return self._closed(earlier, "")
+            return [""]
         if earlier.scope is scope:
-            return self._closed(earlier, item_key)
+            return [item_key]
         if earlier.scope is Scope.DOMAIN:  # a mailbox looks at its domain
-            return self._closed(earlier, str(self.mailboxes[item_key].domain_id))
-        return all(self._closed(earlier, key) for key in self.mailboxes_of(item_key) if self.is_live(key))
+            return [str(self.mailboxes[item_key].domain_id)]
+        return [key for key in self.mailboxes_of(item_key) if self.is_live(key)]
