@@ -11,6 +11,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from infra import accounts
 from infra.dashboard import presenters
 from infra.models import ProvisionState, User
+from infra.throttle import login_throttled, throttled
 from infra.wizard import drafts, forms, steps
 
 
@@ -41,6 +43,7 @@ class EmailSignInForm(AuthenticationForm):
         self.fields["username"].widget.attrs.pop("autofocus", None)
 
 
+@method_decorator(login_throttled, name="dispatch")
 class SignIn(LoginView):
     """Sign in with e-mail and password."""
 
@@ -95,6 +98,7 @@ def entry(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@throttled("write")
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Let an invited student set a password, and sign in with it."""
     invited = accounts.invited_by(token)

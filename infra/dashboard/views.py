@@ -19,6 +19,7 @@ from billing import actions as billing
 from infra import naming, rls
 from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
+from infra.throttle import throttled
 from infra.wizard import drafts, names
 from infra.wizard import forms as wizard_forms
 from provisioning import actions
@@ -81,6 +82,7 @@ def progress_state(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+@throttled("write")
 def check_now(request: HttpRequest) -> HttpResponse:
     """Look again at once, at most every 25 seconds."""
     provision = _ordered(_person(request))
@@ -94,6 +96,7 @@ def check_now(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+@throttled("write")
 def change_order(request: HttpRequest) -> HttpResponse:
     """Close the payment page that is still open, and go back to the review."""
     provision = drafts.current(_person(request))
@@ -110,6 +113,7 @@ def change_order(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+@throttled("write")
 def replacement(request: HttpRequest) -> HttpResponse:
     """Answer the question which name replaces a lost one: this one, none, or "first check a name of mine"."""
     student = _person(request)
@@ -176,6 +180,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@throttled("write")
 def reveal(request: HttpRequest, credential_id: uuid.UUID) -> HttpResponse:
     """Show a password once: after the person's own password was typed again, written down, and told by e-mail."""
     student = _person(request)

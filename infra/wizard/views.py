@@ -16,6 +16,7 @@ from infra import naming
 from infra.models import Provision
 from infra.presenters_base import Problem, said
 from infra.suggestions import BrandRefused
+from infra.throttle import throttled
 from provisioning.actions import Refused
 
 from . import drafts, forms, names, presenters
@@ -43,6 +44,7 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
 
 
 @wizard_step("domains")
+@throttled("write")
 def domains(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Step 2: brand, names, choice. One form; its buttons say what is meant, and each keeps what is ticked."""
     if request.method == "POST":
@@ -233,6 +235,7 @@ def _preview(draft: Provision, form: forms.MailboxesForm) -> presenters.Preview:
 
 
 @wizard_step("review")
+@throttled("write")
 def review(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Step 4: check the answers, then pay. Names whose answer is old are asked again before the button appears."""
     picked = [one.name for one in (*drafts.chosen(draft), *drafts.spares(draft))]
