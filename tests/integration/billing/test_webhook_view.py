@@ -70,13 +70,14 @@ def test_an_unknown_type_is_stored_and_ignored(shop: Shop) -> None:
         "t=,v1=",
         "t=x,v1=abc",
         "v1=abc",
-        f"t={int(time.time())}",
-        f"t={int(time.time())},v1=ü",
-        f"t={int(time.time())},v0=abc",
+        "t=NOW",
+        "t=NOW,v1=ü",
+        "t=NOW,v0=abc",
         "t=" + "9" * 400 + ",v1=abc",
     ],
 )
 def test_a_missing_or_malformed_signature_is_400(shop: Shop, header: str | None) -> None:
+    header = header and header.replace("NOW", str(int(time.time())))  # here, so that the test's name stays the same
     headers = {} if header is None else {"stripe-signature": header}
     assert shop.send(reverse("billing-webhook"), headers, json.dumps(EVENT).encode()) == 400
     assert nothing_is_stored()
