@@ -52,3 +52,17 @@ def _static_files_of_live_server() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("django.contrib.staticfiles.handlers.StaticFilesHandler", lambda application: application)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _first_role(request: pytest.FixtureRequest) -> None:
+    """Let each test begin as the process's first role, whatever the one before it left on the shared connection."""
+    if not ({"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker("django_db")):
+        return
+    request.getfixturevalue("_django_db_helper")
+    from django.db import connection
+
+    from infra import rls
+
+    if connection.settings_dict.get("USER") == rls.LOGIN:
+        rls.set_role(settings.DATABASE_DEFAULT_ROLE)
