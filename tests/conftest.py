@@ -18,8 +18,6 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 
-# A password takes a good part of a second to hash on purpose; tests make hundreds of users.
-settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 harness.empty_as_owner()
 harness.hash_quickly()
 
