@@ -12,6 +12,10 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         from config import checks  # noqa: F401  (registers them)
+        from infra import mails
+        from provisioning.engine import doorbell
+
+        doorbell.register("mails", mails.drain, mails.is_due)
 
         post_migrate.connect(set_login_password, sender=self, dispatch_uid="config.login")
 

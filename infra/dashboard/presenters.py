@@ -219,7 +219,7 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
         mailboxes=[_mailbox_row(student, provision, one, now=now) for one in mailboxes],
         logins=[login(student, one, now=now) for one in _credentials(provision)],
         cards=_cards(provision),
-        instructions=_markdown(_instructions(provision)),
+        instructions=markdown(instructions(provision)),
         facts=_order_facts(student, provision),
         updated=_("As of %(time)s") % {"time": moment(student, now, now=now)},
     )
@@ -243,13 +243,18 @@ def _three_sentences(
 
 
 def _sending_sentence(student: User, provision: Provision, mailboxes: Sequence[Mailbox], *, now: datetime) -> str:
-    starts = [one.warmup_started_at for one in mailboxes if one.warmup_started_at]
-    if not starts:
+    ready = sending_may_start(provision, mailboxes)
+    if ready is None:
         return _("The date when sending may start is known once warmup has begun.")
-    ready = max(starts) + timedelta(days=_warmup_days(provision))
     if ready <= now:
         return _("The warmup days are over.")
     return _("Ready to send about %(day)s.") % {"day": day(student, ready)}
+
+
+def sending_may_start(provision: Provision, mailboxes: Sequence[Mailbox]) -> datetime | None:
+    """Return when the last mailbox's warmup days are over; None while no warmup has begun."""
+    starts = [one.warmup_started_at for one in mailboxes if one.warmup_started_at]
+    return max(starts) + timedelta(days=_warmup_days(provision)) if starts else None
 
 
 def _warmup_days(provision: Provision) -> int:
@@ -381,11 +386,12 @@ def _cards(provision: Provision) -> list[Card]:
     ]
 
 
-def _instructions(provision: Provision) -> str:
+def instructions(provision: Provision) -> str:
+    """Return the operator's instructions for the package, as Markdown."""
     return str(provision.order.get("instructions") or (provision.tier.instructions if provision.tier else ""))
 
 
-def _markdown(text: str) -> SafeString:
+def markdown(text: str) -> SafeString:
     """The operator's Markdown as HTML. Raw HTML is off, so the result is safe."""
     rendered = MarkdownIt("commonmark", {"html": False}).render(text) if text.strip() else ""
     return mark_safe(rendered)  # noqa: S308, the renderer escapes whatever HTML the text holds

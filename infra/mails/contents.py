@@ -1,0 +1,246 @@
+"""What each kind of mail says: plain values for templates/mail/, read at the moment of sending.
+
+A row of the outbox carries no link, no token and no password: links are made here, from rows that are true now.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.template import Context
+from django.template.loader import get_template
+from django.urls import NoReverseMatch, reverse
+from django.utils.text import Truncator
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from infra import accounts
+from infra.dashboard import presenters
+from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, User
+from infra.presenters_base import day, in_zone_of, listed, money
+from provisioning.stacks import STACKS
+
+OPERATOR = "operator"  # one template for every "operator_<kind>"
+
+Values = dict[str, Any]
+
+
+class Unsendable(Exception):
+    """This mail can never be sent: its template or its recipient does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail as it goes out: the same words as text and as HTML."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that was ordered and is not there: what that means, and what it means for the money."""
+
+    name: str
+    what: str
+    money: str
+
+
+def letter(mail: Mail) -> Letter:
+    """Render a mail. Raises Unsendable."""
+    name = template_of(mail.kind)
+    values = _common(mail) | KINDS[name](mail)
+    subject = " ".join(_render(f"mail/{name}.subject.txt", values, escape=False).split())
+    text = _render(f"mail/{name}.txt", values, escape=False)
+    html = _render(f"mail/{name}.html", values | {"subject": subject}, escape=True)
+    return Letter(subject, re.sub(r"\n\s*\n+", "\n\n", text).strip() + "\n", html)
+
+
+def template_of(kind: str) -> str:
+    """Return the name of a kind's templates. Raises Unsendable for a kind that nobody has written."""
+    name = OPERATOR if kind.startswith(f"{OPERATOR}_") else kind
+    if name not in KINDS:
+        raise Unsendable(f"there is no mail called {kind!r}")
+    return name
+
+
+def _render(name: str, values: Values, *, escape: bool) -> str:
+    template: Any = get_template(name)
+    return str(template.template.render(Context(values, autoescape=escape)))
+
+
+def absolute(name: str, *args: object) -> str:
+    """Return the full address of one of our pages."""
+    return f"{settings.SITE_URL}{reverse(name, args=args)}"
+
+
+def _common(mail: Mail) -> Values:
+    context, provision = mail.context, mail.provision
+    return {
+        **{key: value for key, value in context.items() if isinstance(value, str)},
+        "to": mail.to,
+        "name": provision.student.first_name if provision and mail.student_id else "",
+        "reference": provision.reference if provision else "",
+        "site_name": _("GTM Infrastructure"),
+        "language": get_language() or settings.LANGUAGE_CODE,
+        "contact": getattr(settings, "ENROLMENT_CONTACT", "") or settings.OPERATOR_EMAIL,
+        "site_link": absolute("home"),
+        "infrastructure_link": absolute("infrastructure"),
+        "progress_link": absolute("progress"),
+        "dashboard_link": absolute("dashboard"),
+    }
+
+
+# One function per kind: what it says beyond the common values ---------------------------------------------------------
+
+
+def _nothing_more(mail: Mail) -> Values:
+    return {}
+
+
+def _invited(mail: Mail) -> Values:
+    person = User.objects.filter(email__iexact=mail.to, is_active=True).first()
+    if person is None:
+        raise Unsendable("nobody with this address is invited any more")
+    lasts = getattr(settings, "INVITATION_LASTS", accounts.LASTS)
+    return {
+        "name": person.first_name,
+        "invitation_link": absolute("invitation", accounts.invitation_token(person)),
+        "lasts_days": lasts.days,
+    }
+
+
+def _amount(mail: Mail) -> str:
+    return money(int(mail.context.get("amount_cents", 0)), str(mail.context.get("currency", "usd")))
+
+
+def _paid(mail: Mail) -> Values:
+    return {"amount": _amount(mail), "receipt_link": str(mail.context.get("receipt_url") or "")}
+
+
+def _refunded(mail: Mail) -> Values:
+    return {"amount": _amount(mail)}
+
+
+def _stage(mail: Mail) -> Values:
+    key = str(mail.context.get("stage", ""))
+    stack = STACKS.get(str(_provision(mail).order.get("stack", "")))
+    titles = {stage.key: str(stage.title) for stage in stack.stages} if stack else {}
+    return {"stage": titles.get(key) or _("One step")}
+
+
+def _ready(mail: Mail) -> Values:
+    provision = _provision(mail)
+    student, mailboxes = provision.student, list(provision.mailboxes.all())
+    login = provision.credentials.defer("password").order_by("kind").first()
+    starts = presenters.sending_may_start(provision, mailboxes)
+    lead_list = str(provision.facts.get("heyreach_list_name") or "")
+    text = presenters.instructions(provision)
+    return {
+        "sending_day": day(student, starts) if starts else _("two weeks from now"),
+        "login": login.login if login else "",
+        "sending_tool_link": str(getattr(settings, "SENDING_TOOL_URL", "")) if login else "",
+        "lead_list_link": str(getattr(settings, "LEAD_TOOL_URL", "")) if lead_list else "",
+        "lead_list_suffix": f" ({lead_list})" if lead_list else "",
+        "instructions": text.strip(),
+        "instructions_html": presenters.markdown(text),
+    }
+
+
+def _ready_with_exceptions(mail: Mail) -> Values:
+    return _ready(mail) | {"exceptions": missing(_provision(mail))}
+
+
+def missing(provision: Provision) -> list[Missing]:
+    """Return what was ordered and is not there. A lost name whose place another one took is not missing."""
+    mailboxes = list(provision.mailboxes.select_related("domain"))
+    gone = [domain for domain in provision.domains.all() if _is_missing(domain, mailboxes)]
+    shares = {
+        line.domain_id: line
+        for line in provision.order_lines.filter(kind=OrderLine.Kind.DOMAIN_SHARE)
+        if line.state != OrderLine.State.OPEN
+    }
+    found = [_missing_domain(domain, mailboxes, shares.get(domain.pk)) for domain in gone]
+    bad = (MailboxState.FAILED, MailboxState.REMOVED)
+    return found + [
+        Missing(
+            one.address,
+            _sentence(_("This mailbox could not be made."), one.reason),
+            _("The operator was told and looks at it. Nothing more is charged for it."),
+        )
+        for one in mailboxes
+        if one.state in bad and one.domain not in gone
+    ]
+
+
+def _is_missing(domain: Domain, mailboxes: Sequence[Mailbox]) -> bool:
+    if domain.state == DomainState.LOST:  # the mailboxes of a replaced name have moved to the new one
+        return any(one.domain_id == domain.pk for one in mailboxes)
+    return domain.state == DomainState.FAILED
+
+
+def _missing_domain(domain: Domain, mailboxes: Sequence[Mailbox], share: OrderLine | None) -> Missing:
+    addresses = [one.address for one in mailboxes if one.domain_id == domain.pk]
+    what = _sentence(_("This domain could not be set up."), domain.reason)
+    if addresses:
+        what += " " + _("With it are missing: %(addresses)s.") % {"addresses": listed(addresses)}
+    if share is None:
+        return Missing(domain.name, what, _("The operator was told and looks at it. Nothing more is charged for it."))
+    amount = money(share.amount_cents, share.currency)
+    return Missing(
+        domain.name, what, _("Its share of the set-up fee, %(amount)s, goes back to you.") % {"amount": amount}
+    )
+
+
+def _sentence(first: str, reason: str) -> str:
+    return f"{first} {reason.rstrip('.')}." if reason else first
+
+
+def _revealed(mail: Mail) -> Values:
+    when = in_zone_of(_provision(mail).student, mail.created_at)
+    return {"shown_at": f"{day(_provision(mail).student, mail.created_at)}, {when:%H:%M} ({when.tzname()})"}
+
+
+def _operator(mail: Mail) -> Values:
+    item = mail.key.rpartition(":")[2]
+    return {
+        "name": "",
+        "site_link": absolute("admin:index"),
+        "short": Truncator(str(mail.context.get("sentence", ""))).chars(90),
+        "item_link": _admin_link("infra_operatoritem", item),
+    }
+
+
+def _admin_link(model: str, key: str) -> str:
+    try:
+        return absolute(f"admin:{model}_change", key)
+    except NoReverseMatch:
+        return absolute("admin:index")
+
+
+def _provision(mail: Mail) -> Provision:
+    if mail.provision is None:
+        raise Unsendable("its order does not exist")
+    return mail.provision
+
+
+KINDS: dict[str, Callable[[Mail], Values]] = {
+    "invited": _invited,
+    "paid": _paid,
+    "confirming_late": _nothing_more,
+    "ready": _ready,
+    "ready_with_exceptions": _ready_with_exceptions,
+    "needs_you": _nothing_more,
+    "delayed": _stage,
+    "fixed": _stage,
+    "failed": _nothing_more,
+    "refunded": _refunded,
+    "cancelled": _nothing_more,
+    "credential_revealed": _revealed,
+    OPERATOR: _operator,
+}
