@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from infra import naming, rls
+from infra import clock, naming, rls
 from infra.models import (
+    UNRESOLVED,
+    Credential,
     Domain,
     DomainHold,
     DomainState,
@@ -32,12 +35,16 @@ from infra.models import (
     User,
 )
 
+from . import by_hand
 from .engine import doorbell, substitution
+from .engine.outcomes import NewCredential, WaitsOn
 from .engine.specs import Scope
-from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, OperationItem, Run, Step
+from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
 from .stacks import STACKS, stack_of
+from .steps.common import RETRIED
 
 EDITABLE = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT)
+PEOPLE = (WaitsOn.OPERATOR, WaitsOn.FUNDS)  # waits that an operator may end
 
 
 class Refused(Exception):
@@ -221,13 +228,17 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
             raise Refused(_("%(name)s is not available for this package. Please choose another name.") % {"name": name})
         try:
             with transaction.atomic():
-                substitute, _created = Domain.objects.get_or_create(
+                substitute, created = Domain.objects.get_or_create(
                     provision=provision,
                     name=name,
                     defaults={"student_id": provision.student_id, "price_cents": check.price_cents},
                 )
                 if substitute.state == DomainState.LOST:
                     raise Refused(_("%(name)s was lost already. Please choose another name.") % {"name": name})
+                if not created and substitute.state != DomainState.SPARE:
+                    raise Refused(
+                        _("%(name)s is part of your order already. Please choose another name.") % {"name": name}
+                    )
                 substitute.renewal_cents = check.renewal_cents
                 substitution.replace(run, domain, substitute, reason=_("The name was lost; another one was chosen."))
         except IntegrityError as error:
@@ -258,6 +269,39 @@ def _open_question(run: Run, domain: Domain, question: str) -> Step:
 # ---- the operator's verbs ---------------------------------------------------------------------------------------------
 
 
+def why_no_retry(run: Run) -> str:
+    """Return why a run cannot be retried now, in a sentence for the operator; nothing when it can.
+
+    A step that waits by itself needs no retry, and one that is being tried at this moment must not get a second hand.
+    """
+    if run.state == RunState.CANCELLED or run.provision.state in ENDED:
+        return _("This order was cancelled or suspended: nothing is built for it.")
+    now = clock.machine_now()
+    if run.state == RunState.RUNNING and run.lease_until is not None and run.lease_until > now:
+        return _("The machine is working on this run at this moment. Look again in a minute.")
+    if _another_is_active(run):
+        return _("Another run of this order is under way.")
+    if retryable(run):
+        return ""
+    if run.state in ACTIVE_RUN:
+        return _("Nothing has failed: an automatic attempt is due.")
+    return _("No step of this run has failed.")
+
+
+ENDED = (ProvisionState.CANCELLED, ProvisionState.CANCELLING, ProvisionState.SUSPENDED)
+
+
+def retryable(run: Run) -> list[Step]:
+    """Return the rows that a retry opens: failed ones (a lost name stays lost) and those that wait for an operator.
+
+    An operator's row whose own next look is due already is left to the machine.
+    """
+    failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code="name_lost"))
+    now = clock.vendor_now()
+    asked = run.steps.filter(state=StepState.WAITING, waits_on=WaitsOn.OPERATOR, next_attempt_at__gt=now)
+    return [*failed, *asked]
+
+
 def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
     """Try the failed steps of a run again; what is proven stays proven and nothing of it is sent again.
 
@@ -265,56 +309,77 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
     """
     with transaction.atomic():
         run = _lock(run)
-        failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code="name_lost"))
-        waiting = list(run.steps.filter(state=StepState.WAITING, waits_on="operator"))
-        if not failed and not waiting:
-            raise Refused(_("No step of this run has failed."))
-        if run.state in (RunState.DONE, RunState.CANCELLED) and run.provision.state == ProvisionState.CANCELLED:
-            raise Refused(_("This order was cancelled."))
-        for row in failed:
-            _reopen_item(run, row)
-        for row in [*failed, *waiting]:
-            _reopen(row)
+        if refusal := why_no_retry(run):
+            raise Refused(refusal)
+        rows = retryable(run)
+        # It was refused once; the operator says that this has changed.
         OperationItem.objects.filter(
-            operation__run=run,
-            operation__step_key__in={row.key for row in [*failed, *waiting]},
-            state=OperationState.REJECTED,
+            operation__run=run, operation__step_key__in={row.key for row in rows}, state=OperationState.REJECTED
         ).update(state=OperationState.NOT_DONE)
-        run.failure_code = run.failure_sentence = ""
-        run.finished_at = None
-        run.save()
-        Provision.objects.filter(pk=run.provision_id).update(state=ProvisionState.PROVISIONING, parked_reason="")
-        for row in [*failed, *waiting]:
+        for row in rows:
+            _note_step(run, row, StepState.PENDING, actor=actor, reason=reason)
+            if row.state == StepState.FAILED:
+                _reopen_item(run, row)
+            _reopen(row)
             for kind in ("step", "set_aside"):
                 OperatorItem.close(kind, key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
         OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
         _note(run.provision, "retried", run=run, actor=actor, reason=reason)
-        _wake(run)
-    return len(failed) + len(waiting)
+        _build_on(run)
+    return len(rows)
+
+
+def _build_on(run: Run) -> None:
+    """Let a run go on, also one that had ended: its provision is being built again."""
+    if run.state in (RunState.FAILED, RunState.DONE):
+        Provision.objects.filter(pk=run.provision_id).update(state=ProvisionState.PROVISIONING, parked_reason="")
+    Run.objects.filter(pk=run.pk).update(failure_code="", failure_sentence="")
+    _wake(run)
 
 
 def _reopen_item(run: Run, row: Step) -> None:
     """Bring a set-aside item back into the wave: the rows that were skipped with it are open again."""
     if not row.item_key:
         return
-    mailboxes = list(row.domain.mailboxes.all()) if row.domain else [row.mailbox] if row.mailbox else []
-    rows = run.steps.filter(state=StepState.SKIPPED, position__gte=row.position)
-    keys = [row.item_key, *(str(mailbox.pk) for mailbox in mailboxes if mailbox)]
-    for skipped in rows.filter(item_key__in=keys):
+    mailboxes = _mailboxes_of(row)
+    keys = [row.item_key, *(str(mailbox.pk) for mailbox in mailboxes)]
+    for skipped in run.steps.filter(state=StepState.SKIPPED, position__gte=row.position, item_key__in=keys):
         _reopen(skipped)
-    if row.domain:
-        Domain.objects.filter(pk=row.domain.pk).update(state=DomainState.SELECTED, reason="")
-    Mailbox.objects.filter(pk__in=[m.pk for m in mailboxes if m]).update(state=MailboxState.PLANNED, reason="")
+    for item in [*([row.domain] if row.domain else []), *mailboxes]:
+        item.state, item.reason = _state_before(run, item), ""
+        item.save(update_fields=["state", "reason", "updated_at"])
     run.steps.filter(key="finish", state__in=[StepState.COMPLETED, StepState.SKIPPED]).update(
         state=StepState.PENDING, finished_at=None
     )
 
 
+def _another_is_active(run: Run) -> bool:
+    return Run.objects.filter(provision=run.provision_id, state__in=ACTIVE_RUN).exclude(pk=run.pk).exists()
+
+
+def _mailboxes_of(row: Step) -> list[Mailbox]:
+    """Return the mailboxes that come and go with a row's item."""
+    if row.domain:
+        return list(row.domain.mailboxes.exclude(state=MailboxState.REMOVED))
+    return [row.mailbox] if row.mailbox else []
+
+
+def _state_before(run: Run, item: Domain | Mailbox) -> str:
+    """Return the state that an item's completed steps had brought it to."""
+    done = set(run.steps.filter(item_key=str(item.pk), state=StepState.COMPLETED).values_list("key", flat=True))
+    state: str = DomainState.SELECTED if isinstance(item, Domain) else MailboxState.PLANNED
+    for spec in stack_of(run.stack, run.stack_version).steps:
+        if spec.key in done and spec.ends:
+            state = spec.ends
+    return state
+
+
 def _reopen(row: Step) -> None:
+    # Steps that ask a platform a few times at most begin to count anew with each retry of ours.
+    row.facts = {RETRIED: row.facts.get(RETRIED, 0) + 1} if row.state == StepState.FAILED else {}
     row.state, row.next_attempt_at, row.opened_at, row.finished_at = StepState.PENDING, None, None, None
     row.waits_on = row.why = row.failure_code = row.failure_sentence = ""
     row.errors = 0
-    row.facts = {}
     row.save()
 
 
@@ -323,75 +388,163 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
     with transaction.atomic():
         run = _lock(run)
         step = run.steps.select_for_update(of=("self",)).get(pk=step.pk)
-        if not step.item_key:
-            raise Refused(_("This step belongs to the whole run and cannot be skipped."))
-        if step.state not in OPEN_STEP:
-            raise Refused(_("This step is closed already."))
-        sentence = _("Skipped by the operator: %(reason)s") % {"reason": reason}
-        step.state, step.failure_code, step.failure_sentence = StepState.FAILED, "skipped", sentence[:300]
+        if refusal := why_no_skip(run, step):
+            raise Refused(refusal)
+        sentence = (_("Skipped by the operator: %(reason)s") % {"reason": reason})[:300]
+        mailboxes = _mailboxes_of(step)
+        keys = [step.item_key, *(str(mailbox.pk) for mailbox in mailboxes)]
+        _note_step(run, step, StepState.FAILED, actor=actor, reason=reason)
+        step.state, step.failure_code, step.failure_sentence = StepState.FAILED, "skipped", sentence
         step.finished_at, step.next_attempt_at, step.waits_on = timezone.now(), None, ""
         step.save()
-        mailboxes = list(step.domain.mailboxes.all()) if step.domain else [step.mailbox]
-        keys = [step.item_key, *(str(mailbox.pk) for mailbox in mailboxes if mailbox)]
-        run.steps.filter(item_key__in=keys, state__in=OPEN_STEP).update(
-            state=StepState.SKIPPED, why=sentence[:300], finished_at=timezone.now(), next_attempt_at=None
+        rows = run.steps.filter(item_key__in=keys)
+        for key in rows.values_list("pk", flat=True):
+            OperatorItem.close("step", key=str(key), resolution=f"Skipped by {actor}: {reason}")
+        rows.filter(state__in=OPEN_STEP).update(
+            state=StepState.SKIPPED, why=sentence, waits_on="", finished_at=timezone.now(), next_attempt_at=None
         )
+        _close_money_alert(run, f"Skipped by {actor}: {reason}")
         if step.domain:
-            Domain.objects.filter(pk=step.domain.pk).update(state=DomainState.FAILED, reason=sentence[:300])
-        Mailbox.objects.filter(pk__in=[m.pk for m in mailboxes if m]).update(
-            state=MailboxState.FAILED, reason=sentence[:300]
+            Domain.objects.filter(pk=step.domain.pk).update(state=DomainState.FAILED, reason=sentence)
+        Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes]).update(
+            state=MailboxState.FAILED, reason=sentence
         )
-        OperatorItem.close("step", key=str(step.pk), resolution=f"Skipped by {actor}: {reason}")
         _note(run.provision, "item_skipped", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
         _wake(run)
 
 
-def mark_done_by_hand(*, run: Run, step: Step, facts: Mapping[str, Any], actor: str, reason: str) -> None:
-    """Record that a person did a step at the platform. `facts` are what the step would have noted; `reason` the evidence."""
+def why_no_skip(run: Run, step: Step) -> str:
+    """Return why a step's item cannot be skipped now; nothing when it can."""
+    if not step.item_key:
+        return _("This step belongs to the whole run and cannot be skipped.")
+    if step.state not in OPEN_STEP:
+        return _("This step is closed already.")
+    if run.state not in ACTIVE_RUN:
+        return _("This run has ended. If it failed, retry it first.")
+    return ""
+
+
+def mark_done_by_hand(
+    *,
+    run: Run,
+    step: Step,
+    facts: Mapping[str, Any],
+    actor: str,
+    reason: str,
+    credential: NewCredential | None = None,
+) -> None:
+    """Record that a person did a step at the platform.
+
+    `facts` are what the step would have noted (`by_hand.NOTES`), `credential` the login that it would have stored,
+    `reason` the evidence. Raises Refused when the step is closed or something is missing that later steps need.
+    """
     with transaction.atomic():
         run = _lock(run)
         step = run.steps.select_for_update(of=("self",)).get(pk=step.pk)
-        if step.state not in (*OPEN_STEP, StepState.FAILED):
-            raise Refused(_("This step is closed already."))
+        if refusal := why_not_by_hand(run, step):
+            raise Refused(refusal)
+        if missing := [name for name in by_hand.notes_of(step.key) if facts.get(name) in (None, "")]:
+            raise Refused(_("Later steps need these facts: %(names)s.") % {"names": ", ".join(missing)})
+        if by_hand.stores_login(step.key) and credential is None:
+            raise Refused(_("Later steps need the login and its password."))
+        _note_step(run, step, StepState.COMPLETED, actor=actor, reason=reason)
         if step.state == StepState.FAILED:
             _reopen_item(run, step)
-        spec = stack_of(run.stack, run.stack_version).step(step.key)
-        owner: Domain | Mailbox | Provision = step.domain or step.mailbox or run.provision
-        owner.refresh_from_db()
-        owner.facts = {**owner.facts, **facts}
-        if spec.ends and not isinstance(owner, Provision):
-            owner.state = spec.ends
-        owner.save()
+        _note_facts(run, step, facts)
+        if credential is not None:
+            Credential.objects.update_or_create(
+                provision_id=run.provision_id,
+                kind=credential.kind,
+                defaults={
+                    "student_id": run.student_id,
+                    "login": credential.login,
+                    "password": credential.password,
+                },
+            )
         step.state, step.finished_at, step.next_attempt_at = StepState.COMPLETED, timezone.now(), None
-        step.waits_on = step.failure_code = step.failure_sentence = ""
+        step.waits_on = step.why = step.failure_code = step.failure_sentence = ""
         step.facts = {**step.facts, "by_hand": reason}
         step.save()
-        if run.state == RunState.FAILED:
-            Provision.objects.filter(pk=run.provision_id).update(state=ProvisionState.PROVISIONING, parked_reason="")
-            OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Done by hand by {actor}: {reason}")
-        OperatorItem.close("step", key=str(step.pk), resolution=f"Done by hand by {actor}: {reason}")
+        _settle_by_hand(run, step, reason=reason, actor=actor)
+        OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Done by hand by {actor}: {reason}")
+        for kind in ("step", "set_aside"):
+            OperatorItem.close(kind, key=str(step.pk), resolution=f"Done by hand by {actor}: {reason}")
+        _close_money_alert(run, f"Done by hand by {actor}: {reason}")
         _note(run.provision, "done_by_hand", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
-        _wake(run)
+        _build_on(run)
+
+
+def why_not_by_hand(run: Run, step: Step) -> str:
+    """Return why a step cannot be marked done by hand now; nothing when it can."""
+    if step.state not in (*OPEN_STEP, StepState.FAILED) or step.failure_code == "name_lost":
+        return _("This step is closed already.")
+    if run.state == RunState.CANCELLED or run.provision.state in ENDED:
+        return _("This order was cancelled or suspended: nothing is built for it.")
+    if run.state in ACTIVE_RUN:
+        return ""
+    if step.state != StepState.FAILED:
+        return _("This run has ended at another step.")
+    if _another_is_active(run):
+        return _("Another run of this order is under way.")
+    return ""
+
+
+def _close_money_alert(run: Run, resolution: str) -> None:
+    if not run.steps.filter(state=StepState.WAITING, waits_on=WaitsOn.FUNDS).exists():
+        OperatorItem.close("wallet_short", key=str(run.pk), resolution=resolution)
+
+
+def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
+    """Write the facts to where the step itself would have written them."""
+    spec = stack_of(run.stack, run.stack_version).step(step.key)
+    owner: Domain | Mailbox | Provision = step.domain or step.mailbox or run.provision
+    owner.refresh_from_db()
+    owner.facts = {**owner.facts, **facts}
+    if spec.ends and not isinstance(owner, Provision):
+        owner.state = spec.ends
+    if isinstance(owner, Domain) and "bought" in facts:
+        owner.bought_at = owner.bought_at or timezone.now()
+    if isinstance(owner, Mailbox) and owner.state == MailboxState.WARMING:
+        owner.warmup_started_at = owner.warmup_started_at or timezone.now()
+    owner.save()
+
+
+def _settle_by_hand(run: Run, step: Step, *, reason: str, actor: str) -> None:
+    """Close what the step had asked for and nobody knows the end of: the person has seen it."""
+    items = OperationItem.objects.filter(
+        operation__run=run, operation__step_key=step.key, state__in=[*UNRESOLVED, OperationState.REJECTED]
+    )
+    if step.item_key:
+        items = items.filter(natural_key=_item(step))
+    operations = set(items.values_list("operation_id", flat=True))
+    items.update(state=OperationState.DONE, evidence={"by_hand": reason, "actor": actor})
+    for key in operations:
+        if not OperationItem.objects.filter(operation=key, state__in=UNRESOLVED).exists():
+            Operation.objects.filter(pk=key).update(state=OperationState.DONE, settled_at=clock.machine_now())
 
 
 def cancel(*, provision: Provision, actor: str, reason: str) -> None:
     """Cancel an order: nothing more is bought or built; what exists stays until the teardown."""
     with transaction.atomic():
+        # Runs before the provision, as the engine locks them.
+        list(provision.runs.select_for_update(of=("self",)).values_list("pk", flat=True))
         provision = Provision.objects.select_for_update(of=("self",)).get(pk=provision.pk)
         if provision.state == ProvisionState.CANCELLED:
             raise Refused(_("This order is cancelled already."))
-        for run in provision.runs.select_for_update(of=("self",)).filter(state__in=[*ACTIVE_RUN, RunState.FAILED]):
-            run.token += 1  # fences off whoever works on it
-            run.state, run.finished_at, run.lease_until, run.next_attempt_at = (
-                RunState.CANCELLED,
-                timezone.now(),
-                None,
-                None,
-            )
-            run.version += 1
-            run.save()
-        # Names that were never bought are free for others again.
-        provision.domains.filter(bought_at__isnull=True).update(state=DomainState.RELEASED)
+        for run in provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]):
+            _note(provision, "run", run=run, actor=actor, from_state=run.state, to_state=RunState.CANCELLED)
+        provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]).update(
+            state=RunState.CANCELLED,
+            token=F("token") + 1,  # fences off whoever works on it
+            version=F("version") + 1,
+            finished_at=timezone.now(),
+            lease_until=None,
+            next_attempt_at=None,
+        )
+        open_items = _unresolved(provision)
+        # Names that were never bought are free for others again; those of which that is not known are not.
+        unbought = provision.domains.filter(bought_at__isnull=True)
+        unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
         Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
         DomainHold.objects.filter(provision=provision).delete()
         provision.state, provision.cancelled_at, provision.parked_reason = ProvisionState.CANCELLED, timezone.now(), ""
@@ -399,39 +552,79 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
         OperatorItem.objects.filter(provision=provision, resolved_at__isnull=True).update(
             resolved_at=timezone.now(), resolution=f"Cancelled by {actor}: {reason}"[:300]
         )
+        if open_items:
+            OperatorItem.open(
+                "cancelled_unresolved",
+                key=str(provision.pk),
+                sentence=f"{provision.reference} was cancelled while the outcome of these was not known; look at the"
+                f" platform: {', '.join(open_items)}",
+                provision=provision,
+            )
         _note(provision, "cancelled", actor=actor, reason=reason)
         Mail.post("cancelled", key=str(provision.pk), provision=provision)
 
 
+def _unresolved(provision: Provision) -> list[str]:
+    """Return what was asked of platforms for this order with an outcome that nobody knows."""
+    items = OperationItem.objects.filter(operation__run__provision=provision, state__in=UNRESOLVED)
+    return sorted(set(items.values_list("natural_key", flat=True)))
+
+
 def pause_purchases(*, paused: bool, actor: str, reason: str, platform: str = "") -> None:
-    """Throw or release the kill switch: while paused, nothing that costs money is sent (to `platform`, or anywhere)."""
+    """Throw or release the kill switch: while paused, nothing that costs money is sent (to `platform`, or anywhere).
+
+    Raises Refused when it stands so already.
+    """
     key = f"purchases:{platform}" if platform else "purchases"
     with transaction.atomic():
-        Flag.objects.update_or_create(
-            key=key,
-            defaults={
-                "phase": Flag.Phase.OFF if paused else Flag.Phase.ALL,
-                "stopped_at": timezone.now() if paused else None,
-                "stopped_reason": f"{actor}: {reason}"[:300] if paused else "",
-            },
-        )
+        flag, _created = Flag.objects.select_for_update().get_or_create(key=key)
+        if paused == (flag.phase == Flag.Phase.OFF):
+            raise Refused(_("Purchases are paused already.") if paused else _("Purchases are not paused."))
+        flag.phase = Flag.Phase.OFF if paused else Flag.Phase.ALL
+        flag.stopped_at = timezone.now() if paused else None
+        flag.stopped_reason = f"{actor}: {reason}"[:300] if paused else ""
+        flag.save()
         if paused:
             OperatorItem.open("purchases_paused", key=key, sentence=f"Purchases are paused: {reason}", actor=actor)
         else:
             OperatorItem.close("purchases_paused", key=key, resolution=f"Released by {actor}: {reason}")
-            for run in Run.objects.filter(state__in=[RunState.WAITING, RunState.PARKED], waits_on="operator"):
-                _wake(run)
+            _wake_those_waiting_for_people()
 
 
 def close_circuit(*, platform: str, actor: str, reason: str) -> None:
-    """Let calls to a platform through again, e.g. after its key was mended; its runs go on at once."""
+    """Let calls to a platform through again, e.g. after its key was mended; its runs go on at once.
+
+    Raises Refused when calls go through already.
+    """
     with transaction.atomic():
-        Circuit.objects.filter(pk=platform).update(
+        closed = Circuit.objects.filter(pk=platform, is_open=True).update(
             is_open=False, reason="", failures=0, opened_at=None, try_again_at=None
         )
+        if not closed:
+            raise Refused(_("Calls to %(platform)s are not stopped.") % {"platform": platform})
         OperatorItem.close("circuit", key=platform, resolution=f"Closed by {actor}: {reason}")
-        for run in Run.objects.filter(state__in=[RunState.WAITING, RunState.PARKED]):
-            _wake(run)
+        _wake_those_waiting_for_people()
+
+
+def _wake_those_waiting_for_people() -> None:
+    """Wake the runs that may go on because an operator has just done something."""
+    waiting = Run.objects.filter(
+        state__in=[RunState.WAITING, RunState.PARKED],
+        pk__in=Step.objects.filter(state=StepState.WAITING, waits_on__in=PEOPLE).values("run"),
+    )
+    for run in waiting.select_for_update(of=("self",)).order_by("pk"):
+        _wake(run)
+
+
+def resolve_operator_item(*, item: OperatorItem, actor: str, reason: str) -> None:
+    """Say that a person has dealt with it. Nothing else happens: what the machine still sees, it says again."""
+    with transaction.atomic():
+        resolution = f"{actor}: {reason}"[:300]
+        open_items = OperatorItem.objects.filter(pk=item.pk, resolved_at__isnull=True)
+        if not open_items.update(resolved_at=timezone.now(), resolution=resolution):
+            raise Refused(_("This was resolved already."))
+        if item.provision is not None:
+            _note(item.provision, "item_resolved", actor=actor, reason=reason, sentence=item.sentence)
 
 
 def check_now(*, provision: Provision, actor: User | str) -> bool:
@@ -467,16 +660,16 @@ def _lock(run: Run) -> Run:
 
 def _wake(run: Run, rows: Any = None) -> None:
     """Make a run due now. The token is raised, so that whoever works on it at this moment writes nothing more."""
-    rows = run.steps.filter(state=StepState.WAITING, waits_on__in=["operator", "funds"]) if rows is None else rows
+    rows = run.steps.filter(state=StepState.WAITING, waits_on__in=PEOPLE) if rows is None else rows
     rows.update(next_attempt_at=None)
     Run.objects.filter(pk=run.pk).update(
         state=RunState.QUEUED,
-        token=run.token + 1,
+        token=F("token") + 1,
         lease_until=None,
         rung_at=None,
         next_attempt_at=None,
         waits_on="",
-        version=run.version + 1,
+        version=F("version") + 1,
         finished_at=None,
     )
     doorbell.ring("runs")
@@ -490,3 +683,18 @@ def _note(provision: Provision, kind: str, *, run: Run | None = None, actor: str
 
 def _item(step: Step) -> str:
     return str(step.domain or step.mailbox or "")
+
+
+def _note_step(run: Run, row: Step, to_state: StepState, *, actor: str, reason: str) -> None:
+    """Write the event of a row that a person moves."""
+    _note(
+        run.provision,
+        "step",
+        run=run,
+        actor=actor,
+        reason=reason[:500],
+        step_key=row.key,
+        item=_item(row),
+        from_state=row.state,
+        to_state=to_state,
+    )

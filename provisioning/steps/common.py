@@ -12,6 +12,7 @@ from ..engine.ledger import Book
 from ..engine.outcomes import Outcome, Wait
 
 LEAST_WAIT = 5.0  # vendor seconds
+RETRIED = "retried"  # a row's fact: how often an operator has had it tried again
 MOST_PAGES = 40  # a listing that never ends is a fault of the platform, not a reason to read for ever
 
 
@@ -59,6 +60,11 @@ def mailboxes_there(ctx: Context) -> dict[str, Mailbox]:
 def wait_for(book: Book[Any], name: str, ctx: Context, why: str) -> Wait:
     """Return the wait for something that is not settled: the step's own pace, or until its absence can be told."""
     return Wait(max(LEAST_WAIT, min(ctx.poll, book.waiting.get(name, ctx.poll))), why=why)
+
+
+def chances(item: DomainItem | MailboxItem, each: int) -> int:
+    """Return how often a platform may be asked in all: `each` times, and again for every retry of an operator."""
+    return each * (1 + int(item.step_facts.get(RETRIED, 0)))
 
 
 def for_all(items: Iterable[DomainItem | MailboxItem], outcome: Outcome) -> Mapping[str, Outcome]:

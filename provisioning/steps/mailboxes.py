@@ -13,7 +13,7 @@ from ..engine.context import Context, MailboxItem
 from ..engine.ledger import EXISTS, Book
 from ..engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
 from ..engine.specs import MINUTE
-from .common import mailboxes_there, wait_for
+from .common import chances, mailboxes_there, wait_for
 
 # "Not enough" is also what they say while bought slots have not landed: wait, and send again.
 NOT_YET = frozenset({"not_enough_slots", "earlier_mailboxes_pending", "domain_not_ready"})
@@ -84,7 +84,7 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
 def _retry(ctx: Context, failed: list[MailboxItem]) -> set[str]:
     """Have the platform try the failed mailboxes again, per domain; return the addresses that still have a chance."""
     tried = ctx.ledger.counts("zapmail", "retry_failed_mailboxes", list({m.domain.name for m in failed}))
-    hopeful = [mailbox for mailbox in failed if tried[mailbox.domain.name] < RETRIES]
+    hopeful = [mailbox for mailbox in failed if tried[mailbox.domain.name] < chances(mailbox, RETRIES)]
     ids = {mailbox.domain.name: str(mailbox.domain.facts["zapmail_domain_id"]) for mailbox in hopeful}
     if ids:
         call = ctx.clients.zapmail.retry_failed_mailboxes(ctx.facts["zapmail_workspace_id"], ids)

@@ -17,7 +17,7 @@ from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
 from ..engine.context import Context, MailboxItem
 from ..engine.ledger import Book
 from ..engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
-from .common import MOST_PAGES, external_name, mailboxes_there, wait_for
+from .common import MOST_PAGES, chances, external_name, mailboxes_there, wait_for
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ def _upload(ctx: Context, absent: list[MailboxItem]) -> tuple[Book[plusvibe.Acce
     book = ctx.ledger.settle(list(by_address), build, look)
     sendable = ctx.ledger.sendable("plusvibe", "add_accounts", list(by_address))
     used = ctx.ledger.counts("plusvibe", "add_accounts", sendable)
-    refused = {address for address in sendable if used[address] >= FALLBACK_ATTEMPTS}
+    refused = {address for address in sendable if used[address] >= chances(by_address[address], FALLBACK_ATTEMPTS)}
     wanted = [address for address in sendable if address not in refused]
     if wanted:
         boxes = mailboxes_there(ctx)
