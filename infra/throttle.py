@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.db import connection
@@ -25,8 +25,7 @@ from django.utils import timezone
 from infra.models import Counter
 from infra.presenters_base import moment
 
-P = ParamSpec("P")
-Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
+Page = TypeVar("Page", bound=Callable[..., HttpResponse])
 
 HOUR = 3600
 
@@ -87,7 +86,13 @@ def hit(key: str, limit: int, window_seconds: int, *, cost: int = 1) -> Verdict:
     """
     bucket = math.ceil(window_seconds / BUCKETS)
     pieces = math.ceil(window_seconds / bucket)
-    values = {"key": key, "limit": limit, "cost": cost, "bucket": bucket, "reach": pieces * bucket}
+    values: dict[str, str | int] = {
+        "key": key,
+        "limit": limit,
+        "cost": cost,
+        "bucket": bucket,
+        "reach": pieces * bucket,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, values)
         if cursor.fetchone() is not None:
@@ -178,29 +183,29 @@ def refusal(request: HttpRequest, verdict: Verdict) -> HttpResponse:
     return response
 
 
-def throttled(name: str) -> Callable[[Page[P]], Page[P]]:
+def throttled(name: str) -> Callable[[Page], Page]:
     """Let a page take only so many POSTs of class `name`. Looking at it is free."""
 
-    def decorate(page: Page[P]) -> Page[P]:
+    def decorate(page: Page) -> Page:
         @wraps(page)
-        def limited(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method == "POST" and not (verdict := allow_request(name, request)).allowed:
                 return refusal(request, verdict)
             return page(request, *args, **kwargs)
 
-        return limited
+        return cast(Page, limited)
 
     return decorate
 
 
-def login_throttled(page: Page[P]) -> Page[P]:
+def login_throttled(page: Page) -> Page:
     """Let a sign-in page take only so many tries, per e-mail and per address, counted before the password is judged.
 
     Whoever gets in is forgiven the tries with that e-mail.
     """
 
     @wraps(page)
-    def limited(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method != "POST":
             return page(request, *args, **kwargs)
         email = _hashed(request.POST.get("username", ""))
@@ -213,7 +218,7 @@ def login_throttled(page: Page[P]) -> Page[P]:
             forget(f"login_email:{email}")
         return response
 
-    return limited
+    return cast(Page, limited)
 
 
 def _hashed(email: str) -> str:
