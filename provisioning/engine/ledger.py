@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
 from infra import clock
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
@@ -236,9 +237,8 @@ class Ledger:
             raise ValueError(f"{call.verb} is not repeatable")
         with transaction.atomic():
             self.claim.renew()
-            for item in self._items(call.platform, call.verb, call.items):
-                if item.state in UNRESOLVED:
-                    _settle(item, OperationState.ABSENT, {"superseded": "absolute values are set again"})
+            stale = [i for i in self._items(call.platform, call.verb, call.items) if i.state in UNRESOLVED]
+            _settle(stale, OperationState.ABSENT, {"superseded": "absolute values are set again"})
         self._refused = None
         reply = self._send(replace(call, proof=Proof.ANSWER), frozenset())
         if self._refused is not None:
@@ -251,9 +251,8 @@ class Ledger:
         """Declare a thing absent after we removed it ourselves, so that it may be made anew."""
         with transaction.atomic():
             self.claim.renew()
-            for item in self._items(platform, verb, [key]):
-                if item.state in UNRESOLVED or item.state == OperationState.DONE:
-                    _settle(item, OperationState.ABSENT, {"removed": why})
+            made = [i for i in self._items(platform, verb, [key]) if i.state in (*UNRESOLVED, OperationState.DONE)]
+            _settle(made, OperationState.ABSENT, {"removed": why})
 
     def prove(self, platform: str, verb: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Settle as done what a step has just seen by itself: natural key -> evidence."""
@@ -266,7 +265,8 @@ class Ledger:
         with transaction.atomic():
             self.claim.renew()
             for item in open_items:
-                _settle(item, OperationState.DONE, found[item.natural_key])
+                item.evidence = {**item.evidence, **found[item.natural_key]}
+            _settle(open_items, OperationState.DONE, {})
 
     def sendable(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
         """Return the keys that `bring_about` would send now: never sent, refused for the moment, or proven absent."""
@@ -368,20 +368,25 @@ class Ledger:
 
         A read may be as old as this wake-up, so the bounds are held against its beginning.
         """
+        there, gone, elsewhere, still_open = [], [], [], []
+        for item in unresolved:
+            item.absent_reads += item.natural_key not in found
+            if item.natural_key in found:
+                book.done[item.natural_key] = found[item.natural_key]
+                there.append(item)
+            elif item.absent_reads < ABSENT_READS or self.began <= item.operation.absent_after:
+                still_open.append(item)
+            elif item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
+                item.evidence = {"code": ELSEWHERE, "sentence": item.operation.sentence}
+                elsewhere.append(item)
+            else:
+                gone.append(item)
         with transaction.atomic():
             self.claim.renew()
-            for item in unresolved:
-                if item.natural_key in found:
-                    book.done[item.natural_key] = found[item.natural_key]
-                    _settle(item, OperationState.DONE, {"read_back": True})
-                    continue
-                item.absent_reads += 1
-                if item.absent_reads < ABSENT_READS or self.began <= item.operation.absent_after:
-                    _still_open(item)
-                elif item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
-                    _settle(item, OperationState.REJECTED, {"code": ELSEWHERE, "sentence": item.operation.sentence})
-                else:
-                    _settle(item, OperationState.ABSENT, {"absent_reads": item.absent_reads})
+            _settle(there, OperationState.DONE, {"read_back": True})
+            _settle(elsewhere, OperationState.REJECTED, {})
+            _settle(gone, OperationState.ABSENT, {"absent_reads": ABSENT_READS})
+            _still_open(still_open)
 
     def _parse_stored(self, key: str, call: Call[T]) -> T | None:
         capture = (
@@ -576,23 +581,29 @@ class Ledger:
         failpoint("after_outcome", operation)
 
 
-def _settle(item: OperationItem, state: OperationState, evidence: Mapping[str, Any]) -> None:
-    item.state = state
-    item.evidence = {**item.evidence, **evidence}
-    item.save(update_fields=["state", "evidence", "absent_reads", "updated_at"])
-    operation = item.operation
-    if not operation.items.filter(state__in=UNRESOLVED).exists():
-        Operation.objects.filter(pk=operation.pk).update(state=state, settled_at=clock.machine_now())
+def _settle(items: Sequence[OperationItem], state: OperationState, evidence: Mapping[str, Any]) -> None:
+    """Close items, and the operations of which no item is open any more."""
+    if not items:
+        return
+    for item in items:
+        item.state, item.evidence = state, {**item.evidence, **evidence}
+    OperationItem.objects.bulk_update(items, ["state", "evidence", "absent_reads"])
+    open_items = OperationItem.objects.filter(operation=OuterRef("pk"), state__in=UNRESOLVED)
+    Operation.objects.filter(~Exists(open_items), pk__in={item.operation_id for item in items}).update(
+        state=state, settled_at=clock.machine_now()
+    )
 
 
-def _still_open(item: OperationItem) -> None:
-    """Note a read that did not find it. What was intended and left no answer is unknown from now on."""
-    if item.state == OperationState.INTENDED:
-        item.state = OperationState.UNKNOWN
-        Operation.objects.filter(pk=item.operation_id, state=OperationState.INTENDED).update(
-            state=OperationState.UNKNOWN
-        )
-    item.save(update_fields=["absent_reads", "state", "updated_at"])
+def _still_open(items: Sequence[OperationItem]) -> None:
+    """Note a read that did not find them. What was intended and left no answer is unknown from now on."""
+    if not items:
+        return
+    for item in items:
+        item.state = OperationState.UNKNOWN if item.state == OperationState.INTENDED else OperationState(item.state)
+    OperationItem.objects.bulk_update(items, ["state", "absent_reads"])
+    Operation.objects.filter(pk__in={item.operation_id for item in items}, state=OperationState.INTENDED).update(
+        state=OperationState.UNKNOWN
+    )
 
 
 def capture_answer(operation: Operation, raw: Raw) -> None:

@@ -49,6 +49,7 @@ WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
 CRASHES_TO_PARK = 5
+NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
 NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited)  # waits, not errors: they cost no attempt
 
 
@@ -126,6 +127,9 @@ class Wakeup:
         moved = True
         while moved and time.monotonic() < self.ends:
             moved, now = False, clock.vendor_now()
+            if self.wave.has_nothing_left():  # people take items out of the wave too
+                self.recorder.fail(NOTHING_LEFT)
+                return
             for spec in self.stack.steps:
                 rows = self._that_go(spec, self.wave.due(spec, now), now)
                 if not rows:
@@ -138,7 +142,7 @@ class Wakeup:
                     self.recorder.fail(failed)
                     return
                 if self.wave.has_nothing_left():
-                    self.recorder.fail(Failed("nothing_left", "Nothing that was ordered could be built."))
+                    self.recorder.fail(NOTHING_LEFT)
                     return
         if self.wave.is_finished():
             self.recorder.finish()

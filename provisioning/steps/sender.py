@@ -146,13 +146,16 @@ def _login_works(ctx: Context) -> bool:
 def accounts_seen(ctx: Context) -> Mapping[str, Outcome]:
     """See every mailbox in the sending tool; upload by app password only those that are proven absent."""
     there = accounts_there(ctx)
-    absent = [m for m in ctx.mailboxes if m.address not in there and not m.facts.get("exported")]
+    uploaded = [mailbox for mailbox in ctx.mailboxes if not mailbox.facts.get("exported")]
+    absent = [mailbox for mailbox in uploaded if mailbox.address not in there]
+    if len(absent) < len(uploaded):
+        found = [mailbox.address for mailbox in uploaded if mailbox.address in there]
+        ctx.ledger.prove("plusvibe", "add_accounts", {address: {"read_back": True} for address in found})
     book, refused = _upload(ctx, absent) if absent else (Book[plusvibe.Accepted](), set[str]())
 
     def judge(mailbox: MailboxItem) -> Outcome:
-        found = there.get(mailbox.address)
-        if found is not None:
-            return Done({"plusvibe_account_id": found.id})
+        if mailbox.address in there:
+            return Done({"plusvibe_account_id": there[mailbox.address].id})
         if mailbox.address in book.rejected or mailbox.address in refused:
             return Failed("not_in_sending_tool", "The mailbox exists, but the sending tool does not take it.")
         return wait_for(book, mailbox.address, ctx, "not in the sending tool yet")

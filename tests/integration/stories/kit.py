@@ -1,0 +1,265 @@
+"""What the stories share: worlds with faults, orders of any size, crashes, and the passing of time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from infra import clock
+from infra.models import Domain, DomainState, Mail, NameAnswer, NameCheck, OperatorItem, Provision, Tier, User
+from integrations import registry
+from integrations.sandbox import ManualClock, Sandbox
+from integrations.sandbox.zapmail_world import top_up
+from provisioning import actions
+from provisioning.engine import budget, claims, failpoints
+from provisioning.engine.options import Options
+from provisioning.engine.runner import Workshop, wake
+from provisioning.models import Run, Step
+
+from .. import invariants
+from ..world import SETTINGS, World
+
+ENDED = ("done", "failed", "cancelled")
+PREFIXES = ("get", "try", "use", "go", "hey", "meet", "with", "join", "my", "the", "our", "all", "one", "top", "pro")
+SIZES = {"starter": (3, 6, 9700), "growth": (5, 10, 14700), "scale": (10, 20, 24700)}
+LONGEST_LEASE = 90.0  # machine seconds
+
+
+class Crash(BaseException):
+    """A worker dies here: nothing catches it."""
+
+
+@dataclass
+class Story:
+    """One order in its world."""
+
+    world: World
+    provision: Provision
+    run: Run
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.world.sandbox
+
+    def play(self, until: Callable[[], bool] | None = None, *, hours: float = 24) -> None:
+        """Let time pass until the run has ended, or until something is so."""
+        self.world.run_until(until or self.has_ended, hours=hours)
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.run.refresh_from_db()
+        self.provision.refresh_from_db()
+
+    def has_ended(self) -> bool:
+        return type(self.run).objects.get(pk=self.run.pk).state in ENDED
+
+    def parks(self, reason: str) -> Callable[[], bool]:
+        """Return the question whether the provision is parked for a reason."""
+        return lambda: Provision.objects.get(pk=self.provision.pk).parked_reason == reason
+
+    def waits(self, step: str, on: str) -> Callable[[], bool]:
+        """Return the question whether a step waits for somebody."""
+        return lambda: self.rows(step).filter(waits_on=on).exists()
+
+    def rows(self, step: str) -> Any:
+        return Step.objects.filter(run=self.run, key=step)
+
+    def advance(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    def top_up(self, cents: int) -> None:
+        """The operator puts money into the wallet."""
+        top_up(self.sandbox.world, cents, self.sandbox.clock.now())
+
+    def domain(self, name: str) -> Domain:
+        return self.provision.domains.get(name=name)
+
+    def names(self) -> list[str]:
+        return list(self.provision.domains.filter(state=DomainState.SELECTED).values_list("name", flat=True))
+
+    def items(self, kind: str = "", *, is_open: bool | None = None) -> Any:
+        """Return the operator's items about this order."""
+        found = OperatorItem.objects.all() if not kind else OperatorItem.objects.filter(kind=kind)
+        return found if is_open is None else found.filter(resolved_at__isnull=is_open)
+
+    def mails(self) -> Counter[str]:
+        return Counter(Mail.objects.values_list("kind", flat=True))
+
+    def calls(self) -> Counter[str]:
+        """Return how often each verb was called."""
+        return Counter(f"{entry.platform}.{entry.verb}" for entry in self.sandbox.log)
+
+    def done(self, verb: str) -> int:
+        """Return how often the platform did the work of a verb."""
+        return sum(entry.work_done and f"{entry.platform}.{entry.verb}" == verb for entry in self.sandbox.log)
+
+    def check(self, state: str = "active", *, quotas: bool = True) -> None:
+        """Assert how the order stands, and the invariants."""
+        self.refresh()
+        print(f"\n{sum(self.calls().values())} calls, {self.run.wakeups} wake-ups: {dict(self.calls())}")
+        assert self.provision.state == state, describe(self.run)
+        invariants.check(self.sandbox, quotas=quotas)
+        if state == "active":
+            self.check_complete()
+
+    def check_complete(self) -> None:
+        """Assert that everything that was ordered is there, once, and works."""
+        size = self.provision.order
+        domains = self.provision.domains.filter(state=DomainState.ACTIVE)
+        world = self.sandbox.world
+        assert domains.count() == size["domain_count"]
+        assert {d.name for d in world.zapmail.domains.values()} >= {domain.name for domain in domains}
+        assert set(self.provision.mailboxes.values_list("state", flat=True)) == {"warming"}
+        assert self.provision.mailboxes.count() == size["mailbox_count"]
+        workspace = self.provision.facts["plusvibe_workspace_id"]
+        accounts = {a.email: a for a in world.plusvibe.accounts.values() if a.workspace_id == workspace}
+        assert set(accounts) == set(self.provision.mailboxes.values_list("address", flat=True))
+        for account in accounts.values():
+            assert account.warmup_status == "ACTIVE"
+            assert (account.settings["limit"], account.settings["reply_rate"]) == (30, 30)
+        assert self.provision.facts["heyreach_list_id"] in world.heyreach.lists
+        assert self.items(is_open=True).filter(provision=self.provision).count() == 0
+
+
+def make_world(
+    *, seed: int = 1, profile: str = "none", switches: dict[str, Any] | None = None, **settings: object
+) -> World:
+    """Make a world: sandbox with seed, profile and switches; keyword arguments override settings."""
+    values = {**SETTINGS, **settings}
+    sandbox = Sandbox(seed=seed, speed=ManualClock(), public_url="http://sandbox.test", profile=profile)
+    sandbox.switches.set(**(switches or {}))
+    budget.synchronise(
+        [budget.Limit(b.name, b.limit, b.window, {"paid": b.reserved_paid}) for b in registry.budgets(values)],
+        {row.slug: 8 for row in registry.PLATFORMS},
+    )
+    return World(sandbox, Workshop(sandbox.transport(), registry.build_clients(values), Options.from_mapping(values)))
+
+
+def make_tier(slug: str) -> Tier:
+    """Return one of the default tiers."""
+    domains, mailboxes, fee = SIZES[slug]
+    tier, _created = Tier.objects.get_or_create(
+        slug=slug,
+        defaults={
+            "name": slug.title(),
+            "stack": "zapmail",
+            "domain_count": domains,
+            "mailbox_count": mailboxes,
+            "setup_fee_cents": fee,
+            "monthly_fee_cents": fee // 2,
+            "stripe_setup_price_id": "price_setup",
+            "stripe_monthly_price_id": "price_monthly",
+        },
+    )
+    return tier
+
+
+def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Provision:
+    """Make a complete draft: names with fresh answers, spares, mailbox patterns, sender."""
+    size = make_tier(tier)
+    student = User.objects.create_user(
+        f"{name}@students.example", "pw", first_name="Ada", last_name="Sample", is_enrolled=True
+    )
+    provision = Provision.objects.create(
+        student=student,
+        tier=size,
+        brand=name.title(),
+        sender_first_name="Ada",
+        sender_last_name="Sample",
+        mailbox_patterns=["ada", "ada.sample"],
+    )
+    for position, prefix in enumerate(PREFIXES[: size.domain_count + spares]):
+        domain = f"{prefix}{name}.com"
+        answer(domain)
+        state = DomainState.SELECTED if position < size.domain_count else DomainState.SPARE
+        Domain.objects.create(provision=provision, student=student, name=domain, position=position, state=state)
+    return provision
+
+
+def answer(name: str, price_cents: int = 1299) -> None:
+    """Store a fresh answer of the platform about a name."""
+    NameCheck.objects.update_or_create(
+        name=name,
+        defaults={
+            "answer": NameAnswer.AVAILABLE,
+            "price_cents": price_cents,
+            "renewal_cents": price_cents,
+            "checked_at": clock.vendor_now(),
+        },
+    )
+
+
+def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Story:
+    """Let a student order and pay."""
+    provision = make_order(name, tier=tier, spares=spares)
+    actions.freeze_order(provision=provision, actor="test")
+    run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now() - timedelta(seconds=1))
+    provision.refresh_from_db()
+    return Story(world, provision, run)
+
+
+def story(*, tier: str = "starter", spares: int = 1, faults: tuple[dict[str, Any], ...] = (), **world: Any) -> Story:
+    """Begin one order in a world of its own; `faults` are the sandbox's, by `kind`."""
+    made = make_world(**world)
+    for fault in faults:
+        values = dict(fault)
+        made.sandbox.faults.add(values.pop("kind"), **values)
+    return begin(made, tier=tier, spares=spares)
+
+
+@contextmanager
+def dying(at: Callable[[str, Any], bool]) -> Iterator[None]:
+    """Let the worker die at the failpoints that `at(name, subject)` picks."""
+
+    def hook(name: str, subject: Any) -> None:
+        if at(name, subject):
+            raise Crash(f"{name} {subject}")
+
+    failpoints.set_hook(hook)
+    try:
+        yield
+    finally:
+        failpoints.set_hook(None)
+
+
+def outlive(made: Story, *, hours: float = 24) -> int:
+    """Play to the end with new workers in the place of those that die; return how many died."""
+    deaths = 0
+    while True:
+        try:
+            made.play(hours=hours)
+            return deaths
+        except Crash:
+            deaths += 1
+            pass_machine_time(made.world, LONGEST_LEASE)
+
+
+def pass_machine_time(world: World, seconds: float) -> None:
+    """Let leases run out. Vendor time is machine time, scaled: it passes too, at the platforms as well."""
+    clock.advance_machine(seconds)
+    world.sandbox.advance(seconds)
+
+
+def claim(run: Run) -> claims.Claim:
+    """Claim a run that is due."""
+    taken = claims.take_next(run.pk)
+    assert taken is not None
+    return taken
+
+
+def wake_once(made: Story) -> None:
+    """Work on the run once."""
+    wake(claim(made.run), made.world.workshop)
+
+
+def describe(run: Run) -> str:
+    """Say where a run stands, for a failing test."""
+    open_rows = run.steps.exclude(state__in=["completed", "pending", "skipped"])
+    rows = list(open_rows.values_list("key", "state", "waits_on", "why", "failure_sentence"))
+    return f"{run.provision.state} {run.state} {run.failure_sentence} {rows}"
