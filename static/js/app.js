@@ -71,14 +71,45 @@ document.addEventListener("visibilitychange", () => {
 
 let announced = document.querySelector("[data-announce]")?.dataset.announce ?? "";
 let open = [];
+let filled = [];
+let focused = null;
+
+// What the person has done on the page since the request was sent counts for more than what the answer says of it.
+const fields = (node) => [...node.querySelectorAll("input:not([type=hidden]), select, textarea")];
+const isBox = (field) => field.type === "checkbox" || field.type === "radio";
+const keyOf = (field) => `${field.tagName} ${field.name} ${isBox(field) ? field.value : field.form?.querySelector("[name=domain]")?.value ?? ""}`;
+const lookOf = (node) => `${node.tagName} ${node.getAttribute("href")} ${node.textContent.trim()}`;
 
 document.addEventListener("htmx:beforeSwap", (event) => {
-  open = [...event.detail.target.querySelectorAll("details[open][id]")].map((node) => node.id);
+  const { target, xhr, pathInfo } = event.detail;
+  if (xhr.responseURL && new URL(xhr.responseURL).pathname !== new URL(pathInfo.finalRequestPath, location.href).pathname) {
+    // Signed out meanwhile: the answer is the sign-in page, which belongs into the window and not into this part of it.
+    event.detail.shouldSwap = false;
+    location.reload();
+    return;
+  }
+  open = [...target.querySelectorAll("details[open][id]")].map((node) => node.id);
+  filled = fields(target).map((field) => [keyOf(field), isBox(field) ? field.checked : field.value]);
+  focused = target.contains(document.activeElement) && !document.activeElement.id ? lookOf(document.activeElement) : null;
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  const now = new Map(fields(document).map((field) => [keyOf(field), field]));
+  filled.forEach(([key, value]) => {
+    const field = now.get(key);
+    if (!field || field.disabled) return;
+    if (isBox(field)) field.checked = value;
+    else if (field.tagName !== "SELECT" || [...field.options].some((option) => option.value === value)) field.value = value;
+  });
+  filled = [];
 });
 
 document.addEventListener("htmx:afterSettle", () => {
   open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   document.querySelectorAll("[data-count]").forEach(count);
+  if (focused && document.activeElement === document.body)
+    [...document.querySelectorAll("main a, main button, main summary")].find((node) => lookOf(node) === focused)?.focus();
+  focused = null;
   const text = document.querySelector("[data-announce]")?.dataset.announce ?? "";
   if (text !== announced) say(text);
   announced = text;

@@ -1,0 +1,82 @@
+"""One browser and one running product for all tests of this folder; a new context per visitor."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django.plugin import DjangoDbBlocker
+
+from infra.models import User
+from tests import harness
+
+from .chromium import launch
+from .house import House, open_house
+from .watch import Watch
+
+PATIENCE = 10_000  # milliseconds until something expected counts as missing
+
+
+class Visit(Protocol):
+    """Opens a page in a new context, for somebody who has signed in or for nobody."""
+
+    def __call__(self, person: User | None = None, path: str = "", **options: Any) -> Page: ...
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """A real Chromium. It ends with this package: Playwright keeps an event loop, which Django's other tests refuse."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        running = launch(playwright)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="package")
+def opened_house(chromium: Browser, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    harness.collect_static_files()
+    with django_db_blocker.unblock(), open_house() as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def shared_house(opened_house: House) -> House:
+    """The product, emptied once for the module."""
+    opened_house.empty()
+    return opened_house
+
+
+@pytest.fixture
+def house(opened_house: House) -> House:
+    """The product, emptied for this test."""
+    opened_house.empty()
+    return opened_house
+
+
+@pytest.fixture
+def visit(chromium: Browser, opened_house: House) -> Iterator[Visit]:
+    """Open pages; at the end of the test none of them may have done what no page may."""
+    with contextlib.ExitStack() as undo:
+        watches: list[Watch] = []
+
+        def open_page(person: User | None = None, path: str = "", **options: Any) -> Page:
+            values = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-US"}
+            context = chromium.new_context(**values | options)
+            undo.callback(context.close)
+            context.set_default_timeout(PATIENCE)
+            watches.append(Watch(context, ours=[opened_house.site, opened_house.sandbox_url]))
+            if person is not None:
+                cookie = {"name": "session", "value": opened_house.cookie_of(person), "url": opened_house.site}
+                context.add_cookies([cookie])  # type: ignore[list-item]
+            page = context.new_page()
+            if path:
+                page.goto(opened_house.site + path)
+            return page
+
+        yield open_page
+    for watch in watches:
+        watch.assert_clean()
