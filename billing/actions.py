@@ -18,8 +18,9 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from infra import flags
 from infra.clock import MachineInstant, machine_now
-from infra.models import DomainHold, Flag, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier, User
+from infra.models import DomainHold, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier, User
 from infra.rls import acting_as
 from integrations.http.errors import (
     BadCredentials,
@@ -187,11 +188,10 @@ def _check_offer(provision: Provision) -> None:
         raise CheckoutRefused(
             "tier_inactive", _("This package is no longer offered. Please choose another one; your names are kept.")
         )
-    stopped = Flag.objects.filter(key__in=["orders", f"stack:{tier.stack}"], phase=Flag.Phase.OFF)
-    if stopped.exists():
-        raise CheckoutRefused(
-            "orders_stopped", _("New orders are paused at the moment. Nothing was charged, and your choice is kept.")
-        )
+    verdict = flags.may_order(provision.student, tier.stack)
+    if not verdict.allowed:
+        kept = _("%(reason)s Nothing was charged, and your choice is kept.") % {"reason": verdict.sentence}
+        raise CheckoutRefused("orders_stopped", kept)
     if not (tier.stripe_setup_price_id and tier.stripe_monthly_price_id):
         OperatorItem.open(
             "tier_without_prices",

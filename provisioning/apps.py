@@ -6,8 +6,9 @@ class ProvisioningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import search
+        from . import rules, search
         from .engine import doorbell, runner
 
         doorbell.register("runs", runner.drain)
         doorbell.register("names", search.drain, search.is_due)
+        doorbell.register("rules", rules.drain, rules.is_due)

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from infra import naming, suggestions
-from infra.models import Domain, DomainState, Flag, Provision, ProvisionState, Tier, User
+from infra import flags, naming, suggestions
+from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
 
 # One bulk call of the platform answers so many names.
 CHUNK = {"zapmail": 20, "forge": 100, "workspace": 25}
@@ -38,10 +38,9 @@ def offered_tiers() -> QuerySet[Tier]:
     return Tier.objects.filter(is_active=True, stack__in=settings.ENABLED_STACKS)
 
 
-def orders_are_paused(draft: Provision) -> bool:
-    """Tell whether an operator has stopped new orders, or those of the draft's stack. A draft may still be filled in."""
-    keys = ["orders", f"stack:{_stack(draft)}"]
-    return Flag.objects.filter(key__in=keys, phase=Flag.Phase.OFF).exists()
+def may_order(draft: Provision) -> flags.Verdict:
+    """Return whether the draft's student may order its package now. A draft may be filled in all the same."""
+    return flags.may_order(draft.student, _stack(draft))
 
 
 def sold_endings(draft: Provision) -> tuple[str, ...]:

@@ -45,9 +45,10 @@ def step_links(draft: Provision, key: str) -> list[StepLink]:
 
 def paused_sentence(draft: Provision) -> str:
     """Say before the click that nobody can pay at the moment; nothing while orders are open."""
-    if not drafts.orders_are_paused(draft):
+    verdict = drafts.may_order(draft)
+    if verdict.allowed:
         return ""
-    return _("New orders are paused at the moment. You can fill in everything; it is kept until you can pay.")
+    return _("%(reason)s You can fill in everything; it is kept until you can pay.") % {"reason": verdict.sentence}
 
 
 def step_of(key: str) -> str:

@@ -23,7 +23,7 @@ from provisioning.models import Circuit, Event, Operation, OperationItem, Run, S
 from .world import SETTINGS, World, new_order, new_world, paid
 
 pytestmark = pytest.mark.django_db
-BY = {"actor": "olive@ops.example", "reason": "the platform has mended it"}
+BY: dict[str, Any] = {"actor": "olive@ops.example", "reason": "the platform has mended it"}
 
 
 def fresh(run: Run) -> Run:
@@ -211,7 +211,7 @@ def test_skipping_a_domain_takes_its_mailboxes_along() -> None:
 def test_what_cannot_be_skipped_says_why() -> None:
     world = new_world()
     run = paid(new_order())
-    mailbox_step = run.steps.filter(key="mailboxes").first()
+    mailbox_step = run.steps.filter(key="mailboxes")[0]
 
     with pytest.raises(Refused, match="whole run"):
         actions.skip_item(run=run, step=run.steps.get(key="workspace"), **BY)
@@ -320,9 +320,8 @@ def test_the_facts_to_enter_by_hand_are_those_that_a_run_notes() -> None:
     run = paid(new_order())
     world.run_until(ended(run))
     provision = fresh(run).provision
-    noted = {*provision.facts}
-    for item in [*provision.domains.all(), *provision.mailboxes.all()]:
-        noted |= {*item.facts}
+    items: list[Any] = [provision, *provision.domains.all(), *provision.mailboxes.all()]
+    noted = {name for item in items for name in item.facts}
 
     asked = {name for names in by_hand.NOTES.values() for name in names}
     assert noted - asked - by_hand.EXTRAS == set()
