@@ -345,7 +345,8 @@ def _reopen_item(run: Run, row: Step) -> None:
     keys = [row.item_key, *(str(mailbox.pk) for mailbox in mailboxes)]
     for skipped in run.steps.filter(state=StepState.SKIPPED, position__gte=row.position, item_key__in=keys):
         _reopen(skipped)
-    for item in [*([row.domain] if row.domain else []), *mailboxes]:
+    items: list[Domain | Mailbox] = [*([row.domain] if row.domain else []), *mailboxes]
+    for item in items:
         item.state, item.reason = _state_before(run, item), ""
         item.save(update_fields=["state", "reason", "updated_at"])
     run.steps.filter(key="finish", state__in=[StepState.COMPLETED, StepState.SKIPPED]).update(

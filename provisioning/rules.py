@@ -92,7 +92,7 @@ def _claim_look() -> bool:
             " WHERE last.at <= excluded.at - make_interval(secs => %s)",
             [CHECKED, EVERY],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def findings() -> Iterator[Finding]:
