@@ -57,14 +57,30 @@ def _budgets_waited_for() -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def oldest_untouched_ring() -> float:
-    """Return how many machine seconds the oldest queue row has lain due without a worker taking it; 0 for none.
+def forget_rings() -> None:
+    """Let every due run be rung again at once: whoever took the last rings is dead. A ring too many does no harm."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE provisioning_run SET rung_at = NULL WHERE rung_at IS NOT NULL")
 
-    Judged only while rows lie due: an idle cluster does no work and is well.
+
+def seconds_without_work(group: str) -> float:
+    """Return for how many machine seconds work has lain due while no worker finished any; 0 while all is well.
+
+    A cluster whose workers all wait for one that was killed looks alive, and takes some tasks in advance before it takes
+    no more: so both untaken tasks and runs that were rung in vain are looked at. Nothing due, or a lease that `group`
+    holds, means that all is well: an idle cluster does no work, and a long call is work.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(lock)), 0) FROM django_q_ormq"
-            " WHERE lock <= clock_timestamp()"
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM provisioning_run WHERE state = 'running' AND holder = %s"
+            "   AND lease_until > gtm_now('machine')) THEN 0"
+            " ELSE EXTRACT(EPOCH FROM gtm_now('machine') - GREATEST("
+            "   (SELECT max(at) FROM provisioning_heartbeat WHERE name <> 'work:supervisor'),"
+            "   LEAST((SELECT min(lock) FROM django_q_ormq WHERE lock <= clock_timestamp()),"
+            f"        (SELECT min(rung_at) FROM provisioning_run WHERE rung_at IS NOT NULL AND {DUE})))) END,"
+            " EXISTS (SELECT 1 FROM django_q_ormq WHERE lock <= clock_timestamp())"
+            f" OR EXISTS (SELECT 1 FROM provisioning_run WHERE rung_at IS NOT NULL AND {DUE})",
+            [group],
         )
-        return float(cursor.fetchone()[0])
+        idle, is_due = cursor.fetchone()
+    return max(0.0, float(idle)) if is_due else 0.0

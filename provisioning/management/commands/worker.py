@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -18,12 +19,12 @@ from django.db import DatabaseError, connection
 
 from infra import clock, rls, secret
 from integrations import registry
-from provisioning.engine import budget, claims, doorbell, supervisor
+from provisioning.engine import budget, claims, doorbell, groups, supervisor
 
 log = logging.getLogger("provisioning.worker")
 
 TICK = 1.0
-STUCK_AFTER = 45.0  # seconds that due work may lie unrung-for before the cluster is taken for dead
+STUCK_AFTER = 45.0  # seconds without any work done, while work lies due, after which the cluster is taken for dead
 CHECK_EVERY = 5.0
 RING_PAUSE = 3.0
 STOP_PATIENCE = 20.0
@@ -75,13 +76,17 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.group = ""
+        self.folder = Path(settings.VAR_DIR) / "workers"
+        self.member: groups.Membership | None = None
         self.cluster: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0
         self.stopping = False
         self.rung: dict[str, float] = {}
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        self._bury_dead()
         self._start()
         next_check = time.monotonic() + CHECK_EVERY
         while not self.stopping:
@@ -100,15 +105,22 @@ class Watchdog:
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
+    def _bury_dead(self) -> None:
+        """End the leases of groups of this machine that were killed; what they were rung for is rung for again."""
+        for group in groups.bury_dead(self.folder):
+            ended = claims.expire_leases_of(group)
+            log.warning("a killed group of workers was found", extra={"group": group, "runs": ended})
+        supervisor.forget_rings()
+
     def _start(self) -> None:
-        self.group = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"[:80]
-        # Its own process group: a Ctrl-C in the terminal must not reach the children before we stop them in order.
-        self.cluster = subprocess.Popen(
+        self.group = f"{socket.gethostname()[:40]}:{os.getpid()}:{time.time_ns()}"
+        self.member = groups.Membership(self.folder, self.group)
+        self.cluster = self.member.start(
             [sys.executable, "manage.py", "qcluster"],
-            cwd=settings.BASE_DIR,
-            env={**os.environ, "GTM_WORKER_GROUP": self.group, "GTM_DATABASE_ROLE": "worker"},
-            start_new_session=True,
+            {**os.environ, "GTM_WORKER_GROUP": self.group, "GTM_DATABASE_ROLE": "worker"},
+            settings.BASE_DIR,
         )
+        self.started_at = time.monotonic()
         log.info("cluster started", extra={"pid": self.cluster.pid})
 
     def _ring_due(self) -> None:
@@ -120,9 +132,11 @@ class Watchdog:
 
     def _check(self) -> None:
         try:
-            stuck = supervisor.oldest_untouched_ring() > STUCK_AFTER
+            idle = supervisor.seconds_without_work(self.group)
         except DatabaseError:
             return
+        # What lay due before this cluster began is no fault of its own.
+        stuck = min(idle, time.monotonic() - self.started_at) > STUCK_AFTER
         died = self.cluster is None or self.cluster.poll() is not None
         if died or stuck:
             log.error("the cluster does no work", extra={"died": died, "stuck": stuck})
@@ -138,9 +152,13 @@ class Watchdog:
         self.cluster.wait()
         try:
             ended = claims.expire_leases_of(self.group)
+            supervisor.forget_rings()
             log.info("leases of the killed group ended", extra={"runs": ended})
         except DatabaseError:
             connection.close()
+            return  # the locks stay, so that the next start ends the leases
+        if self.member is not None:
+            self.member.end()
 
     def _end(self) -> None:
         """Ask the cluster's main process to stop, wait, then kill what is left of the group."""
