@@ -51,7 +51,7 @@ def remember(offers: Sequence[DomainOffer], now: VendorInstant | None = None) ->
                 wanted_at=None,
                 claimed_until=None,
             )
-            for offer in offers
+            for offer in sorted(offers, key=lambda offer: offer.name)  # the order in which everybody locks names
         ],
         update_conflicts=True,
         unique_fields=["platform", "name"],

@@ -1,45 +1,61 @@
 """Domain search without a page ever calling a platform: pages want names, a drain asks for many students' at once.
 
 A name is asked for once, whoever wants it (`NameCheck`); an answer younger than 15 minutes is reused. The scarce thing is the
-platform's search budget: paid work first, then one bulk call's worth per student in turn, so that a student who clicks a
-thousand times delays nobody. All functions may be called in a student's request: they take on the worker's role themselves.
+platform's search budget: paid work first, then one bulk call's worth per student in turn, counting what the student got
+lately, so that a student who clicks a thousand times delays nobody. All functions may be called in a student's request: they
+take on the worker's role themselves.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from infra import clock, rls
+from infra import clock, rls, throttle
 from infra.models import Counter, Domain, DomainHold, NameAnswer, NameCheck, Provision, User
 from infra.models.domain import GONE
-from integrations.http.errors import PlatformError
-from integrations.zapmail import MOST_NAMES_PER_CHECK, SEARCH
+from integrations.http.errors import AlreadyExists, NotFound, PlatformError, RateLimited, Rejected
+from integrations.zapmail import MOST_NAMES_PER_CHECK, SEARCH, DomainOffer
 
 from . import offers
 from .engine import budget, doorbell
 from .engine.reader import send_read
 from .engine.runner import default_workshop
 
+log = logging.getLogger(__name__)
+
 CHUNK = MOST_NAMES_PER_CHECK
 FRESH_FOR = offers.FRESH_FOR
+SILENT_FOR = timedelta(minutes=3)  # vendor time until a name that was left out of an answer may be asked for again
 NAMES_AN_HOUR = 200  # a student's allowance of names that must really be asked for
 HOLD = 1800.0  # machine seconds a selected name is kept for a student
 CLAIM = 90.0  # machine seconds until names whose worker died are asked for again
+PAUSE = 30.0  # machine seconds until names are asked for again after an error, if nobody advises otherwise
+LONGEST_PAUSE = 300.0
 
 
 class AllowanceUsedUp(Exception):
     """This student has asked for as many new names as an hour allows. The sentence is for the student."""
 
+    def __init__(self, sentence: str, retry_after_seconds: int = 0) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(sentence)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of a name. `age_seconds` is vendor time; `held` means that another student is ordering it."""
+    """What is known of a name. `age_seconds` is vendor time.
+
+    held     another student is ordering it, or has ordered it
+    waiting  it stands in the queue: an old answer is being renewed, or there is none yet
+    """
 
     name: str
     answer: NameAnswer
@@ -47,70 +63,83 @@ class Answer:
     renewal_cents: int = 0
     age_seconds: float | None = None
     held: bool = False
+    waiting: bool = False
 
     @property
     def is_fresh(self) -> bool:
         return self.age_seconds is not None and self.age_seconds <= FRESH_FOR.total_seconds()
 
+    @property
+    def gave_up(self) -> bool:
+        """The platform was asked and said nothing usable of this name; nobody asks again at the moment."""
+        return self.answer == NameAnswer.CHECKING and self.age_seconds is not None and not self.waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the queue: names before ours, and about how many machine seconds until our turn."""
+    """A place in the queue: names before our first one, and about how many machine seconds until its turn."""
 
     names_before: int
     seconds: float
 
 
-def request_names(*, student: User, names: Sequence[str], now_asked: bool = True) -> int:
+def request_names(*, student: User, names: Sequence[str], is_paid_work: bool = False) -> int:
     """Put names into the queue unless a fresh answer is there; return how many were put.
 
-    Raises AllowanceUsedUp; nothing is put then.
+    A name that was left out of an answer is asked for again after a pause, not at each click.
+    Raises AllowanceUsedUp; nothing is put then. Paid work has no allowance.
     """
     with rls.acting_as("worker"), transaction.atomic():
         now = clock.vendor_now()
-        fresh = set(
-            NameCheck.objects.filter(name__in=names, checked_at__gt=now - FRESH_FOR)
-            .exclude(answer=NameAnswer.CHECKING)
-            .values_list("name", flat=True)
-        )
+        known = NameCheck.objects.filter(name__in=names, wanted_at__isnull=True)
+        answered = ~Q(answer=NameAnswer.CHECKING) & Q(checked_at__gt=now - FRESH_FOR)
+        fresh = set(known.filter(answered | Q(checked_at__gt=now - SILENT_FOR)).values_list("name", flat=True))
         waiting = set(
             NameCheck.objects.filter(
-                name__in=names, wanted_at__isnull=False, wanted_by__contains=[student.pk]
+                name__in=names,
+                wanted_at__isnull=False,
+                wanted_by__contains=[student.pk],
+                is_paid_work__in=[True, is_paid_work],
             ).values_list("name", flat=True)
         )
         wanted = [name for name in dict.fromkeys(names) if name not in fresh and name not in waiting]
         if not wanted:
             return 0
-        _spend_allowance(student, len(wanted))
+        if not is_paid_work:
+            _spend_allowance(student, len(wanted))
+        rows = [
+            # A microsecond apart, so that they are asked for in the order given.
+            (uuid.uuid4(), name, now + timedelta(microseconds=place), student.pk, is_paid_work)
+            for place, name in enumerate(wanted)
+        ]
+        # Always in one order, so that two students who want the same names never wait for each other.
+        rows.sort(key=lambda row: row[1])
         with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO infra_namecheck (id, platform, name, answer, price_cents, renewal_cents, wanted_at, wanted_by,"
-                " is_paid_work, created_at, updated_at) VALUES (%s, 'zapmail', %s, 'checking', 0, 0, gtm_now('vendor'),"
-                " ARRAY[%s]::uuid[], false, gtm_now('machine'), gtm_now('machine'))"
-                " ON CONFLICT (platform, name) DO UPDATE SET"
-                " wanted_at = COALESCE(infra_namecheck.wanted_at, excluded.wanted_at),"
-                " wanted_by = (SELECT array_agg(DISTINCT who) FROM unnest("
-                "   CASE WHEN infra_namecheck.wanted_at IS NULL THEN excluded.wanted_by"
-                "        ELSE infra_namecheck.wanted_by || excluded.wanted_by END) AS who)",
-                [[uuid.uuid4(), name, student.pk] for name in wanted],
-            )
+            cursor.executemany(WANT, rows)
         doorbell.ring("names")
     return len(wanted)
 
 
+WANT = """
+    INSERT INTO infra_namecheck (id, platform, name, answer, price_cents, renewal_cents, wanted_at, wanted_by, is_paid_work,
+                                 created_at, updated_at)
+    VALUES (%s, 'zapmail', %s, 'checking', 0, 0, %s, ARRAY[%s]::uuid[], %s, gtm_now('machine'), gtm_now('machine'))
+    ON CONFLICT (platform, name) DO UPDATE SET
+        wanted_at = COALESCE(infra_namecheck.wanted_at, excluded.wanted_at),
+        is_paid_work = excluded.is_paid_work OR (infra_namecheck.wanted_at IS NOT NULL AND infra_namecheck.is_paid_work),
+        wanted_by = CASE WHEN infra_namecheck.wanted_at IS NULL THEN excluded.wanted_by
+                         WHEN infra_namecheck.wanted_by @> excluded.wanted_by THEN infra_namecheck.wanted_by
+                         ELSE infra_namecheck.wanted_by || excluded.wanted_by END
+"""
+
+
 def _spend_allowance(student: User, count: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO infra_counter (key, window_start, count)"
-            " VALUES (%(key)s, date_trunc('hour', gtm_now('machine')), %(count)s)"
-            " ON CONFLICT (key, window_start) DO UPDATE SET count = infra_counter.count + excluded.count"
-            " WHERE infra_counter.count + excluded.count <= %(most)s RETURNING count",
-            {"key": f"names:{student.pk}", "count": count, "most": NAMES_AN_HOUR},
+    verdict = throttle.hit(f"names:{student.pk}", NAMES_AN_HOUR, throttle.HOUR, cost=count)
+    if not verdict.allowed:
+        raise AllowanceUsedUp(
+            _("You have searched for many names. Please go on with those you see, or search again in an hour."),
+            verdict.retry_after_seconds,
         )
-        if cursor.fetchone() is None:
-            raise AllowanceUsedUp(
-                _("You have searched for many names. Please go on with those you see, or search again in an hour.")
-            )
 
 
 def answers(*, names: Sequence[str], student: User) -> dict[str, Answer]:
@@ -123,7 +152,8 @@ def answers(*, names: Sequence[str], student: User) -> dict[str, Answer]:
     for name in names:
         check = checks.get(name)
         if check is None or check.checked_at is None:
-            found[name] = Answer(name, NameAnswer.CHECKING, held=name in taken_here)
+            waiting = check is not None and check.wanted_at is not None
+            found[name] = Answer(name, NameAnswer.CHECKING, held=name in taken_here, waiting=waiting)
             continue
         found[name] = Answer(
             name,
@@ -132,6 +162,7 @@ def answers(*, names: Sequence[str], student: User) -> dict[str, Answer]:
             check.renewal_cents,
             clock.seconds_between(check.checked_at, now),
             held=name in taken_here,
+            waiting=check.wanted_at is not None,
         )
     return found
 
@@ -149,86 +180,145 @@ def position(*, student: User) -> Place | None:
     """Return the student's place in the queue, or None when nothing of theirs is waiting."""
     with rls.acting_as("worker"), connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT row_number, student FROM ({QUEUE}) AS queue WHERE %(student)s = ANY(wanted_by)"
-            " ORDER BY row_number DESC LIMIT 1",
-            {"student": student.pk},
+            f"SELECT min(place) FROM ({QUEUE}) AS queue WHERE %(student)s = ANY(wanted_by)", {"student": student.pk}
         )
-        row = cursor.fetchone()
-        if row is None:
+        place = cursor.fetchone()[0]
+        if place is None:
             return None
-        before = int(row[0]) - 1
-        if budget.free(SEARCH, "search"):
-            wait = 0.0
-        else:
-            wait = budget.next_free_in(SEARCH, "search")
-        chunks_before = before // CHUNK
+        before = int(place) - 1
+        return Place(before, _seconds_until_call(before // CHUNK))
+
+
+def _seconds_until_call(calls_before: int) -> float:
+    """Return the machine seconds until the search budget has room for one more call than `calls_before`."""
+    with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT COALESCE(max(window_seconds) / NULLIF(count(*), 0), 0) FROM provisioning_permit"
-            " WHERE budget = %s AND weight_class IN ('', 'search')",
-            [SEARCH],
+            "SELECT GREATEST(0, COALESCE(EXTRACT(EPOCH FROM used_at + make_interval(secs => window_seconds + %s)"
+            " - gtm_now('vendor')), 0)) AS free_in, window_seconds FROM provisioning_permit"
+            " WHERE budget = %s AND weight_class IN ('', 'search') ORDER BY free_in",
+            [budget.SLACK * clock.scale(), SEARCH],
         )
-        pace = float(cursor.fetchone()[0] or 0.0)
-        extra = max(0, chunks_before - budget.free(SEARCH, "search")) * pace
-        return Place(before, (wait + extra) / clock.scale())
+        slots = [(float(free_in), float(window)) for free_in, window in cursor.fetchall()]
+    if not slots:
+        return 0.0
+    rounds, slot = divmod(calls_before, len(slots))
+    free_in, window = slots[slot]
+    return (free_in + rounds * window) / clock.scale()
 
 
-# Paid work first; then each student's first chunk, oldest first; then each student's second chunk, and so on.
+# Paid work first; then each student's first chunk, oldest first; then each student's second chunk, and so on. What a student
+# was given lately counts as chunks that are done, so that many names in a row do not go before somebody else's first. A name
+# that several want stands where it would come first.
 QUEUE = f"""
-    SELECT id, name, wanted_by, wanted_by[1] AS student,
-           row_number() OVER (ORDER BY is_paid_work DESC, turn, wanted_at, name) AS row_number
-    FROM (SELECT *, (row_number() OVER (PARTITION BY wanted_by[1] ORDER BY wanted_at, name) - 1) / {CHUNK} AS turn
-          FROM infra_namecheck WHERE wanted_at IS NOT NULL) AS waiting
+    SELECT id, name, wanted_by, is_paid_work, claimed_until,
+           row_number() OVER (ORDER BY is_paid_work DESC, turn, wanted_at, name) AS place
+    FROM (SELECT id, name, wanted_by, is_paid_work, claimed_until, wanted_at,
+                 min((GREATEST(given - waiting, 0) + nth - 1) / {CHUNK}) AS turn
+          FROM (SELECT checks.*, count(*) OVER (PARTITION BY who) AS waiting,
+                       row_number() OVER (PARTITION BY who ORDER BY wanted_at, name) AS nth,
+                       COALESCE((SELECT sum(count) FROM infra_counter WHERE key = 'names:' || who
+                                 AND window_start > gtm_now('machine') - interval '1 hour'), 0)::bigint AS given
+                FROM infra_namecheck AS checks LEFT JOIN LATERAL unnest(wanted_by) AS who ON true
+                WHERE wanted_at IS NOT NULL) AS each_students
+          GROUP BY id, name, wanted_by, is_paid_work, claimed_until, wanted_at) AS waiting
 """
 
 
 def drain(limit: int = 10) -> int:
-    """Ask the platform for the names at the head of the queue, one bulk call at a time. Answers the bell `names`."""
-    workshop, asked = default_workshop(), 0
+    """Ask the platform for the names at the head of the queue, one bulk call at a time. Answers the bell `names`.
+
+    Returns how many names were answered.
+    """
+    workshop, answered = default_workshop(), 0
     for _call in range(limit):
-        names = _claim()
+        names, is_paid_work = _claim()
         if not names:
             break
-        call = workshop.clients.zapmail.check_domains(names, weight_class="search")
+        weight_class = "paid" if is_paid_work else "search"
+        call = workshop.clients.zapmail.check_domains(names, weight_class=weight_class)
         try:
             found = send_read(workshop.transport, call)
-        except (PlatformError, budget.NotNow):
-            _give_back(names)
+        except budget.NoPermit:
+            _give_back(names, 0.0)  # `is_due` watches the budget
             break
-        offers.remember(found)
-        _settle_unanswered(names, {offer.name for offer in found})
-        asked += len(names)
-    return asked
+        except budget.NotNow as error:
+            _give_back(names, error.seconds / clock.scale())
+            break
+        except RateLimited as error:
+            _give_back(names, (error.advised_wait or PAUSE * clock.scale()) / clock.scale())
+            break
+        except (Rejected, NotFound, AlreadyExists) as error:
+            # The same question will be refused again: nobody waits behind it.
+            log.error("names refused: %s", error, extra={"names": len(names)})
+            _settle(names, ())
+            continue
+        except PlatformError as error:
+            log.warning("names not checked: %s", error, extra={"names": len(names)})
+            _give_back(names, PAUSE)
+            break
+        _settle(names, found)
+        answered += len(found)
+    return answered
 
 
 def is_due() -> bool:
     """Tell whether names wait and the budget has room for them: asked by the supervisor's tick."""
-    waiting = NameCheck.objects.filter(wanted_at__isnull=False)
-    return waiting.exists() and budget.free(SEARCH, "search") > 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(*) FILTER (WHERE is_paid_work) FROM infra_namecheck WHERE wanted_at IS NOT NULL"
+            " AND (claimed_until IS NULL OR claimed_until < gtm_now('machine'))"
+        )
+        waiting, paid = cursor.fetchone()
+    return bool(waiting) and budget.free(SEARCH, "paid" if paid else "search") > 0
 
 
-def _claim() -> list[str]:
+def _claim() -> tuple[list[str], bool]:
+    """Claim one call's worth of names from the head of the queue; tell whether paid work is among them."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM ({QUEUE}) AS queue ORDER BY row_number LIMIT %s", [CHUNK * 3])
+        # More than one call takes, because others may be claiming the first ones at this moment.
+        cursor.execute(
+            f"SELECT id FROM ({QUEUE}) AS queue WHERE claimed_until IS NULL OR claimed_until < gtm_now('machine')"
+            " ORDER BY place LIMIT %s",
+            [CHUNK * 5],
+        )
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             "UPDATE infra_namecheck SET claimed_until = gtm_now('machine') + make_interval(secs => %s) WHERE id IN ("
             " SELECT id FROM infra_namecheck WHERE id = ANY(%s) AND wanted_at IS NOT NULL"
             "   AND (claimed_until IS NULL OR claimed_until < gtm_now('machine'))"
-            "   ORDER BY array_position(%s, id) LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING name",
+            "   ORDER BY array_position(%s, id) LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id, name, is_paid_work",
             [CLAIM, ids, ids, CHUNK],
         )
-        return [row[0] for row in cursor.fetchall()]
+        rows = sorted(cursor.fetchall(), key=lambda row: ids.index(row[0]))
+    return [name for _id, name, _paid in rows], any(paid for _id, _name, paid in rows)
 
 
-def _give_back(names: Sequence[str]) -> None:
-    NameCheck.objects.filter(name__in=names).update(claimed_until=None)
+def _give_back(names: Sequence[str], seconds: float) -> None:
+    """Let names be claimed again in so many machine seconds."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _lock(names)
+        cursor.execute(
+            "UPDATE infra_namecheck SET claimed_until = gtm_now('machine') + make_interval(secs => %s)"
+            " WHERE platform = 'zapmail' AND name = ANY(%s) AND wanted_at IS NOT NULL",
+            [min(LONGEST_PAUSE, seconds), list(names)],
+        )
 
 
-def _settle_unanswered(names: Sequence[str], answered: set[str]) -> None:
-    """A name the platform left out is not asked for again by itself: it stays "checking", never "available"."""
-    NameCheck.objects.filter(name__in=[name for name in names if name not in answered]).update(
-        wanted_at=None, claimed_until=None, checked_at=clock.vendor_now(), answer=NameAnswer.CHECKING
-    )
+def _settle(names: Sequence[str], found: Sequence[DomainOffer]) -> None:
+    """Write the answers down. A name that was left out stays "checking", never "available", and waits no longer."""
+    answered = {offer.name for offer in found}
+    with transaction.atomic():
+        _lock(names)
+        offers.remember(found)
+        NameCheck.objects.filter(platform="zapmail", name__in=[name for name in names if name not in answered]).update(
+            wanted_at=None, claimed_until=None, checked_at=clock.vendor_now(), answer=NameAnswer.CHECKING
+        )
+
+
+def _lock(names: Sequence[str]) -> None:
+    """Lock the names' rows in the order in which everybody does."""
+    rows = NameCheck.objects.filter(platform="zapmail", name__in=names).order_by("name")
+    list(rows.select_for_update().values_list("pk", flat=True))
 
 
 def hold(*, provision: Provision, names: Sequence[str]) -> list[str]:

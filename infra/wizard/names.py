@@ -29,17 +29,19 @@ def known(provision: Provision, names: Collection[str]) -> dict[str, Known]:
     if not names:
         return {}
     answers = search.answers(names=list(names), student=provision.student)
-    return {
-        name: Known(
-            answer.answer,
-            answer.price_cents,
-            answer.renewal_cents,
-            answer.is_fresh,
-            answer.held,
-            answer.answer == NameAnswer.CHECKING and answer.is_fresh,
-        )
-        for name, answer in answers.items()
-    }
+    return {name: of(answer) for name, answer in answers.items()}
+
+
+def of(answer: search.Answer) -> Known:
+    """Return what the pages show of an answer."""
+    return Known(
+        answer.answer,
+        answer.price_cents,
+        answer.renewal_cents,
+        fresh=answer.is_fresh,
+        held_by_another=answer.held,
+        gave_up=answer.gave_up,
+    )
 
 
 def ask(provision: Provision, names: Sequence[str]) -> str:
@@ -47,7 +49,7 @@ def ask(provision: Provision, names: Sequence[str]) -> str:
     if not names:
         return ""
     try:
-        search.request_names(student=provision.student, names=list(names))
+        search.request_names(student=provision.student, names=list(names), is_paid_work=provision.paid_at is not None)
     except search.AllowanceUsedUp as refusal:
         return str(refusal)
     return ""
