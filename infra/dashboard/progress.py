@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing.models import Checkout
 from infra import clock, rls
 from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
-from infra.presenters_base import Fact, Line, Option, Tag, day, listed, moment, money, usual
+from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
 from infra.wizard import drafts, names
 from provisioning import queries
 from provisioning.queries import ItemStatus, StageStatus, Status
@@ -38,6 +38,7 @@ class StageRow:
     tone: str
     current: bool
     sentence: str
+    usual: str
     meta: str
     lines: list[Line]
     lines_id: str
@@ -89,15 +90,24 @@ class ProgressPage:
     polling: bool
     can_check: bool
     checked_at: str
+    zone: str
     version: str = ""
     poll_href: str = ""
 
 
 def progress(
-    student: User, provision: Provision, *, now: datetime, refused: tuple[str, str, str] = ("", "", "")
+    student: User,
+    provision: Provision,
+    *,
+    now: datetime,
+    refused: tuple[str, str, str] = ("", "", ""),
+    status: Status | None = None,
 ) -> ProgressPage:
-    """Return the progress page of a provision. `refused` is (domain, typed name, sentence) of a choice just refused."""
-    status = queries.status_of(provision)
+    """Return the progress page of a provision. `refused` is (domain, typed name, sentence) of a choice just refused.
+
+    `status` is the provision's, where the caller has read it already.
+    """
+    status = status or queries.status_of(provision)
     page = _page(student, provision, status, now=now, refused=refused)
     version = hashlib.sha256(repr(replace(page, checked_at="")).encode()).hexdigest()[:16]
     return replace(page, version=version, poll_href=f"{reverse('progress-state')}?version={version}")
@@ -130,6 +140,7 @@ def _page(
         polling=building or provision.state in (ProvisionState.PENDING_PAYMENT, ProvisionState.FAILED),
         can_check=building,
         checked_at=_clock_time(student, now),
+        zone=str(in_zone_of(student, now).tzinfo),
     )
 
 
@@ -304,6 +315,7 @@ def _stage(
     is_open = stage.state in ("doing", "waiting", "failed")
     lines = [_line(item) for item in stage.items] if stage.state not in ("todo", "skipped") else []
     finished = sum(item.state == "done" for item in stage.items)
+    usually = "" if has_stopped else _usual(stage, measured, scale)
     return StageRow(
         key=stage.key,
         number=number,
@@ -312,7 +324,8 @@ def _stage(
         tone=tone,
         current=current,
         sentence=_stage_sentence(stage) if is_open else "",
-        meta=_stage_meta(student, stage, measured, scale, now=now, has_stopped=has_stopped),
+        usual=usually,
+        meta=_stage_meta(student, stage, usually, now=now),
         lines=lines,
         lines_id=f"stage-{stage.key}",
         lines_title=_("%(done)s of %(all)s finished") % {"done": finished, "all": len(stage.items)},
@@ -347,18 +360,22 @@ def _stage_sentence(stage: StageStatus) -> str:
     return f"{stage.doing} {waiting}".strip()
 
 
-def _stage_meta(
-    student: User, stage: StageStatus, measured: float | None, scale: float, *, now: datetime, has_stopped: bool
-) -> str:
+def _usual(stage: StageStatus, measured: float | None, scale: float) -> str:
+    """Say how long an unfinished stage usually takes: from our own history, else what its platform's pages promise."""
+    if stage.state not in ("todo", "doing", "waiting"):
+        return ""
+    low, high = stage.usual_seconds
+    return usual((measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale))
+
+
+def _stage_meta(student: User, stage: StageStatus, usually: str, *, now: datetime) -> str:
     parts = []
     if stage.finished_at:
         parts.append(_("done %(when)s") % {"when": moment(student, stage.finished_at, now=now)})
     elif stage.started_at:
         parts.append(_("since %(when)s") % {"when": moment(student, stage.started_at, now=now)})
-    if stage.state in ("todo", "doing", "waiting") and not has_stopped:
-        low, high = stage.usual_seconds
-        seconds = (measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale)
-        parts.append(usual(seconds))
+    if usually:
+        parts.append(usually)
     text = " · ".join(parts)
     return text[:1].upper() + text[1:]
 
@@ -376,8 +393,9 @@ def _announcement(title: str, stages: Sequence[StageRow]) -> str:
 
 def _facts(status: Status) -> list[Fact]:
     facts = [Fact(_("Reference"), status.reference)]
-    facts += [Fact(stage.title, stage.why) for stage in status.stages if stage.why and stage.state == "waiting"]
-    return facts
+    # What is short at the operator's is the operator's business.
+    told = [one for one in status.stages if one.state == "waiting" and one.waits_on not in ("operator", "funds")]
+    return facts + [Fact(stage.title, stage.why) for stage in told if stage.why]
 
 
 # The choice of another name -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 //   data-count="name"            shows how many boxes of that name are ticked ("2 of 3 chosen")
 //   data-poll                    sends the event "poll" to the element on a schedule that slows down
 //   data-announce="text"         is read out when the text differs from the last one on this page
-//   data-checked-at              shows the time of the last answered poll
+//   data-checked-at="zone"       shows the time of the last answered poll, in that time zone
 //   data-submit-once             a form that is sent once; its button says so
 
 const live = () => document.getElementById("live");
@@ -118,8 +118,10 @@ document.addEventListener("htmx:afterSettle", () => {
 document.addEventListener("htmx:afterRequest", (event) => {
   const elt = event.detail.elt;
   if (!event.detail.successful || !elt.matches("[data-poll]")) return;
-  const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  document.querySelectorAll("[data-checked-at]").forEach((node) => (node.textContent = time));
+  document.querySelectorAll("[data-checked-at]").forEach((node) => {
+    const shape = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: node.dataset.checkedAt };
+    node.textContent = new Date().toLocaleTimeString(document.documentElement.lang, shape);
+  });
 });
 
 // Forms --------------------------------------------------------------------------------------------------------------

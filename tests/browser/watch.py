@@ -25,12 +25,12 @@ class Watch:
         context.on("console", self._console)
         context.on("weberror", lambda error: self.problems.append(f"page error: {error.error}"))
         context.on("request", self._request)
-        context.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url} {request.failure}"))
+        context.on("requestfailed", self._failed)
         context.on("response", self._response)
 
     def assert_clean(self) -> None:
         """Fail when a page did what no page may."""
-        assert self.problems == []
+        assert not self.problems, "\n".join(self.problems)
 
     def _console(self, message: ConsoleMessage) -> None:
         is_about_document = (
@@ -43,6 +43,11 @@ class Watch:
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" not in self.ours:
             self.problems.append(f"foreign request: {request.url}")
+
+    def _failed(self, request: Request) -> None:
+        # Leaving a page ends what it was just loading.
+        if request.failure != "net::ERR_ABORTED" or request.is_navigation_request():
+            self.problems.append(f"failed: {request.url} {request.failure}")
 
     def _response(self, response: Response) -> None:
         if response.status < 400:
