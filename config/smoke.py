@@ -141,8 +141,8 @@ class Story:
             done, total = run.steps.filter(state="completed").count(), run.steps.count()
             if done != last:
                 last = done
-                newest = run.steps.filter(state="completed").order_by("-finished_at").first()
-                self.say(0.35 + 0.6 * done / total, f"{done} of {total} steps; {newest.key.replace('_', ' ')}")
+                newest = run.steps.filter(state="completed").order_by("-finished_at").values_list("key", flat=True)[0]
+                self.say(0.35 + 0.6 * done / total, f"{done} of {total} steps; {newest.replace('_', ' ')}")
             self._open("/infrastructure/progress/")  # as the student who watches
         if provision.state != "active":
             raise SmokeFailed(f"{provision.reference} ended {provision.state}.")
