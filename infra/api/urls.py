@@ -1,3 +1,17 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of the API, below /api/."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import path, re_path
+
+from . import views
+from .base import Missing
+
+urlpatterns = [
+    path("schema/", views.Schema.as_view(), name="schema"),
+    path("infrastructure/tiers/", views.Tiers.as_view(), name="api-tiers"),
+    path("infrastructure/domains/suggest/", views.Suggest.as_view(), name="api-suggest"),
+    path("infrastructure/domains/check/", views.Check.as_view(), name="api-check"),
+    path("infrastructure/provision/", views.Provisioning.as_view(), name="api-provision"),
+    path("infrastructure/status/<uuid:provision_id>/", views.Status.as_view(), name="api-status"),
+    path("infrastructure/dashboard/", views.Dashboard.as_view(), name="api-dashboard"),
+    re_path(r"^.*$", Missing.as_view(), name="api-missing"),
+]

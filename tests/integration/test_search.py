@@ -15,6 +15,7 @@ from integrations.http.transport import Transport
 from integrations.zapmail import SEARCH
 from provisioning import search
 from provisioning.engine import budget, doorbell
+from provisioning.engine.reader import send_read
 from provisioning.models import Permit
 from tests.integration.pages import answered, at_domains, student
 from tests.integration.world import World, new_order, new_world, paid
@@ -138,7 +139,7 @@ def test_a_name_left_out_of_the_answer_is_never_available(
     world: World, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(ada, ["one.com", "two.com"])
-    original = search.send_read
+    original = send_read
 
     def without_two(transport: Transport, call: Any) -> Any:
         return tuple(offer for offer in original(transport, call) if offer.name != "two.com")
@@ -154,7 +155,7 @@ def test_a_name_left_out_of_the_answer_is_never_available(
     world.advance(200)
     assert ask(ada, ["two.com"]) == 1
     assert not known(ada, "two.com").gave_up
-    monkeypatch.setattr(search, "send_read", original)
+    monkeypatch.setattr(search, "send_read", send_read)
     search.drain()
     assert known(ada, "two.com").answer == NameAnswer.AVAILABLE
 
@@ -385,7 +386,7 @@ def test_a_refused_question_does_not_hold_up_the_others(
 ) -> None:
     from integrations.http.errors import Rejected
 
-    original = search.send_read
+    original = send_read
 
     def refuse_poison(transport: Transport, call: Any) -> Any:
         if "poison000.com" in str(call.request.json):
@@ -422,7 +423,7 @@ def test_a_crash_in_mid_call_leaves_the_names_to_somebody_else(
     world: World, ada: User, monkeypatch: pytest.MonkeyPatch, after_the_answer: bool
 ) -> None:
     ask(ada, ["getacme.com"])
-    original = search.send_read
+    original = send_read
 
     def die(transport: Transport, call: Any) -> Any:
         if after_the_answer:

@@ -1,0 +1,222 @@
+"""The addresses of the API. Each does what a page does, with the same functions."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing.actions import Fulfilment
+from billing.standing import payment_standing
+from infra import naming, suggestions
+from infra.dashboard import presenters
+from infra.models import Provision
+from infra.presenters_base import said
+from infra.wizard import drafts
+from provisioning import search
+
+from . import bodies
+from .base import Endpoint, EnrolledOrOwner, SharedThrottle
+from .errors import ApiError, not_found
+from .shapes import serializer_of
+
+MOST_NAMES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """Why not. More members where they help: `fields`, `names`, `payment_url`, `retry_after_seconds`."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    error: ErrorDetail
+
+
+class BrandSerializer(serializers.Serializer[Any]):
+    """A brand, as a student would write it."""
+
+    brand = serializers.CharField(max_length=1000, allow_blank=True)
+
+
+class WantedSerializer(serializers.Serializer[Any]):
+    """Domain names, as typed or as suggested."""
+
+    names = serializers.ListField(
+        child=serializers.CharField(max_length=400), min_length=1, max_length=MOST_NAMES, allow_empty=False
+    )
+
+
+ERROR = serializer_of(Error)
+
+
+def answers(body: type, *refusals: int) -> dict[int, Any]:
+    """Return the responses of an operation for the schema."""
+    return {200: serializer_of(body), **dict.fromkeys((*refusals, 403, 429), ERROR)}
+
+
+def _body(value: Any) -> Response:
+    shape: Any = type(value)
+    return Response(serializer_of(shape)(value).data)
+
+
+def _given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    filled = form(data=request.data)
+    filled.is_valid(raise_exception=True)
+    return dict(filled.validated_data)
+
+
+class Tiers(Endpoint):
+    """The packages that can be ordered, in the operator's order."""
+
+    @extend_schema(operation_id="tiers", responses=answers(bodies.Packages))
+    def get(self, request: Request) -> Response:
+        draft = drafts.current(self.student) or Provision(student=self.student)
+        return _body(bodies.packages(list(drafts.offered_tiers()), draft))
+
+
+class Suggest(Endpoint):
+    """Names for a brand. Asks no platform: hand them to `domains/check`."""
+
+    throttle_name = "write"
+
+    @extend_schema(operation_id="suggest", request=BrandSerializer, responses=answers(bodies.Suggestions, 400, 422))
+    def post(self, request: Request) -> Response:
+        brand = _given(BrandSerializer, request)["brand"]
+        draft = drafts.current(self.student) or Provision(student=self.student)
+        try:
+            names = suggestions.suggest(brand, sold=drafts.sold_endings(draft))
+        except suggestions.BrandRefused as refusal:
+            raise ApiError(422, refusal.code, said(refusal.sentence), fields={"brand": [said(refusal.sentence)]})
+        return _body(bodies.Suggestions(brand=brand.strip(), names=names, chunk=drafts.chunk_size(draft)))
+
+
+class Check(Endpoint):
+    """What is known of names; those without a recent answer are put into the queue. Ask again for the answers."""
+
+    throttle_name = "write"
+
+    @extend_schema(operation_id="check", request=WantedSerializer, responses=answers(bodies.Names, 400, 422))
+    def post(self, request: Request) -> Response:
+        draft = drafts.current(self.student) or Provision(student=self.student)
+        wanted = _understood(_given(WantedSerializer, request)["names"], draft)
+        try:
+            search.request_names(student=self.student, names=wanted, is_paid_work=draft.paid_at is not None)
+        except search.AllowanceUsedUp as refusal:
+            raise ApiError(429, "names_used_up", str(refusal), retry_after=max(1, refusal.retry_after_seconds))
+        return _body(bodies.checked(draft, wanted, self.student))
+
+
+def _understood(typed: list[str], draft: Provision) -> list[str]:
+    """Return the names in their canonical form; raise ApiError with the reason of each that cannot be ordered."""
+    sold, found, refused = drafts.sold_endings(draft), [], []
+    for text in typed:
+        try:
+            found.append(naming.parse_domain(text, sold=sold, main_domain=draft.main_domain).name)
+        except naming.NameRefused as refusal:
+            refused.append({"name": text, "code": refusal.code, "sentence": said(refusal.sentence)})
+    if refused:
+        raise ApiError(422, "names_refused", _("Some of these names cannot be ordered."), names=refused)
+    return list(dict.fromkeys(found))
+
+
+class Provisioning(Endpoint):
+    """Start building what is paid: the same check as the page after paying. May be repeated."""
+
+    throttle_name = "write"
+
+    @extend_schema(
+        operation_id="provision", request=None, responses=answers(bodies.Started, 402, 404, 409) | {503: ERROR}
+    )
+    def post(self, request: Request) -> Response:
+        provision = drafts.current(self.student)
+        if provision is None:
+            raise ApiError(404, "no_order", _("You have no order yet."))
+        standing = payment_standing(provision=provision, actor=self.student)
+        if standing.outcome is Fulfilment.PAID:
+            provision.refresh_from_db()
+            return _body(bodies.started(provision))
+        raise _unpaid(standing.outcome, standing.payment_url)
+
+
+def _unpaid(outcome: Fulfilment | None, payment_url: str) -> ApiError:
+    match outcome:
+        case None:
+            sentence = _(
+                "The payment cannot be looked up at the moment. Nothing is lost. Please try again in a minute."
+            )
+            return ApiError(503, "unreachable", sentence, retry_after=60)
+        case Fulfilment.CONFIRMING:
+            sentence = _("Your payment is being confirmed. You need not pay again; building begins by itself.")
+            return ApiError(402, "confirming", sentence)
+        case Fulfilment.REFUNDED:
+            sentence = _("This payment was not needed. All of it is being refunded.")
+            return ApiError(409, "refunded", sentence)
+        case Fulfilment.OPEN:
+            sentence = _("This order is not paid yet. Pay on the payment page; building begins by itself.")
+            return ApiError(402, "unpaid", sentence, payment_url=payment_url)
+    sentence = _("This order is not paid yet. Nothing was charged, and everything you chose is kept.")
+    return ApiError(402, "unpaid", sentence)
+
+
+class Status(Endpoint):
+    """Where an order stands. With the version seen, 204 while nothing changed."""
+
+    permission_classes = [EnrolledOrOwner]
+
+    @extend_schema(
+        operation_id="status",
+        parameters=[OpenApiParameter("version", str, description="The version seen last.")],
+        responses=answers(bodies.Status, 404) | {204: None, 304: None},
+    )
+    def get(self, request: Request, provision_id: uuid.UUID) -> Response:
+        mine = Provision.objects.filter(pk=provision_id, student=self.student).select_related("tier", "student")
+        provision = mine.first()
+        if provision is None:
+            raise not_found()
+        found = bodies.status(self.student, provision, now=timezone.now())
+        etag = f'"{found.version}"'
+        if request.query_params.get("version") == found.version:
+            response = Response(status=204)
+        elif etag in request.headers.get("If-None-Match", ""):
+            response = Response(status=304)
+        else:
+            response = _body(found)
+        response["ETag"] = etag
+        return response
+
+
+class Dashboard(Endpoint):
+    """What runs, as the dashboard says it. Never a password."""
+
+    permission_classes = [EnrolledOrOwner]
+
+    @extend_schema(operation_id="dashboard", responses=answers(presenters.Dashboard, 404))
+    def get(self, request: Request) -> Response:
+        provision = drafts.current(self.student)
+        if provision is None or provision.state not in presenters.RUNNING:
+            raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
+        return _body(presenters.dashboard(self.student, provision, now=timezone.now()))
+
+
+class Schema(SpectacularAPIView):
+    """The OpenAPI document of this API."""
+
+    throttle_classes = [SharedThrottle]
+    throttle_name = "status"
+
+    def get_exception_handler(self) -> Any:
+        from . import errors
+
+        return errors.handle
