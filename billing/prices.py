@@ -28,13 +28,14 @@ class Synced:
     done: str
 
 
-def sync_prices(*, actor: str) -> list[Synced]:
-    """Make the products and prices of every tier that is offered and write their ids to the tiers.
+def sync_prices(*, actor: str, tier: Tier | None = None) -> list[Synced]:
+    """Make the products and prices of every tier that is offered, or of the one given, and write their ids to the tiers.
 
     Raises PlatformError when Stripe cannot be asked; what was done until then stays, and a repetition goes on there.
     """
     with acting_as("worker"):
-        return [row for tier in Tier.objects.filter(is_active=True) for row in _sync(gateway.current(), tier)]
+        tiers = Tier.objects.filter(is_active=True) if tier is None else [tier]
+        return [row for one in tiers for row in _sync(gateway.current(), one)]
 
 
 def _sync(stripe: Gateway, tier: Tier) -> list[Synced]:

@@ -1,0 +1,31 @@
+"""The operator's console: plain Django Admin, one file per model."""
+
+from . import (
+    credential_reveal,
+    domain,
+    flag,
+    mail,
+    mailbox,
+    name_check,
+    operator_item,
+    order_line,
+    provision,
+    site,
+    tier,
+    user,
+)
+
+__all__ = [
+    "credential_reveal",
+    "domain",
+    "flag",
+    "mail",
+    "mailbox",
+    "name_check",
+    "operator_item",
+    "order_line",
+    "provision",
+    "site",
+    "tier",
+    "user",
+]

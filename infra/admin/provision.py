@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from billing.actions import CheckoutRefused
+from billing.cancellation import cancel_order
+from billing.models import Payment
+from infra.models import Domain, Mailbox, OperatorItem, Provision, ProvisionState
+from provisioning.actions import Refused
+from provisioning.admin.base import ReadOnlyInline, link_to, state_means
+from provisioning.admin.filters import ProvisionPlatform, ProvisionQuestion
+from provisioning.admin.verbs import Plan, Verb, VerbAdmin
+from provisioning.models import Run
+
+
+class Cancel(Verb):
+    """End an order."""
+
+    name = "cancel"
+    label = gettext_lazy("Cancel this order")
+    permission = "infra.change_provision"
+    refusals = (Refused, CheckoutRefused)
+
+    def refusal(self, row: Provision) -> str:
+        return _("This order is cancelled already.") if row.state == ProvisionState.CANCELLED else ""
+
+    def plan(self, row: Provision) -> Plan:
+        bought = row.domains.filter(bought_at__isnull=False).count()
+        return Plan(
+            question=_("Cancel the order %(reference)s of %(student)s?")
+            % {"reference": row.reference, "student": row.student.email},
+            button=_("Cancel the order"),
+            will=[
+                _("Nothing more is bought or built; a call that is under way is the last."),
+                _("An open payment page is closed, and the subscription ends."),
+                _("Names that were not bought are free for others again."),
+                _("The student is told, and may order anew."),
+            ],
+            will_not=[
+                _("%(count)d domains are bought and stay until their paid time ends.") % {"count": bought},
+                _("What exists at the platforms is not deleted by this."),
+                _("The money that was paid is not sent back by this: decide that at Stripe."),
+            ],
+        )
+
+    def perform(self, row: Provision, data: Mapping[str, Any], *, actor: str) -> str:
+        cancel_order(provision=row, actor=actor, reason=data["reason"])
+        return _("%(reference)s is cancelled.") % {"reference": row.reference}
+
+
+class Runs(ReadOnlyInline):
+    model = Run
+    fields = ("kind", "state", "waits_on", "why", "next_attempt_at", "started_at", "finished_at", "failure_sentence")
+    readonly_fields = fields
+
+
+class Domains(ReadOnlyInline):
+    model = Domain
+    fields = ("name", "state", "price_cents", "ordered_at", "bought_at", "expires_at", "reason")
+    readonly_fields = fields
+
+
+class Mailboxes(ReadOnlyInline):
+    model = Mailbox
+    fields = ("address", "state", "warmup_started_at", "reason")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Mailbox]:
+        return super().get_queryset(request).select_related("domain")
+
+
+class Payments(ReadOnlyInline):
+    model = Payment
+    fields = ("paid_at", "amount_cents", "refunded_cents", "currency", "stripe_invoice_id")
+    readonly_fields = fields
+
+
+class Items(ReadOnlyInline):
+    model = OperatorItem
+    fields = ("created_at", "kind", "sentence", "resolved_at", "resolution")
+    readonly_fields = fields
+
+
+@admin.register(Provision)
+class ProvisionAdmin(VerbAdmin):
+    """Orders, from the first page of the wizard to their end."""
+
+    list_display = ("reference", "student", "tier", "state", "parked_reason", "paid_at", "ready_at", "updated_at")
+    list_filter = (ProvisionQuestion, ProvisionPlatform, "state", "parked_reason", "tier")
+    list_select_related = ("student", "tier")
+    search_fields = ("reference", "student__email", "brand", "domains__name", "stripe_subscription_id")
+    fields = (
+        "reference",
+        "student_link",
+        "tier",
+        "state",
+        "means",
+        "parked_reason",
+        "brand",
+        "frozen_at",
+        "paid_at",
+        "ready_at",
+        "cancelled_at",
+        "stripe_customer_id",
+        "stripe_subscription_id",
+        "order",
+        "facts",
+    )
+    readonly_fields = ("reference", "student_link", "means")
+    inlines = (Items, Runs, Domains, Mailboxes, Payments)
+    verbs = (Cancel(),)
+
+    @admin.display(description=gettext_lazy("student"))
+    def student_link(self, row: Provision) -> str | SafeString:
+        return link_to(row.student)
+
+    @admin.display(description=gettext_lazy("what this means"))
+    def means(self, row: Provision) -> str | SafeString:
+        return state_means(row)
