@@ -51,6 +51,7 @@ ABSENT_AFTER = timedelta(minutes=10)
 ROUNDS = 3
 FIRST_LOOK = timedelta(minutes=2)
 NEXT_LOOK = timedelta(minutes=5)
+CONFIRMING_LATE = timedelta(hours=1)  # a card takes seconds; after that the student is told that a bank takes its time
 
 WAITING = (Checkout.State.INTENDED, Checkout.State.OPEN)
 PAYABLE = (*WAITING, Checkout.State.CONFIRMING)
@@ -585,9 +586,12 @@ def _look_after(checkout: Checkout, *, actor: str) -> None:
         session_id = session.id
     if session_id:
         try:
-            fulfil(session_id=session_id, actor=actor)
+            outcome = fulfil(session_id=session_id, actor=actor)
         except NotFound:
             _write_expired(checkout, actor=actor)
+            return
+        if outcome is Fulfilment.CONFIRMING and machine_now() > checkout.created_at + CONFIRMING_LATE:
+            post("confirming_late", str(checkout.pk), checkout.provision)
     elif machine_now() > checkout.created_at + ABSENT_AFTER:
         _write_expired(checkout, actor=actor)
 

@@ -6,13 +6,11 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import health
-from infra.throttle import login_throttled
 
 urlpatterns = [
     path("", include("infra.urls")),
     path("billing/", include("billing.urls")),
     path("api/", include("infra.api.urls")),
-    path("admin/login/", login_throttled(admin.site.login)),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

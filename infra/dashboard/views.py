@@ -19,7 +19,7 @@ from billing import actions as billing
 from infra import naming, rls
 from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
-from infra.throttle import throttled
+from infra.throttle import client_address, throttled
 from infra.wizard import drafts, names
 from infra.wizard import forms as wizard_forms
 from provisioning import actions
@@ -209,7 +209,7 @@ def _reveal(request: HttpRequest, credential: Credential) -> str:
     plain: str = credential.password.open()
     with transaction.atomic():
         seen = CredentialReveal.objects.create(
-            credential=credential, student_id=credential.student_id, address=request.META.get("REMOTE_ADDR") or None
+            credential=credential, student_id=credential.student_id, address=client_address(request) or None
         )
         Mail.post("credential_revealed", key=str(seen.pk), provision=credential.provision, login=credential.login)
         doorbell.ring("mails")

@@ -15,6 +15,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.utils import timezone
 
+from billing import gateway, prices
 from infra import clock
 from infra.mails import contents, drain, is_due, outbox
 from infra.models import (
@@ -30,6 +31,7 @@ from infra.models import (
 from infra.secret import Secret
 from provisioning import actions
 from provisioning.engine import doorbell
+from tests.integration.billing.shop import Shop, gateway_over
 from tests.integration.pages import student
 from tests.integration.world import new_order, new_world, paid
 
@@ -281,6 +283,22 @@ def test_the_main_jobs_mails_go_out() -> None:
     message = sent()
     assert message.subject == "Your infrastructure is ready"
     assert "Your login of the sending tool is " in flat(message)
+
+
+def test_a_bank_that_takes_its_time_is_told_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop.open(client)
+    ours = gateway_over(shop.sandbox.transport())
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    prices.sync_prices(actor="test")
+    shop.press(shop.order(), "later")
+    for _ in range(3):
+        shop.work()
+        shop.advance(600)
+    assert not Mail.objects.exists()
+    for _ in range(3):
+        shop.advance(3600)
+        shop.work()
+    assert sent().subject == "Your payment is still being confirmed"
 
 
 # Once ---------------------------------------------------------------------------------------------------------------
