@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from infra.models import Tier
 from infra.rls import acting_as
+from integrations.http.errors import PlatformError
 
 from . import gateway
 from .gateway import Gateway, Price
@@ -28,14 +30,26 @@ class Synced:
     done: str
 
 
-def sync_prices(*, actor: str, tier: Tier | None = None) -> list[Synced]:
-    """Make the products and prices of every tier that is offered, or of the one given, and write their ids to the tiers.
+class PricesNotMade(Exception):
+    """Stripe could not be asked. The sentence is for the operator."""
+
+
+def make_prices(*, tier: Tier, actor: str) -> list[Synced]:
+    """Make the product and prices of one tier, offered or not. Raises PricesNotMade."""
+    try:
+        with acting_as("worker"):
+            return _sync(gateway.current(), tier)
+    except PlatformError as error:
+        raise PricesNotMade(_("Stripe could not be asked, try again later: %(error)s") % {"error": error}) from error
+
+
+def sync_prices(*, actor: str) -> list[Synced]:
+    """Make the products and prices of every tier that is offered and write their ids to the tiers.
 
     Raises PlatformError when Stripe cannot be asked; what was done until then stays, and a repetition goes on there.
     """
     with acting_as("worker"):
-        tiers = Tier.objects.filter(is_active=True) if tier is None else [tier]
-        return [row for one in tiers for row in _sync(gateway.current(), one)]
+        return [row for tier in Tier.objects.filter(is_active=True) for row in _sync(gateway.current(), tier)]
 
 
 def _sync(stripe: Gateway, tier: Tier) -> list[Synced]:

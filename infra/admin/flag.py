@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from infra import flags
 from infra.models import Flag
-from integrations.registry import PLATFORMS
 from provisioning import actions
 from provisioning.admin.base import BaseModelForm
+from provisioning.admin.filters import WAITS_FOR
 from provisioning.admin.verbs import HasVerbs, Plan, ReasonForm, Verb, actor_of
 from provisioning.stacks import STACKS
 
@@ -32,7 +32,7 @@ class PurchasesForm(ReasonForm):
     platform = forms.ChoiceField(
         label=gettext_lazy("Where"),
         required=False,
-        choices=[("", gettext_lazy("everywhere")), *((platform.slug, platform.slug) for platform in PLATFORMS)],
+        choices=[("", gettext_lazy("everywhere")), *((platform, platform) for platform in WAITS_FOR)],
     )
     field_order = ("platform", "reason")
 

@@ -14,12 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing.prices import sync_prices
+from billing.prices import PricesNotMade, make_prices
 from infra.models import Provision, Tier
 from infra.models.tier import default_warmup
 from infra.presenters_base import money
 from infra.wizard import presenters
-from integrations.http.errors import PlatformError
 from provisioning.admin.base import BaseModelForm
 from provisioning.admin.verbs import HasVerbs, Plan, Verb
 from provisioning.engine.options import Options
@@ -157,7 +156,7 @@ class MakePrices(Verb):
     name = "prices"
     label = gettext_lazy("Make prices at Stripe")
     permission = "infra.change_tier"
-    refusals = (PlatformError,)
+    refusals = (PricesNotMade,)
     form = forms.Form
 
     def plan(self, row: Tier) -> Plan:
@@ -176,7 +175,7 @@ class MakePrices(Verb):
         )
 
     def perform(self, row: Tier, data: Mapping[str, Any], *, actor: str) -> str:
-        made = sync_prices(actor=actor, tier=row)
+        made = make_prices(tier=row, actor=actor)
         return _("%(count)d prices were made; %(all)d stand at Stripe.") % {
             "count": sum(price.done == "created" for price in made),
             "all": len(made),

@@ -52,11 +52,19 @@ class Skip(Verb):
         return _("%(item)s is set aside; the run goes on.") % {"item": item_of(row)}
 
 
+class _Indented(json.JSONEncoder):
+    """One fact a line, so that its value can be typed in."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
+
+
 class ByHandForm(ReasonForm):
     """The evidence, and the facts that the step would have noted."""
 
     facts = forms.JSONField(
         label=gettext_lazy("Facts"),
+        encoder=_Indented,
         required=False,
         help_text=gettext_lazy("What the step would have noted, as the platform shows it. Later steps read it."),
         widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField", "spellcheck": "false"}),
@@ -64,10 +72,7 @@ class ByHandForm(ReasonForm):
     field_order = ("facts", "reason")
 
     def __init__(self, step: Step, data: Mapping[str, Any] | None = None) -> None:
-        # One fact a line, so that its value can be typed in.
-        names = json.dumps(dict.fromkeys(by_hand.notes_of(step.key), ""), indent=2)
-        super().__init__(data, initial={"facts": json.loads(names)})
-        self.fields["facts"].encoder = _Indented
+        super().__init__(data, initial={"facts": dict.fromkeys(by_hand.notes_of(step.key), "")})
         self.fields["reason"].label = _("Evidence")
         self.fields["reason"].help_text = _("What you did and saw at the platform. Kept with your name.")
         if by_hand.stores_login(step.key):
@@ -88,11 +93,6 @@ class ByHandForm(ReasonForm):
         if not isinstance(facts, dict):
             raise forms.ValidationError(_('One JSON object, please: {"name": "value"}.'))
         return facts
-
-
-class _Indented(json.JSONEncoder):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "indent": 2})
 
 
 class DoneByHand(Verb):
