@@ -18,6 +18,8 @@ from infra import clock
 from infra.models import OperatorItem
 from integrations.http.call import Call
 
+from .claims import worker_group
+
 SLACK = 2.0  # machine seconds a window is widened by
 STALE = 1.0  # machine seconds after which a permit in hand is thrown away
 TIMEOUTS_TO_OPEN = 5
@@ -90,6 +92,14 @@ def release(held: Pass) -> None:
         cursor.execute("UPDATE provisioning_flight SET until = NULL WHERE id = %s", [held.flight_id])
 
 
+def release_all_of(group: str) -> None:
+    """Give back the places of a group whose processes are known to be dead."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE provisioning_flight SET until = NULL WHERE holder = %s AND until > gtm_now('machine')", [group]
+        )
+
+
 def _pass_circuit(platform: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -116,10 +126,11 @@ def _pass_circuit(platform: str) -> None:
 def _take_flight(platform: str, deadline: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE provisioning_flight SET until = gtm_now('machine') + make_interval(secs => %s) WHERE id = ("
+            "UPDATE provisioning_flight SET until = gtm_now('machine') + make_interval(secs => %s), holder = %s"
+            " WHERE id = ("
             " SELECT id FROM provisioning_flight WHERE platform = %s AND (until IS NULL OR until < gtm_now('machine'))"
             " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
-            [deadline + 20.0, platform],
+            [deadline + 20.0, worker_group(), platform],
         )
         row = cursor.fetchone()
     if row is None:
@@ -179,22 +190,22 @@ def synchronise(limits: Iterable[Limit], flights: Mapping[str, int]) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x67746D])
         for limit in limits:
             classes = [name for name, count in limit.reserved.items() for _ in range(count)][: limit.limit]
-            for slot in range(limit.limit):
-                cursor.execute(
-                    "INSERT INTO provisioning_permit (budget, slot, weight_class, window_seconds) VALUES (%s, %s, %s, %s)"
-                    " ON CONFLICT (budget, slot) DO UPDATE SET weight_class = excluded.weight_class,"
-                    " window_seconds = excluded.window_seconds",
-                    [limit.budget, slot, classes[slot] if slot < len(classes) else "", limit.window_seconds],
-                )
+            cursor.execute(
+                "INSERT INTO provisioning_permit (budget, slot, weight_class, window_seconds)"
+                " SELECT %s, slot, COALESCE((%s::text[])[slot + 1], ''), %s FROM generate_series(0, %s - 1) AS slot"
+                " ON CONFLICT (budget, slot) DO UPDATE SET weight_class = excluded.weight_class,"
+                " window_seconds = excluded.window_seconds",
+                [limit.budget, classes, limit.window_seconds, limit.limit],
+            )
             cursor.execute(
                 "DELETE FROM provisioning_permit WHERE budget = %s AND slot >= %s", [limit.budget, limit.limit]
             )
         for platform, count in flights.items():
-            for slot in range(count):
-                cursor.execute(
-                    "INSERT INTO provisioning_flight (platform, slot) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                    [platform, slot],
-                )
+            cursor.execute(
+                "INSERT INTO provisioning_flight (platform, slot) SELECT %s, generate_series(0, %s - 1)"
+                " ON CONFLICT DO NOTHING",
+                [platform, count],
+            )
             cursor.execute("DELETE FROM provisioning_flight WHERE platform = %s AND slot >= %s", [platform, count])
 
 

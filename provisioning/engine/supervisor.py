@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
-from . import budget, doorbell
+from . import budget, claims, doorbell
 from .claims import DUE
 
 RING_AGAIN = 60.0  # machine seconds until a run that nobody took is rung again
@@ -55,6 +55,16 @@ def _budgets_waited_for() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT DISTINCT why FROM provisioning_run WHERE {DUE} AND waits_on = 'budget'")
         return [row[0] for row in cursor.fetchall()]
+
+
+def bury(group: str) -> int:
+    """Take back what a group held whose processes are known to be dead: leases and places in the bulkhead.
+
+    Returns how many runs it was working on.
+    """
+    with transaction.atomic():
+        budget.release_all_of(group)
+        return claims.expire_leases_of(group)
 
 
 def forget_rings() -> None:

@@ -27,6 +27,7 @@ class Flight(models.Model):
     platform = models.CharField(max_length=20)
     slot = models.PositiveSmallIntegerField()
     until = models.DateTimeField(null=True, blank=True)
+    holder = models.CharField(max_length=80, blank=True, db_default="", help_text=_("The group that took it last."))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["platform", "slot"], name="provisioning_flight_slot")]

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -70,6 +71,13 @@ class Processes:
             "--profile=none",
         )
         until(lambda: self._answers(), seconds=20, otherwise="the sandbox did not start")
+
+    def slow(self, seconds: float) -> None:
+        """Let every answer of a platform take so long, after the platform has done its work."""
+        for platform in ("zapmail", "plusvibe", "heyreach"):
+            fault = {"kind": "slow_body", "platform": platform, "share": 1.0, "seconds": seconds}
+            request = urllib.request.Request(f"{self.control}/faults", json.dumps(fault).encode(), method="POST")
+            urllib.request.urlopen(request, timeout=10).close()
 
     def worker(self) -> subprocess.Popen[bytes]:
         """Start `manage.py worker`."""
@@ -134,8 +142,13 @@ def until(done: Callable[[], bool], *, seconds: float, otherwise: str) -> float:
     began = time.monotonic()
     while not done():
         assert time.monotonic() - began < seconds, otherwise
-        time.sleep(POLL)
+        pause(POLL)
     return time.monotonic() - began
+
+
+def pause(seconds: float) -> None:
+    """Let real time pass: between two looks, or until the moment of a blow."""
+    threading.Event().wait(seconds)
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,10 +5,10 @@ The moments come from a seed, which is printed; `GTM_KILL_SEED` repeats a run's 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from tests.integration.world import describe, new_order, paid
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("processes")]
 
 SPEED = 240.0  # a run lasts about twenty seconds
-KILLS = 10
+WAYS = ["everything"] * 5 + ["the supervisor"] * 2 + ["the cluster"] * 2 + ["one of the cluster"]
+Worker = subprocess.Popen[bytes]
 NAMES = ("amber", "birch", "cedar", "delta")
 
 
@@ -40,37 +41,54 @@ def test_ten_kills_at_random_moments(world: Processes) -> None:
     seed = int(os.environ.get("GTM_KILL_SEED") or random.SystemRandom().randrange(10**6))
     print(f"seed {seed}")
     chance = random.Random(seed)
+    world.slow(0.4)  # so that many a blow falls while an answer is on its way
     orders = [new_order(name) for name in NAMES]
+    ways = chance.sample(WAYS, k=len(WAYS))
     worker = world.worker()
-    for number in range(KILLS):
+    for number, way in enumerate(ways):
         if number % 2 == 0 and number // 2 < len(orders):
             paid(orders[number // 2])
-        time.sleep(chance.uniform(1.0, 6.0))  # the moment is what is tested
-        worker = strike(world, worker, chance)
-    until(finished, seconds=75, otherwise=f"seed {seed}: not done in time: {describe()}")
+        until(lambda: len(tree(worker.pid)) > 3, seconds=30, otherwise="the worker did not start")  # noqa: B023
+        processes.pause(chance.uniform(0.0, 3.0))
+        if chance.random() < 0.5:
+            wait_for_a_write()
+            processes.pause(chance.uniform(0.0, 0.4))
+        worker = strike(world, worker, way, chance)
+    until(finished, seconds=150, otherwise=f"seed {seed}: not done in time: {describe()}")
 
     assert set(Run.objects.values_list("state", flat=True)) == {"done"}, f"seed {seed}"
     agrees_with_the_platforms(world, orders)
 
 
-def strike(world: Processes, worker: subprocess.Popen[bytes], chance: random.Random) -> subprocess.Popen[bytes]:
+def await_cluster(worker: Worker) -> None:
+    """Wait until the worker's cluster has processes that could work: a blow before that proves little."""
+    until(lambda: len(tree(worker.pid)) > 3, seconds=30, otherwise="the worker did not start")
+
+
+def wait_for_a_write() -> None:
+    """Wait until a worker has written down what it is about to send, if that happens soon."""
+    with contextlib.suppress(AssertionError):
+        until(lambda: Operation.objects.filter(state="intended").exists(), seconds=3, otherwise="nothing is sent")
+
+
+def strike(world: Processes, worker: Worker, way: str, chance: random.Random) -> Worker:
     """Kill the worker's processes in one of four ways, and return the worker that goes on."""
     below = [process.pid for process in tree(worker.pid) if process.pid != worker.pid]
-    way = chance.choice(("everything", "supervisor", "cluster", "one of the cluster")) if below else "supervisor"
     under_way = Operation.objects.filter(state="intended").count()
-    print(f"kill {way}: {len(below)} processes below the supervisor, {under_way} calls under way")
+    print(f"kill {way}: {len(below)} processes below the supervisor, {under_way} writes under way")
     match way:
         case "everything":
             kill_tree(worker.pid)
-        case "supervisor":
+        case "the supervisor":
             kill(worker.pid)
-        case "cluster":
+        case "the cluster":
             for pid in below:
                 kill(pid)
-        case _:
-            kill(chance.choice(below))
-    if way not in ("everything", "supervisor"):
+        case "one of the cluster":
+            kill(chance.choice(below or [worker.pid]))
+    if below and way in ("the cluster", "one of the cluster"):
         return worker
+    kill(worker.pid)
     worker.wait(10)
     return world.worker()
 

@@ -19,12 +19,12 @@ from django.db import DatabaseError, connection
 
 from infra import clock, rls, secret
 from integrations import registry
-from provisioning.engine import budget, claims, doorbell, groups, supervisor
+from provisioning.engine import budget, doorbell, groups, supervisor
 
 log = logging.getLogger("provisioning.worker")
 
 TICK = 1.0
-STUCK_AFTER = 45.0  # seconds without any work done, while work lies due, after which the cluster is taken for dead
+STUCK_AFTER = 30.0  # seconds without any work done, while work lies due, after which the cluster is taken for dead
 CHECK_EVERY = 5.0
 RING_PAUSE = 3.0
 STOP_PATIENCE = 20.0
@@ -96,7 +96,7 @@ class Watchdog:
             except DatabaseError:
                 log.warning("the database does not answer; trying again")
                 connection.close()
-            if time.monotonic() >= next_check:
+            if self._died() or time.monotonic() >= next_check:
                 next_check = time.monotonic() + CHECK_EVERY
                 self._check()
             time.sleep(TICK)
@@ -108,8 +108,8 @@ class Watchdog:
     def _bury_dead(self) -> None:
         """End the leases of groups of this machine that were killed; what they were rung for is rung for again."""
         for group in groups.bury_dead(self.folder):
-            ended = claims.expire_leases_of(group)
-            log.warning("a killed group of workers was found", extra={"group": group, "runs": ended})
+            runs = supervisor.bury(group)
+            log.warning("a killed group of workers was found", extra={"group": group, "runs": runs})
         supervisor.forget_rings()
 
     def _start(self) -> None:
@@ -137,11 +137,14 @@ class Watchdog:
             return
         # What lay due before this cluster began is no fault of its own.
         stuck = min(idle, time.monotonic() - self.started_at) > STUCK_AFTER
-        died = self.cluster is None or self.cluster.poll() is not None
+        died = self._died()
         if died or stuck:
             log.error("the cluster does no work", extra={"died": died, "stuck": stuck})
             self._kill()
             self._start()
+
+    def _died(self) -> bool:
+        return self.cluster is None or self.cluster.poll() is not None
 
     def _kill(self) -> None:
         """Kill the whole group: orphans of a dead cluster would go on working beside the new one."""
@@ -151,9 +154,9 @@ class Watchdog:
             os.killpg(self.cluster.pid, signal.SIGKILL)
         self.cluster.wait()
         try:
-            ended = claims.expire_leases_of(self.group)
+            runs = supervisor.bury(self.group)
             supervisor.forget_rings()
-            log.info("leases of the killed group ended", extra={"runs": ended})
+            log.info("the killed group was buried", extra={"runs": runs})
         except DatabaseError:
             connection.close()
             return  # the locks stay, so that the next start ends the leases
