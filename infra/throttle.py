@@ -183,13 +183,14 @@ def refusal(request: HttpRequest, verdict: Verdict) -> HttpResponse:
     return response
 
 
-def throttled(name: str) -> Callable[[Page], Page]:
-    """Let a page take only so many POSTs of class `name`. Looking at it is free."""
+def throttled(name: str, *, reads: bool = False) -> Callable[[Page], Page]:
+    """Let a page take only so many POSTs of class `name`. Looking at it is free, unless `reads`: what a page polls."""
 
     def decorate(page: Page) -> Page:
         @wraps(page)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method == "POST" and not (verdict := allow_request(name, request)).allowed:
+            counts = reads or request.method == "POST"
+            if counts and not (verdict := allow_request(name, request)).allowed:
                 return refusal(request, verdict)
             return page(request, *args, **kwargs)
 

@@ -69,6 +69,7 @@ def _show_progress(
 @require_safe
 @never_cache
 @login_required
+@throttled("status", reads=True)
 def progress_state(request: HttpRequest) -> HttpResponse:
     """The page's changing part, asked for while it is open: 204 as long as it would look the same."""
     provision = _ordered(_person(request))

@@ -181,6 +181,7 @@ def _names_on_page(draft: Provision, chosen: list[str], spares: list[str]) -> pr
 
 
 @wizard_step("domains")
+@throttled("status", reads=True)
 def domain_names(request: HttpRequest, draft: Provision) -> HttpResponse:
     """The list of names while answers arrive: 204 as long as it would look the same. Keeps the ticks on the page."""
     chosen, spares = request.GET.getlist("chosen"), [request.GET.get(f"spare_{place}", "") for place in (1, 2, 3)]
@@ -219,6 +220,7 @@ def mailboxes(request: HttpRequest, draft: Provision) -> HttpResponse:
 
 
 @wizard_step("mailboxes")
+@throttled("status", reads=True)
 def mailbox_preview(request: HttpRequest, draft: Provision) -> HttpResponse:
     """The preview of what is typed right now. Saves nothing."""
     form = forms.MailboxesForm(instance=draft, initial=request.POST.dict())
@@ -288,6 +290,7 @@ def _review_page(request: HttpRequest, draft: Provision, stale: list[str], *, pr
 
 
 @wizard_step("review")
+@throttled("status", reads=True)
 def review_state(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Asked while names are checked once more: 204 until something changed, then "load the page anew"."""
     picked = [one.name for one in (*drafts.chosen(draft), *drafts.spares(draft))]

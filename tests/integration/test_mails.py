@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import smtplib
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from django.core import mail as django_mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
@@ -440,6 +444,42 @@ def test_the_stated_limit_a_crash_after_accepting_sends_again_under_the_same_id(
     drain(10)
     assert len(server.accepted) == 2
     assert len(set(server.accepted)) == 1
+
+
+class Inbox:
+    """Takes mails as a mail server does."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 OK"
+
+
+def test_over_a_real_connection_both_parts_and_the_id_arrive(order: Provision, settings: Any) -> None:
+    inbox = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+        Mail.post("ready", key="1", provision=order)
+        drain(10)
+    finally:
+        controller.stop()
+    (message,) = inbox.messages
+    row = Mail.objects.get()
+    assert message["Message-ID"] == f"<{row.pk}@testserver>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert row.sent_at is not None
+    for kind in ("plain", "html"):
+        part = message.get_body((kind,))
+        assert part is not None
+        assert "http://testserver/infrastructure/dashboard/" in part.get_content()
 
 
 # Many workers -------------------------------------------------------------------------------------------------------

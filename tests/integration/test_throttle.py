@@ -170,6 +170,16 @@ def test_searching_too_often_is_a_page_with_the_time(client: Client, settings: A
 
 
 @pytest.mark.django_db
+def test_what_a_page_polls_is_a_class_of_its_own(client: Client, settings: Any) -> None:
+    settings.THROTTLES = {"status": (2, 3600), "write": (1, 3600)}
+    ada = student()
+    at_domains(ada)
+    browser = signed_in(ada)
+    assert [browser.get(f"{DOMAINS}names/").status_code for _ in range(3)] == [200, 200, 429]
+    assert browser.post(DOMAINS, {"brand": "Acme", "action": "find"}).status_code == 302
+
+
+@pytest.mark.django_db
 def test_passwords_are_tried_ten_times_per_address_of_a_person(client: Client) -> None:
     student()
     wrong = {"username": "ada@students.example", "password": "wrong"}
