@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from infra.models import User
@@ -57,6 +57,18 @@ def house(opened_house: House) -> House:
     return opened_house
 
 
+@contextlib.contextmanager
+def open_context(chromium: Browser, house: House, **options: Any) -> Iterator[tuple[BrowserContext, Watch]]:
+    """A browser of its own, watched. Nothing moves in it, so that no colour is judged half way to the next."""
+    values = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-US"}
+    context = chromium.new_context(**values | options)
+    context.set_default_timeout(PATIENCE)
+    try:
+        yield context, Watch(context, ours=[house.site, house.sandbox_url])
+    finally:
+        context.close()
+
+
 @pytest.fixture
 def visit(chromium: Browser, opened_house: House) -> Iterator[Visit]:
     """Open pages; at the end of the test none of them may have done what no page may."""
@@ -64,14 +76,10 @@ def visit(chromium: Browser, opened_house: House) -> Iterator[Visit]:
         watches: list[Watch] = []
 
         def open_page(person: User | None = None, path: str = "", **options: Any) -> Page:
-            values = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-US"}
-            context = chromium.new_context(**values | options)
-            undo.callback(context.close)
-            context.set_default_timeout(PATIENCE)
-            watches.append(Watch(context, ours=[opened_house.site, opened_house.sandbox_url]))
+            context, watch = undo.enter_context(open_context(chromium, opened_house, **options))
+            watches.append(watch)
             if person is not None:
-                cookie = {"name": "session", "value": opened_house.cookie_of(person), "url": opened_house.site}
-                context.add_cookies([cookie])  # type: ignore[list-item]
+                opened_house.admit(context, person)
             page = context.new_page()
             if path:
                 page.goto(opened_house.site + path)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection
 from django.test import Client, override_settings
+from playwright.sync_api import BrowserContext
 from pytest_django.live_server_helper import LiveServer
 
 from billing import gateway, prices
@@ -54,10 +55,7 @@ class House:
 
     def empty(self) -> None:
         """Begin anew: no rows but the packages, nothing at the platforms."""
-        connection.close()
-        with harness.as_owner(), connection.cursor() as cursor:
-            tables = [name for name in connection.introspection.table_names(cursor) if name not in KEPT]
-            cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables) + " CASCADE")
+        empty_tables()
         rls.set_role("worker")
         self.sandbox.reset()
         _clear_caches()
@@ -69,11 +67,12 @@ class House:
         offer_packages()
         prices.sync_prices(actor="test")
 
-    def cookie_of(self, person: User) -> str:
-        """Return the session of a person who has signed in."""
+    def admit(self, context: BrowserContext, person: User) -> None:
+        """Let a person be signed in, who has come through the sign-in page some other time."""
         client = Client()
         client.force_login(person)
-        return client.cookies[settings.SESSION_COOKIE_NAME].value
+        name = settings.SESSION_COOKIE_NAME
+        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": self.site}])
 
     def drain(self) -> None:
         """Do what is due besides building: names to ask for, webhooks, refunds, open checkouts."""
@@ -115,7 +114,7 @@ def open_house() -> Iterator[House]:
         stack.callback(servers.stop)
         stack.enter_context(_settings(site.url, servers.public_url))
         stack.callback(_clear_caches)
-        stack.callback(_leave_empty)
+        stack.callback(empty_tables)
         house = House(site.url, servers, stack.enter_context(contextlib.ExitStack()))
         house.empty()
         yield house
@@ -142,8 +141,8 @@ def _clear_caches() -> None:
     progress._measured.cache_clear()
 
 
-def _leave_empty() -> None:
-    connection.close()
+def empty_tables() -> None:
+    """Delete every row and let the clocks run as the wall clock does, as the owner: the runtime roles may not."""
     with harness.as_owner(), connection.cursor() as cursor:
         tables = [name for name in connection.introspection.table_names(cursor) if name not in KEPT]
         cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables) + " CASCADE")

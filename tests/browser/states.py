@@ -1,0 +1,683 @@
+"""Every page in every state it can be in, each built of rows: what the gate judges and what the pictures show.
+
+A state is a function that prepares its rows and returns what to open. Each makes a student and names of its own, so that
+all of them live side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from unittest import mock
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from billing import actions as billing
+from billing.models import Checkout
+from infra import accounts
+from infra.models import (
+    Credential,
+    Domain,
+    Flag,
+    Mailbox,
+    MailboxState,
+    NameAnswer,
+    ParkedReason,
+    Provision,
+    ProvisionState,
+    RunState,
+    StepState,
+    Tier,
+    User,
+)
+from infra.secret import Secret
+from provisioning.models import Run, Step
+from tests.integration.pages import PASSWORD, answered, at_domains, student
+from tests.integration.world import new_order, paid
+
+from .house import House
+from .walk import DASHBOARD, DOMAINS, MAILBOXES, PACKAGE, PROGRESS, REVIEW, button
+
+ENTRY = "/infrastructure/"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What to open: as whom, which address, what the answer's status is, and what to do there.
+
+    `sees` are words that are there when it is done: needed where `then` leads to another document.
+    """
+
+    person: User | None
+    address: str
+    status: int = 200
+    then: Callable[[Page], object] = field(default=lambda page: None)
+    sees: str = ""
+
+
+Build = Callable[[House, str], Shown]
+STATES: dict[str, Build] = {}
+
+
+def state(build: Build) -> Build:
+    """Add a state to the list, under its function's name."""
+    STATES[build.__name__.replace("_", "-")] = build
+    return build
+
+
+def press(*labels: str) -> Callable[[Page], None]:
+    """Return something to do on a page: press these buttons, one after the other."""
+
+    def then(page: Page) -> None:
+        for label in labels:
+            button(page, label).click()
+
+    return then
+
+
+def somebody(name: str, **fields: object) -> User:
+    return student(f"{name}@students.example", **fields)
+
+
+def ago(**span: float) -> datetime:
+    return timezone.now() - timedelta(**span)
+
+
+# Around the infrastructure --------------------------------------------------------------------------------------------
+
+
+@state
+def home_empty(house: House, name: str) -> Shown:
+    return Shown(somebody(name), "/")
+
+
+@state
+def home_draft(house: House, name: str) -> Shown:
+    return Shown(at_domains(somebody(name)).student, "/")
+
+
+@state
+def home_with_tools(house: House, name: str) -> Shown:
+    house.undo.enter_context(mock.patch.object(settings, "AI_TOOLS_URL", f"{house.site}/tools/"))
+    return Shown(running(name).student, "/")
+
+
+@state
+def login(house: House, name: str) -> Shown:
+    return Shown(None, "/login/")
+
+
+@state
+def login_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("E-mail").fill("nobody@students.example")
+        page.get_by_label("Password").fill("wrong")
+        button(page, "Sign in").click()
+
+    return Shown(None, "/login/", then=then, sees="There is a problem")
+
+
+@state
+def signed_out(house: House, name: str) -> Shown:
+    return Shown(None, "/signed-out/")
+
+
+@state
+def not_enrolled(house: House, name: str) -> Shown:
+    return Shown(somebody(name, is_enrolled=False), ENTRY, 403)
+
+
+@state
+def invitation(house: House, name: str) -> Shown:
+    return Shown(None, f"/invitation/{accounts.invitation_token(somebody(name))}/")
+
+
+@state
+def invitation_with_errors(house: House, name: str) -> Shown:
+    return Shown(None, f"/invitation/{accounts.invitation_token(somebody(name))}/", then=press("Save and sign in"), sees="There is a problem")
+
+
+@state
+def invitation_over(house: House, name: str) -> Shown:
+    return Shown(None, "/invitation/over/", 410)
+
+
+@state
+def entry_continue(house: House, name: str) -> Shown:
+    draft = at_domains(somebody(name))
+    Provision.objects.filter(pk=draft.pk).update(updated_at=ago(days=1))
+    return Shown(draft.student, ENTRY)
+
+
+# The wizard -----------------------------------------------------------------------------------------------------------
+
+
+@state
+def package_empty(house: House, name: str) -> Shown:
+    return Shown(somebody(name), PACKAGE)
+
+
+@state
+def package_chosen(house: House, name: str) -> Shown:
+    return Shown(at_domains(somebody(name)).student, PACKAGE)
+
+
+@state
+def package_with_errors(house: House, name: str) -> Shown:
+    def withdraw(page: Page) -> None:
+        Tier.objects.filter(slug="scale").update(is_active=False)
+        button(page, "Choose Scale").click()
+
+    house.undo.callback(Tier.objects.filter(slug="scale").update, is_active=True)
+    return Shown(somebody(name), PACKAGE, then=withdraw, sees="There is a problem")
+
+
+@state
+def package_paused(house: House, name: str) -> Shown:
+    pause(house)
+    return Shown(somebody(name), PACKAGE)
+
+
+@state
+def package_none(house: House, name: str) -> Shown:
+    Tier.objects.update(is_active=False)
+    house.undo.callback(Tier.objects.update, is_active=True)
+    return Shown(somebody(name), PACKAGE)
+
+
+@state
+def domains_empty(house: House, name: str) -> Shown:
+    draft = at_domains(somebody(name), brand="")
+    Provision.objects.filter(pk=draft.pk).update(names_shown=0)
+    return Shown(draft.student, DOMAINS)
+
+
+@state
+def domains_checking(house: House, name: str) -> Shown:
+    draft = at_domains(somebody(name), brand="Quiet Harbour")
+    return Shown(draft.student, DOMAINS)
+
+
+@state
+def domains_filled(house: House, name: str) -> Shown:
+    """One name of every kind."""
+    draft = at_domains(somebody(name), brand="Zenia")
+    answered("zenia.com", answer=NameAnswer.TAKEN)
+    answered("zenia.org", answer=NameAnswer.PREMIUM, price=250_000)
+    answered("zenia.net", price=4_900)
+    answered("zeniaapp.com", answer=NameAnswer.CHECKING)
+    answered("get-zenia-now.com", *[f"{one}zenia.com" for one in ("get", "try", "use", "go", "hey", "meet")], "zeniahq.com")
+    Provision.objects.filter(pk=draft.pk).update(searched_names=["get-zenia-now.com"], main_domain="tryzenia.com")
+    rows = [("getzenia.com", "selected"), ("tryzenia.com", "selected"), ("usezenia.com", "spare")]
+    for position, (domain, kind) in enumerate(rows):
+        Domain.objects.create(provision=draft, student=draft.student, name=domain, position=position, state=kind)
+    return Shown(draft.student, DOMAINS)
+
+
+@state
+def domains_with_errors(house: House, name: str) -> Shown:
+    shown = domains_filled_for(name, "Orbix")
+
+    def then(page: Page) -> None:
+        page.get_by_label("Or check a name of your own").fill("https://www.acme.io/")
+        button(page, "Check this name").click()
+
+    return Shown(shown, DOMAINS, then=then, sees="There is a problem")
+
+
+@state
+def domains_too_few(house: House, name: str) -> Shown:
+    return Shown(domains_filled_for(name, "Lumio"), DOMAINS, then=press("Continue"), sees="There is a problem")
+
+
+@state
+def mailboxes_filled(house: House, name: str) -> Shown:
+    return Shown(new_order(name).student, MAILBOXES)
+
+
+@state
+def mailboxes_empty(house: House, name: str) -> Shown:
+    order = new_order(name)
+    User.objects.filter(pk=order.student_id).update(first_name="", last_name="")
+    Provision.objects.filter(pk=order.pk).update(mailbox_patterns=[], sender_first_name="", sender_last_name="")
+    return Shown(order.student, MAILBOXES)
+
+
+@state
+def mailboxes_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("First name").fill("")
+        page.get_by_label("Name 1").fill("postmaster")
+        page.get_by_label("Name 2").fill("..ada")
+        button(page, "Continue").click()
+
+    return Shown(new_order(name).student, MAILBOXES, then=then, sees="There is a problem")
+
+
+@state
+def mailboxes_of_the_largest_package(house: House, name: str) -> Shown:
+    order = new_order("verylongbrandnamesarepossibletoo")
+    Provision.objects.filter(pk=order.pk).update(tier=Tier.objects.get(slug="scale"))
+    for position in range(3, 10):
+        Domain.objects.update_or_create(
+            provision=order,
+            name=f"another-{position}-verylongbrandnamesarepossibletoo.com",
+            defaults={"student": order.student, "position": position, "state": "selected"},
+        )
+    return Shown(order.student, MAILBOXES)
+
+
+@state
+def review_fresh(house: House, name: str) -> Shown:
+    return Shown(new_order(name).student, REVIEW)
+
+
+@state
+def review_stale(house: House, name: str) -> Shown:
+    order = new_order(name)
+    answered(f"get{name}.com", age=1000)
+    return Shown(order.student, REVIEW)
+
+
+@state
+def review_paused(house: House, name: str) -> Shown:
+    pause(house)
+    return Shown(new_order(name).student, REVIEW)
+
+
+@state
+def review_with_errors(house: House, name: str) -> Shown:
+    def refuse(**_: object) -> None:
+        raise billing.CheckoutRefused("unreachable", billing._UNREACHABLE)
+
+    house.undo.enter_context(mock.patch.object(billing, "start_checkout", refuse))
+    return Shown(new_order(name).student, REVIEW, then=press("Pay $144"), sees="There is a problem")
+
+
+# The progress ---------------------------------------------------------------------------------------------------------
+
+
+@state
+def progress_waiting_for_payment(house: House, name: str) -> Shown:
+    return Shown(with_checkout(name, Checkout.State.OPEN, f"{house.sandbox_url}/stripe/pay/cs_1").student, PROGRESS)
+
+
+@state
+def progress_confirming(house: House, name: str) -> Shown:
+    return Shown(with_checkout(name, Checkout.State.CONFIRMING).student, PROGRESS)
+
+
+@state
+def progress_running(house: House, name: str) -> Shown:
+    run = building(name)
+    steps(run, "buy_domains").update(state=StepState.IN_PROGRESS, started_at=ago(minutes=2))
+    return Shown(run.provision.student, PROGRESS)
+
+
+@state
+def progress_waiting_on_a_platform(house: House, name: str) -> Shown:
+    run = building(name)
+    done(run, "buy_domains", minutes=5)
+    steps(run, "domains_active").update(
+        state=StepState.WAITING, waits_on="platform", why="PENDING in the domain list", started_at=ago(minutes=4)
+    )
+    done(run, "domains_active", minutes=1, first=True)
+    park(run, ParkedReason.WAITING_VENDOR)
+    return Shown(run.provision.student, PROGRESS)
+
+
+@state
+def progress_with_the_operator(house: House, name: str) -> Shown:
+    run = building(name)
+    steps(run, "buy_domains").update(state=StepState.WAITING, waits_on="funds", started_at=ago(minutes=4))
+    park(run, ParkedReason.WAITING_FUNDS)
+    return Shown(run.provision.student, PROGRESS)
+
+
+@state
+def progress_needs_a_choice(house: House, name: str) -> Shown:
+    return Shown(lost(name).provision.student, PROGRESS)
+
+
+@state
+def progress_choice_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("Or check a name of your own").fill("acme.io")
+        button(page, "Check this name").click()
+
+    return Shown(lost(name).provision.student, PROGRESS, then=then, sees="There is a problem")
+
+
+@state
+def progress_details_open(house: House, name: str) -> Shown:
+    run = building(name)
+    for key in ("buy_domains", "domains_active", "dmarc"):
+        done(run, key, minutes=3)
+    steps(run, "mailboxes").update(state=StepState.IN_PROGRESS, started_at=ago(minutes=1))
+
+    def unfold(page: Page) -> None:
+        for summary in page.locator("summary").all():
+            summary.click()
+
+    return Shown(run.provision.student, PROGRESS, then=unfold)
+
+
+@state
+def progress_failed(house: House, name: str) -> Shown:
+    run = building(name)
+    sentence = "The registry refused every name."
+    steps(run, "buy_domains").update(
+        state=StepState.FAILED, started_at=ago(minutes=6), finished_at=ago(minutes=5), failure_sentence=sentence
+    )
+    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED, failure_sentence=sentence)
+    Provision.objects.filter(pk=run.provision_id).update(
+        state=ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR
+    )
+    return Shown(run.provision.student, PROGRESS)
+
+
+@state
+def progress_ready(house: House, name: str) -> Shown:
+    return Shown(running(name).student, PROGRESS)
+
+
+@state
+def progress_ready_with_exceptions(house: House, name: str) -> Shown:
+    return Shown(with_exception(name).student, PROGRESS)
+
+
+@state
+def progress_ended(house: House, name: str) -> Shown:
+    order = new_order(name)
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.CANCELLED, cancelled_at=timezone.now())
+    return Shown(order.student, PROGRESS)
+
+
+# The dashboard --------------------------------------------------------------------------------------------------------
+
+
+@state
+def dashboard_active(house: House, name: str) -> Shown:
+    return Shown(running(name).student, DASHBOARD)
+
+
+@state
+def dashboard_with_exceptions(house: House, name: str) -> Shown:
+    return Shown(with_exception(name).student, DASHBOARD)
+
+
+@state
+def dashboard_paused(house: House, name: str) -> Shown:
+    order = running(name, ProvisionState.SUSPENDED)
+    Mailbox.objects.filter(provision=order).update(state=MailboxState.SUSPENDED)
+    return Shown(order.student, DASHBOARD)
+
+
+@state
+def dashboard_ending(house: House, name: str) -> Shown:
+    return Shown(running(name, ProvisionState.CANCELLING).student, DASHBOARD)
+
+
+@state
+def dashboard_ready_to_send(house: House, name: str) -> Shown:
+    order = running(name)
+    Mailbox.objects.filter(provision=order).update(state=MailboxState.READY, warmup_started_at=ago(days=20))
+    return Shown(order.student, DASHBOARD)
+
+
+@state
+def credential_asked(house: House, name: str) -> Shown:
+    return Shown(running(name).student, credential_address(name))
+
+
+@state
+def credential_with_errors(house: House, name: str) -> Shown:
+    return Shown(running(name).student, credential_address(name), then=press("Show it once"), sees="There is a problem")
+
+
+@state
+def credential_shown(house: House, name: str) -> Shown:
+    return Shown(running(name).student, credential_address(name), then=reveal, sees="This is the only time")
+
+
+@state
+def credential_over(house: House, name: str) -> Shown:
+    def twice(page: Page) -> None:
+        reveal(page)
+        page.goto(page.url)
+
+    return Shown(running(name).student, credential_address(name), then=twice, sees="If you have lost it")
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+@state
+def error_404(house: House, name: str) -> Shown:
+    return Shown(None, "/nothing/", 404)
+
+
+@state
+def error_403(house: House, name: str) -> Shown:
+    from django.core.exceptions import PermissionDenied
+
+    house.undo.enter_context(mock.patch("infra.views.drafts.current", side_effect=PermissionDenied))
+    return Shown(somebody(name), "/", 403)
+
+
+@state
+def error_400(house: House, name: str) -> Shown:
+    from django.core.exceptions import SuspiciousOperation
+
+    house.undo.enter_context(mock.patch("infra.views.drafts.current", side_effect=SuspiciousOperation))
+    return Shown(somebody(name), "/", 400)
+
+
+@state
+def error_500(house: House, name: str) -> Shown:
+    house.undo.enter_context(mock.patch("infra.views.drafts.current", side_effect=ZeroDivisionError))
+    return Shown(somebody(name), "/", 500)
+
+
+@state
+def error_of_an_old_form(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.context.clear_cookies(name="csrf")
+        button(page, "Sign in").click()
+
+    return Shown(None, "/login/", then=then, sees="Please send that again")
+
+
+@state
+def error_429(house: House, name: str) -> Shown:
+    from django.shortcuts import render
+
+    def too_many(request: object, *_: object, **__: object) -> object:
+        return render(request, "429.html", {"retry_at": "15:00"}, status=429)  # type: ignore[arg-type]
+
+    house.undo.enter_context(mock.patch("infra.views.presenters.home", lambda *_: None))
+    house.undo.enter_context(mock.patch("infra.views.render", too_many))
+    return Shown(somebody(name), "/", 429)
+
+
+# The sandbox ----------------------------------------------------------------------------------------------------------
+
+
+@state
+def sandbox_overview(house: House, name: str) -> Shown:
+    house.sandbox.faults.add("rate_limit", platform="zapmail", times=10)
+    house.undo.callback(house.sandbox.faults.clear)
+    return Shown(None, f"{house.sandbox_url}/")
+
+
+@state
+def sandbox_pay(house: House, name: str) -> Shown:
+    return Shown(new_order(name).student, REVIEW, then=press("Pay $144"), sees="Due today")
+
+
+@state
+def sandbox_pay_declined(house: House, name: str) -> Shown:
+    return Shown(new_order(name).student, REVIEW, then=press("Pay $144", "Decline the card"), sees="Your card was declined.")
+
+
+@state
+def sandbox_pay_later(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        press("Pay $144", "Pay later by bank debit")(page)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Confirming your payment")
+        page.go_back()
+
+    return Shown(new_order(name).student, REVIEW, then=then, sees="The bank debit is on its way")
+
+
+@state
+def sandbox_mails(house: House, name: str) -> Shown:
+    receive_mail(house)
+    return Shown(None, f"{house.sandbox_url}/mail/")
+
+
+@state
+def sandbox_mail(house: House, name: str) -> Shown:
+    return Shown(None, f"{house.sandbox_url}/mail/{receive_mail(house)}/")
+
+
+@state
+def sandbox_not_found(house: House, name: str) -> Shown:
+    return Shown(None, f"{house.sandbox_url}/nothing/", 404)
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def pause(house: House) -> None:
+    Flag.objects.create(key="orders", phase=Flag.Phase.OFF)
+    house.undo.callback(Flag.objects.filter(key="orders").delete)
+
+
+def domains_filled_for(name: str, brand: str) -> User:
+    draft = at_domains(somebody(name), brand=brand)
+    answered(*[f"{one}{brand.lower()}.com" for one in ("get", "try", "use", "go", "hey")])
+    return draft.student
+
+
+def with_checkout(name: str, status: str, url: str = "") -> Provision:
+    order = new_order(name)
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.PENDING_PAYMENT)
+    Checkout.objects.create(
+        provision=order, student=order.student, state=status, url=url, amount_cents=14400, expires_at=timezone.now()
+    )
+    return order
+
+
+def steps(run: Run, key: str) -> QuerySet[Step]:
+    return Step.objects.filter(run=run, key=key)
+
+
+def done(run: Run, key: str, *, minutes: float, first: bool = False) -> None:
+    """Let a step be over since so many minutes, for its first item only or for all."""
+    rows = steps(run, key)
+    if first:
+        rows = steps(run, key).filter(pk=rows[0].pk)
+    rows.update(state=StepState.COMPLETED, started_at=ago(minutes=minutes + 2), finished_at=ago(minutes=minutes))
+
+
+def park(run: Run, reason: str) -> None:
+    Provision.objects.filter(pk=run.provision_id).update(parked_reason=reason)
+
+
+def building(name: str, *, spares: int = 1) -> Run:
+    """Make a paid order that is about to buy its domains."""
+    run = paid(new_order(name, spares=spares))
+    Run.objects.filter(pk=run.pk).update(state=RunState.WAITING, next_attempt_at=timezone.now() + timedelta(days=9))
+    for key in ("workspace", "wallet", "slots"):
+        done(run, key, minutes=7)
+    return run
+
+
+def lost(name: str) -> Run:
+    """Make a run that asks which name replaces a lost one."""
+    run = building(name, spares=0)
+    domain = run.provision.domains.get(name=f"get{name}.com")
+    steps(run, "buy_domains").filter(domain=domain).update(
+        state=StepState.WAITING, waits_on="student", facts={"question": "choose_replacement"}, started_at=ago(minutes=3)
+    )
+    Run.objects.filter(pk=run.pk).update(state=RunState.PARKED)
+    Provision.objects.filter(pk=run.provision_id).update(parked_reason=ParkedReason.NEEDS_CHOICE, names_shown=20)
+    brand = run.provision.brand.lower().replace("-", "")
+    answered(*[f"{one}{brand}.com" for one in ("meet", "with", "join")])
+    return run
+
+
+def running(name: str, status: str = ProvisionState.ACTIVE) -> Provision:
+    """Make an order that is up: six mailboxes in warmup, a login, a lead list, instructions."""
+    run = paid(new_order(name))
+    now = timezone.now()
+    Step.objects.filter(run=run).update(state=StepState.COMPLETED, started_at=ago(hours=2), finished_at=ago(hours=1))
+    Run.objects.filter(pk=run.pk).update(state=RunState.DONE, finished_at=now)
+    order = Provision.objects.get(pk=run.provision_id)
+    order.state, order.ready_at = status, now
+    order.facts = {"heyreach_list_id": 7, "heyreach_list_name": f"Ada Sample {order.reference}"}
+    order.order = {
+        **order.order,
+        "instructions": "## Your first campaign\n\n1. Open the **sending tool** and upload your list.\n"
+        "2. Keep to 30 e-mails a day and mailbox.\n\nRead [the guide](https://example.com).",
+    }
+    order.save()
+    order.student.set_password(PASSWORD)
+    order.student.save()
+    order.domains.filter(state="selected").update(state="active", facts={"expires_on": "2027-11-23"})
+    Mailbox.objects.filter(provision=order).update(state=MailboxState.WARMING, warmup_started_at=ago(days=3))
+    Credential.objects.create(
+        provision=order,
+        student=order.student,
+        kind="sending_tool",
+        login=order.student.email,
+        password=Secret("s3nding-t00l-Passw0rd"),
+    )
+    return order
+
+
+def with_exception(name: str) -> Provision:
+    """Make an order that is up but for one mailbox."""
+    order = running(name, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
+    reason = "The platform could not make it in time."
+    box = Mailbox.objects.filter(provision=order).order_by("address")[0]
+    Mailbox.objects.filter(pk=box.pk).update(state=MailboxState.FAILED, reason=reason, warmup_started_at=None)
+    Step.objects.filter(mailbox=box, key="mailboxes_active").update(state=StepState.FAILED, failure_sentence=reason)
+    later = ["export", "accounts_seen", "warmup"]
+    Step.objects.filter(mailbox=box, key__in=later).update(state=StepState.SKIPPED)
+    return order
+
+
+def credential_address(name: str) -> str:
+    found = Credential.objects.get(student__email=f"{name}@students.example")
+    return f"{DASHBOARD}credentials/{found.pk}/"
+
+
+def reveal(page: Page) -> None:
+    page.get_by_label("Your password for this site").fill(PASSWORD)
+    button(page, "Show it once").click()
+    expect(page.get_by_text("This is the only time that we show it.")).to_be_visible()
+
+
+def receive_mail(house: House) -> int:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "Your infrastructure is ready", "ops@ops.example", "ada@a.example"
+    message.set_content("It is ready: https://gtm.example.com/infrastructure/\n")
+    return house.sandbox.receive_mail("ops@ops.example", ("ada@a.example",), message.as_bytes()).n
+
+
+def show(page: Page, house: House, shown: Shown) -> None:
+    """Open a state's page and do what leads to it."""
+    address = shown.address if "://" in shown.address else house.site + shown.address
+    response = page.goto(address)
+    assert response is not None
+    assert response.status == shown.status
+    shown.then(page)
+    if shown.sees:
+        expect(page.get_by_text(shown.sees).first).to_be_visible()
