@@ -22,7 +22,10 @@ class Credential(Record):
 
     class Meta:
         verbose_name = _("credential")
-        constraints = [models.UniqueConstraint(fields=["provision", "kind"], name="infra_credential_one_per_kind")]
+        constraints = [
+            models.UniqueConstraint(fields=["provision", "kind"], name="infra_credential_one_per_kind"),
+            models.UniqueConstraint(fields=["id", "student"], name="infra_credential_id_student"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.login}"
