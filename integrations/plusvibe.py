@@ -404,8 +404,11 @@ class PlusvibeClient:
                 inner = row.get(name)
                 if isinstance(inner, dict):
                     row = inner
+            made = required(row, "client_id", "_id", "id")
+            if not _HEX_ID.fullmatch(made):
+                raise UnknownShape("client_id is no id")  # what is not one would be kept, and open nothing later
             return NewClient(
-                id=required(row, "client_id", "_id", "id"),
+                id=made,
                 email=(text(row, "email", "client_email") or email).lower(),
                 # Not stripped: a password may begin or end with anything.
                 password=Hidden(_password(row)),

@@ -17,7 +17,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -66,6 +66,10 @@ class Halted(Exception):
 
 class TimeSpent(Exception):
     """This wake-up has too little time left to begin the call; the next one begins it."""
+
+
+class Vanished(OutcomeUnknown):
+    """A thing that was seen there can no longer be seen."""
 
 
 @dataclass(slots=True)
@@ -189,17 +193,16 @@ class Ledger:
 
     def _open(self, items: Mapping[str, OperationItem]) -> list[OperationItem]:
         """Return the unresolved items that are this provision's. Those of others are theirs to settle: we see only ours."""
-        return [
-            item
-            for item in items.values()
-            if item.state in UNRESOLVED and item.operation.run.provision_id == self.provision.pk
-        ]
+        return self._open_of(items.values())
+
+    def _open_of(self, items: Iterable[OperationItem]) -> list[OperationItem]:
+        return [i for i in items if i.state in UNRESOLVED and i.operation.run.provision_id == self.provision.pk]
 
     def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
         """Return the one thing `key`: from the answer, from its stored capture, or found at the platform.
 
-        Returns the Book instead while it is unresolved. Raises Rejected when the platform refuses it, and what
-        `bring_about` raises.
+        Returns the Book instead while it is unresolved. Raises Rejected when the platform refuses it, Vanished when
+        it has gone again, and what `bring_about` raises.
         """
 
         def look() -> Mapping[str, Any]:
@@ -221,9 +224,7 @@ class Ledger:
             return stored
         again = find()
         if again is None:
-            raise OutcomeUnknown(
-                f"{key} was made and can no longer be seen", platform=build().platform, verb=build().verb
-            )
+            raise Vanished(f"{key} was made and can no longer be seen", platform=build().platform, verb=build().verb)
         return again
 
     def apply(self, call: Call[T]) -> T:
@@ -254,12 +255,20 @@ class Ledger:
             made = [i for i in self._items(platform, verb, [key]) if i.state in (*UNRESOLVED, OperationState.DONE)]
             _settle(made, OperationState.ABSENT, {"removed": why})
 
+    def seen(self, platform: str, verb: str) -> bool:
+        """Settle as done whatever attempts of a verb are open: what they were for is so. Return whether there were any
+        attempts at all."""
+        items = list(
+            OperationItem.objects.filter(platform=platform, verb=verb, operation__run__provision=self.provision)
+            .select_related("operation", "operation__run")
+            .order_by("created_at")
+        )
+        self.prove(platform, verb, {item.natural_key: {"read_back": True} for item in self._open_of(items)})
+        return bool(items)
+
     def prove(self, platform: str, verb: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Settle as done what a step has just seen by itself: natural key -> evidence."""
-        items = self._items(platform, verb, list(found))
-        open_items = [
-            item for item in items if item.state in UNRESOLVED and item.operation.run.provision_id == self.provision.pk
-        ]
+        open_items = self._open_of(self._items(platform, verb, list(found)))
         if not open_items:
             return
         with transaction.atomic():

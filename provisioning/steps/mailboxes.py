@@ -65,6 +65,8 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
     there = mailboxes_there(ctx)
     failed = [mailbox for mailbox in ctx.mailboxes if mailbox.address in there and there[mailbox.address].failed]
     retried = _retry(ctx, failed)
+    if any(mailbox.address in there and there[mailbox.address].active for mailbox in ctx.mailboxes) and not failed:
+        ctx.ledger.seen("zapmail", "retry_failed_mailboxes")
 
     def judge(mailbox: MailboxItem) -> Outcome:
         found = there.get(mailbox.address)

@@ -15,7 +15,7 @@ from integrations.http.redact import Hidden
 from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
 
 from ..engine.context import Context, MailboxItem
-from ..engine.ledger import Book
+from ..engine.ledger import Book, Vanished
 from ..engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
 from .common import MOST_PAGES, chances, external_name, mailboxes_there, wait_for
 
@@ -44,19 +44,28 @@ def sender_login(ctx: Context) -> Outcome:
             workspace, email, first or "Student", last or ctx.reference, external_name(ctx)
         )
 
-    found = ctx.ledger.obtain(key, build, find)
+    try:
+        found = ctx.ledger.obtain(key, build, find)
+    except Vanished:
+        if not ctx.ledger.seen("plusvibe", "delete_client"):
+            raise
+        return _make_anew(ctx, key)  # we removed it, and did not live to note that
     if isinstance(found, Book):
         return wait_for(found, key, ctx, "whether the login was created is being checked")
     if isinstance(found, plusvibe.Client):
         # It exists and its password is lost. Nothing depends on it yet: remove it and make it anew.
         with suppress(NotFound):  # gone already
             ctx.ledger.apply(client.delete_client(workspace, found.id))
-        ctx.ledger.forget("plusvibe", "create_client", key, why="its password was lost before it was stored")
-        return Wait(RECREATE_PAUSE, why="the login is made anew, because its password was lost")
+        return _make_anew(ctx, key)
     return Done(
         {"plusvibe_client_id": found.id, "plusvibe_client_email": found.email},
         NewCredential(LOGIN, found.email, Secret(found.password.open())),
     )
+
+
+def _make_anew(ctx: Context, key: str) -> Wait:
+    ctx.ledger.forget("plusvibe", "create_client", key, why="its password was lost before it was stored")
+    return Wait(RECREATE_PAUSE, why="the login is made anew, because its password was lost")
 
 
 def _login_address(ctx: Context) -> str:
@@ -132,6 +141,7 @@ def _login_works(ctx: Context) -> bool:
     senders = ctx.read(ctx.clients.zapmail.list_senders(workspace))
     expired = next((sender for sender in senders if sender.email == email.lower() and sender.error), None)
     if expired is None:
+        ctx.ledger.seen("zapmail", "update_sender")
         return True
     password = ctx.credential(LOGIN).open()
     try:
@@ -205,11 +215,14 @@ def warmup(ctx: Context) -> Mapping[str, Outcome]:
     for some in _chunks(cold):
         ctx.ledger.apply(client.set_warmup(workspace, some, on=True))
     there = accounts_there(ctx)  # as it is now: a write makes the next read a new one
+    warm = {address: {"read_back": True} for address in ids if address in there and _warms(there[address], wanted)}
+    for verb in ("update_accounts", "set_warmup") if warm else ():
+        ctx.ledger.prove("plusvibe", verb, warm)
 
     def judge(mailbox: MailboxItem) -> Outcome:
         if mailbox.address not in there:
             return Wait(ctx.poll, why="not in the sending tool at the moment")
-        if not _warms(there[mailbox.address], wanted):
+        if mailbox.address not in warm:
             return Wait(ctx.poll, why="the warmup settings are being confirmed")
         return Done({"warmup": "on"})
 

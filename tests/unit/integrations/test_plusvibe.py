@@ -124,18 +124,25 @@ class TestClients:
     @pytest.mark.parametrize(
         "body",
         [
-            {"client_id": "c1", "email": "Student@example.com", "password": " a b "},
-            {"status": "success", "data": {"_id": "c1", "client_email": "student@example.com", "password": " a b "}},
-            {"client": {"id": "c1", "password": " a b "}},
+            {"client_id": HEX, "email": "Student@example.com", "password": " a b "},
+            {"status": "success", "data": {"_id": HEX, "client_email": "student@example.com", "password": " a b "}},
+            {"client": {"id": HEX, "password": " a b "}},
         ],
     )
     def test_the_password_is_taken_as_it_is_and_hidden(self, body: Any) -> None:
         client = answer(self.call, body)
-        assert (client.id, client.email, client.password.open()) == ("c1", "student@example.com", " a b ")
+        assert (client.id, client.email, client.password.open()) == (HEX, "student@example.com", " a b ")
         assert " a b " not in repr(client)
 
     @pytest.mark.parametrize(
-        "body", [{"client_id": "c1"}, {"client_id": "c1", "password": ""}, {"password": "x"}, {"status": "success"}]
+        "body",
+        [
+            {"client_id": HEX},
+            {"client_id": HEX, "password": ""},
+            {"password": "x"},
+            {"client_id": "unexpected", "password": "x"},
+            {"status": "success"},
+        ],
     )
     def test_without_password_or_id_it_is_unknown(self, body: Any) -> None:
         with pytest.raises(OutcomeUnknown):
