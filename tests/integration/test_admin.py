@@ -15,12 +15,15 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from billing import gateway
 from billing.models import Payment
 from infra.models import Credential, Flag, Mail, OperatorItem, Provision, Tier, User
+from integrations.sandbox import ManualClock, Sandbox
 from provisioning.admin import filters
 from provisioning.models import Capture, Circuit, Event, Operation, OperationItem, Run, Step
 from provisioning.stacks import STACKS
 
+from .billing.shop import gateway_over
 from .pages import signed_in, student, text, tier
 from .world import World, new_order, new_world, paid, starter
 
@@ -550,6 +553,33 @@ def test_changed_fees_are_not_offered_at_the_old_prices(console: Client) -> None
 
     large.refresh_from_db()
     assert (large.monthly_fee_cents, large.stripe_monthly_price_id, large.is_active) == (8700, "", False)
+
+
+def test_prices_are_made_at_stripe_for_a_package_that_is_not_offered_yet(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = gateway_over(Sandbox(seed=1, speed=ManualClock()).transport())
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    add_tier(console, is_active=None, stripe_setup_price_id="", stripe_monthly_price_id="")
+    large = Tier.objects.get(slug="large")
+    assert "$147 once and $77 a month" in text(console.get(verb(large, "prices")))
+
+    assert "2 prices were made" in text(console.post(verb(large, "prices"), follow=True))
+    large.refresh_from_db()
+    assert large.stripe_setup_price_id.startswith("price_")
+    assert "0 prices were made" in text(console.post(verb(large, "prices"), follow=True))
+
+
+def test_prices_that_cannot_be_made_now_say_so(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = Sandbox(seed=1, speed=ManualClock())
+    ours = gateway_over(sandbox.transport())
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    sandbox.faults.add("refuse", platform="stripe")
+
+    answer = console.post(verb(starter(), "prices"), follow=True)
+
+    assert answer.status_code == 200
+    assert "Stripe could not be asked" in text(answer)
 
 
 def test_the_form_shows_the_students_card(console: Client) -> None:
