@@ -161,7 +161,8 @@ def _item(group: Sequence[Step]) -> ItemStatus:
         row = group[-1]
     else:
         row = open_row
-        state = "waiting" if row.state == StepState.WAITING else "todo" if row is first else "doing"
+        begun = row is not first or row.state == StepState.IN_PROGRESS
+        state = "waiting" if row.state == StepState.WAITING else "doing" if begun else "todo"
     return ItemStatus(
         key=first.item_key,
         name=str(subject),

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import formats
+from django.utils.dateparse import parse_date
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -253,6 +255,8 @@ def _sending_sentence(student: User, provision: Provision, mailboxes: Sequence[M
 
 def sending_may_start(provision: Provision, mailboxes: Sequence[Mailbox]) -> datetime | None:
     """Return when the last mailbox's warmup days are over; None while no warmup has begun."""
+    if provision.state == ProvisionState.SUSPENDED:
+        return _("Warmup rests until the payment is settled.")
     starts = [one.warmup_started_at for one in mailboxes if one.warmup_started_at]
     return max(starts) + timedelta(days=_warmup_days(provision)) if starts else None
 
@@ -294,8 +298,9 @@ def _domain_row(student: User, domain: Domain, mailboxes: Sequence[Mailbox]) -> 
 
 def _paid_until(student: User, domain: Domain) -> str:
     if domain.expires_at:
-        return in_zone_of(student, domain.expires_at).date().isoformat()
-    return str(domain.facts.get("expires_on") or "")[:10] or _("not known yet")
+        return formats.date_format(in_zone_of(student, domain.expires_at), "j F Y")
+    noted = parse_date(str(domain.facts.get("expires_on") or "")[:10])
+    return formats.date_format(noted, "j F Y") if noted else _("not known yet")
 
 
 def _mailbox_row(student: User, provision: Provision, mailbox: Mailbox, *, now: datetime) -> list[Cell]:
@@ -346,7 +351,7 @@ def login(student: User, credential: Credential, *, now: datetime) -> Login:
     """A login as it may be shown: never its password, but whether that may still be seen."""
     shown = next(iter(sorted(credential.reveals.all(), key=lambda one: one.created_at)), None)
     note = (
-        _("The password was shown on %(when)s. If you have lost it, ask the operator for a new one.")
+        _("The password has been shown (%(when)s). If you have lost it, ask the operator for a new one.")
         % {"when": moment(student, shown.created_at, now=now)}
         if shown
         else _(

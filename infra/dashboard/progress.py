@@ -312,7 +312,6 @@ def _stage(
     has_stopped: bool,
 ) -> StageRow:
     word, tone = _stage_words(stage)
-    is_open = stage.state in ("doing", "waiting", "failed")
     lines = [_line(item) for item in stage.items] if stage.state not in ("todo", "skipped") else []
     finished = sum(item.state == "done" for item in stage.items)
     usually = "" if has_stopped else _usual(stage, measured, scale)
@@ -323,7 +322,7 @@ def _stage(
         word=word,
         tone=tone,
         current=current,
-        sentence=_stage_sentence(stage) if is_open else "",
+        sentence=_stage_sentence(stage) if stage.state in ("doing", "waiting") else "",
         usual=usually,
         meta=_stage_meta(student, stage, usually, now=now),
         lines=lines,
@@ -370,7 +369,9 @@ def _usual(stage: StageStatus, measured: float | None, scale: float) -> str:
 
 def _stage_meta(student: User, stage: StageStatus, usually: str, *, now: datetime) -> str:
     parts = []
-    if stage.finished_at:
+    if stage.finished_at and stage.state == "failed":
+        parts.append(_("stopped %(when)s") % {"when": moment(student, stage.finished_at, now=now)})
+    elif stage.finished_at:
         parts.append(_("done %(when)s") % {"when": moment(student, stage.finished_at, now=now)})
     elif stage.started_at:
         parts.append(_("since %(when)s") % {"when": moment(student, stage.started_at, now=now)})

@@ -200,7 +200,7 @@ def names_on_page(
         checking=bool(waiting),
         checking_title=ngettext("Checking %(n)s name", "Checking %(n)s names", waiting) % {"n": waiting},
         checking_text=busy or _("Answers usually arrive within a minute. This list fills itself."),
-        checking_note=_("You can tick names while others are still being checked."),
+        checking_note=_("You can tick names while others are still being checked.") if free else "",
         announce=_announcement(len(free), waiting),
         poll_href=f"{reverse('setup-domains-names')}?version={version}",
         reload_href=reverse("setup-domains") + "#names",

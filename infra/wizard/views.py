@@ -5,6 +5,8 @@ Every page works with plain form posts: POST, then redirect. What was refused is
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -215,7 +217,7 @@ def mailboxes(request: HttpRequest, draft: Provision) -> HttpResponse:
         draft,
         problems=problems,
         form=form,
-        preview=_preview(draft, form),
+        preview=replace(_preview(draft, form), reasons=[]) if problems else _preview(draft, form),
     )
 
 

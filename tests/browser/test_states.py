@@ -24,6 +24,7 @@ LOOKS: list[tuple[int, Literal["light", "dark"]]] = [
     (width, scheme) for width in (1280, 390) for scheme in ("light", "dark")
 ]
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "screens"
+PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 JUDGE = """async (tags) => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations.flatMap(
   (rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`))"""
 WIDER = """() => document.documentElement.scrollWidth <= window.innerWidth ? [] :
@@ -98,4 +99,5 @@ def test_take_pictures(name: str, opened: Page) -> None:
         opened.set_viewport_size({"width": width, "height": 800})
         tall = opened.evaluate("document.documentElement.scrollHeight")
         opened.set_viewport_size({"width": width, "height": max(800, tall)})
+        opened.evaluate(PAINTED)
         opened.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png")

@@ -129,7 +129,7 @@ def test_the_password_is_shown_once_after_typing_ones_own() -> None:
     assert Mail.objects.filter(kind="credential_revealed", provision=order).count() == 1
     again = client.post(address(one), {"password": PASSWORD})
     assert SECRET not in again.content.decode()
-    assert "The password was shown on" in text(again)
+    assert "The password has been shown (" in text(again)
 
 
 @pytest.mark.parametrize(
