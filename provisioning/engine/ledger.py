@@ -291,11 +291,15 @@ class Ledger:
         return [key for key in keys if key not in blocked]
 
     def attempted(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
-        """Return the keys of this provision that a request has carried before and that may be sent again."""
+        """Return the keys that may be sent again after an attempt that came to nothing: absent, or refused for then.
+
+        An attempt that never got as far as the platform's work (429, not sent) says nothing and does not count.
+        """
         before = {
             item.natural_key
             for item in self._items(platform, verb, keys)
             if item.operation.run.provision_id == self.provision.pk
+            and (item.state != OperationState.NOT_DONE or item.evidence.get("code"))
         }
         return [key for key in self.sendable(platform, verb, keys) if key in before]
 
@@ -538,12 +542,16 @@ class Ledger:
             raise error
         if isinstance(error, Rejected) and error.code in again:
             self._refusal = error
-            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            self._conclude(
+                operation, OperationState.NOT_DONE, sentence=error.sentence, evidence={"code": error.code}, **where
+            )
             return None
         if isinstance(error, AlreadyExists) and EXISTS in again and len(call.items) > 1:
             # The whole request was refused, because one of its things is there already: which, the step finds out.
             self._refusal = Rejected(EXISTS, error.sentence, platform=call.platform, verb=call.verb)
-            self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            self._conclude(
+                operation, OperationState.NOT_DONE, sentence=error.sentence, evidence={"code": EXISTS}, **where
+            )
             return None
         if isinstance(error, AlreadyExists):
             # It is there, but is it ours? The next look decides, by our reference.

@@ -1,0 +1,135 @@
+"""Budgets, circuits and the tick: what keeps one platform, one student or one key from stopping everybody."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from infra import clock
+from integrations.sandbox import Sandbox
+from provisioning import actions
+from provisioning.engine import supervisor
+from provisioning.models import Circuit, Run
+
+from .kit import begin, make_world, story
+
+pytestmark = pytest.mark.django_db
+
+FIVE = ("acme", "zenith", "orbit", "delta", "umber")
+
+
+def test_five_orders_at_once_never_exceed_a_window() -> None:
+    world = make_world()
+    orders = [begin(world, name) for name in FIVE]
+    world.run_until(lambda: not Run.objects.exclude(state="done").exists())
+    for order in orders:
+        order.check()
+    assert {entry.status for entry in world.sandbox.log} == {200}
+    assert busiest(world.sandbox) <= 20
+    assert world.sandbox.quotas.violations == []
+
+
+def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.engine.budget._take_permit", lambda budget, weight_class: None)
+    world = make_world()
+    for name in FIVE:
+        begin(world, name)
+    world.run_until(lambda: not Run.objects.exclude(state="done").exists())
+    assert world.sandbox.quotas.violations
+
+
+def busiest(sandbox: Sandbox) -> int:
+    """Return how many calls the fullest minute of Zapmail's key held."""
+    window: deque[float] = deque()
+    most = 0
+    for entry in sandbox.log.of("zapmail"):
+        window.append(entry.at)
+        while window[0] <= entry.at - 60.0:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+@pytest.mark.parametrize("platform", ["zapmail", "plusvibe", "heyreach"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_revoked_key_parks_every_run_with_one_alert_and_they_go_on_by_themselves(platform: str, status: int) -> None:
+    world = make_world(switches={f"{platform}_unauthorised_status": status})
+    orders = [begin(world, name) for name in FIVE[:2]]
+    fault = world.sandbox.faults.add("key_revoked", platform=platform)
+    for order in orders:
+        order.play(order.parks("needs_operator"))
+    refused = len(world.sandbox.log)
+    ends = clock.vendor_now().timestamp() + 3600
+    world.run_until(lambda: clock.vendor_now().timestamp() > ends)
+    assert orders[0].mails()["operator_circuit"] == 1
+    assert len(world.sandbox.log) - refused <= 70  # one call a minute tries
+
+    world.sandbox.faults.remove(fault.id)
+    world.run_until(lambda: not Run.objects.exclude(state="done").exists())
+    for order in orders:
+        order.check()
+    assert orders[0].mails() == {"operator_circuit": 1, "ready": 2}
+    assert not Circuit.objects.filter(is_open=True).exists()
+
+
+def test_an_operator_who_mended_the_key_need_not_wait() -> None:
+    made = story()
+    fault = made.sandbox.faults.add("key_revoked", platform="zapmail")
+    made.play(made.parks("needs_operator"))
+    made.sandbox.faults.remove(fault.id)
+    actions.close_circuit(platform="zapmail", actor="operator", reason="new key")
+    assert made.world.run_once()
+    assert len(made.sandbox.world.zapmail.workspaces) == 2
+
+
+def test_time_outs_in_a_row_open_the_circuit_and_an_answer_closes_it() -> None:
+    world = make_world()
+    orders = [begin(world, name) for name in FIVE]
+    fault = world.sandbox.faults.add("timeout_before", platform="zapmail")
+    world.run_until(lambda: Circuit.objects.filter(platform="zapmail", is_open=True).exists())
+    assert Circuit.objects.get(platform="zapmail").reason == "timeouts"
+    assert orders[0].mails() == {"operator_circuit": 1}
+    world.sandbox.faults.remove(fault.id)
+    world.run_until(lambda: not Run.objects.exclude(state="done").exists())
+    for order in orders:
+        order.check()
+
+
+def test_other_time_outs_than_in_a_row_open_nothing() -> None:
+    made = story(faults=({"kind": "timeout_after", "verb": "list_accounts", "share": 0.5},), seed=4)
+    made.play()
+    made.check()
+    assert made.mails() == {"ready": 1}
+
+
+def test_the_tick_rings_for_what_is_due_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rung = ringing(monkeypatch)
+    made = story()
+    assert supervisor.tick() == 1
+    assert supervisor.tick() == 0
+    made.advance(supervisor.RING_AGAIN + 1)
+    assert supervisor.tick() == 1  # a lost ring is repeated
+    assert sum(rung()) == 3  # the start of the run rang as well
+
+
+def test_the_tick_rings_no_more_than_permits_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    ringing(monkeypatch)
+    world = make_world(ZAPMAIL_GENERAL_LIMIT=2, ZAPMAIL_GENERAL_RESERVED_PAID=0)
+    for name in FIVE:
+        begin(world, name)
+    for _ in FIVE:
+        world.run_once()
+    waiting = Run.objects.filter(waits_on="budget")
+    assert waiting.count() >= 3
+    waiting.update(next_attempt_at=clock.vendor_now())
+    assert supervisor.tick() == 0
+    world.advance(63)
+    assert supervisor.tick() == 2
+
+
+def ringing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    heard: list[int] = []
+    monkeypatch.setattr("provisioning.engine.doorbell.ring", lambda name, times=1: heard.append(times))
+    return lambda: heard
