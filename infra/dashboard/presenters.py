@@ -245,6 +245,8 @@ def _three_sentences(
 
 
 def _sending_sentence(student: User, provision: Provision, mailboxes: Sequence[Mailbox], *, now: datetime) -> str:
+    if provision.state == ProvisionState.SUSPENDED:
+        return _("Warmup rests until the payment is settled.")
     ready = sending_may_start(provision, mailboxes)
     if ready is None:
         return _("The date when sending may start is known once warmup has begun.")
@@ -255,8 +257,6 @@ def _sending_sentence(student: User, provision: Provision, mailboxes: Sequence[M
 
 def sending_may_start(provision: Provision, mailboxes: Sequence[Mailbox]) -> datetime | None:
     """Return when the last mailbox's warmup days are over; None while no warmup has begun."""
-    if provision.state == ProvisionState.SUSPENDED:
-        return _("Warmup rests until the payment is settled.")
     starts = [one.warmup_started_at for one in mailboxes if one.warmup_started_at]
     return max(starts) + timedelta(days=_warmup_days(provision)) if starts else None
 
