@@ -174,11 +174,15 @@ def _item(group: Sequence[Step]) -> ItemStatus:
     )
 
 
+MEASURED_RUNS = 100
+
+
 def measured_usual(stack_key: str) -> dict[str, timedelta]:
-    """Return how long each stage has really taken on average, from our own history; empty while there is none."""
+    """Return how long each stage took on average in the newest finished runs; empty while there are none."""
     stack = STACKS[stack_key]
+    newest = Run.objects.filter(stack=stack_key, state=RunState.DONE).order_by("-finished_at")[:MEASURED_RUNS]
     rows = (
-        Step.objects.filter(run__stack=stack_key, state=StepState.COMPLETED, started_at__isnull=False)
+        Step.objects.filter(run__in=newest.values("pk"), state=StepState.COMPLETED, started_at__isnull=False)
         .values("key")
         .annotate(took=Avg(F("finished_at") - F("started_at")))
     )

@@ -44,7 +44,7 @@ def _mark(*, waiting_for_permits: bool, limit: int, name: str) -> int:
         cursor.execute(
             f"UPDATE provisioning_run SET rung_at = gtm_now('machine') WHERE id IN ("
             f" SELECT id FROM provisioning_run WHERE {DUE} AND {waits}"
-            "   AND (rung_at IS NULL OR rung_at < gtm_now('machine') - make_interval(secs => %(again)s))"
+            "   AND (rung_at IS NULL OR rung_at < (SELECT gtm_now('machine')) - make_interval(secs => %(again)s))"
             "   ORDER BY paid_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)",
             {"again": RING_AGAIN, "limit": limit, "name": name},
         )

@@ -60,11 +60,7 @@ class Run(Record):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["paid_at"],
-                name="provisioning_run_due",
-                condition=Q(state__in=[RunState.QUEUED, RunState.RUNNING, RunState.WAITING]),
-            )
+            models.Index(fields=["paid_at", "id"], name="provisioning_run_due", condition=Q(state__in=ACTIVE_RUN)),
         ]
 
     def __str__(self) -> str:
