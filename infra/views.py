@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from infra import accounts
 from infra.dashboard import presenters
 from infra.models import ProvisionState, User
+from infra.rls import acting_as
 from infra.throttle import login_throttled, throttled
 from infra.wizard import drafts, forms, steps
 
@@ -35,6 +36,8 @@ class EmailSignInForm(AuthenticationForm):
     def __init__(self, request: HttpRequest | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
         self.fields["username"].label = _("E-mail")
+        self.fields["username"].error_messages["required"] = _("Type your e-mail address.")
+        self.fields["password"].error_messages["required"] = _("Type your password.")
         self.fields["username"].widget.attrs |= {
             "autocomplete": "username",
             "inputmode": "email",
@@ -49,6 +52,11 @@ class SignIn(LoginView):
 
     authentication_form = EmailSignInForm
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Judge the password as the worker: Django may store it anew with a stronger hash."""
+        with acting_as("worker"):
+            return super().post(request, *args, **kwargs)
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Show the form again, with the status that says so."""
@@ -105,9 +113,12 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     if invited is None:
         return render(request, "account/invitation_over.html", status=410)
     form: SetPasswordForm[User] = SetPasswordForm(invited, request.POST or None)
+    form.fields["new_password1"].error_messages["required"] = _("Choose a password.")
+    form.fields["new_password2"].error_messages["required"] = _("Type the password a second time.")
     if request.method == "POST" and form.is_valid():
         invited.set_password(form.cleaned_data["new_password1"])
-        invited.save(update_fields=["password"])
+        with acting_as("worker"):  # nobody has signed in yet, and nobody may write passwords
+            invited.save(update_fields=["password"])
         login(request, invited, backend="django.contrib.auth.backends.ModelBackend")
         return redirect("infrastructure")
     problems = list(forms.problems(form)) if request.method == "POST" else []

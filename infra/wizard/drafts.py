@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db.models import QuerySet
 
 from infra import flags, naming, suggestions
 from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
+from infra.rls import acting_as
 
 # One bulk call of the platform answers so many names.
 CHUNK = {"zapmail": 20, "forge": 100, "workspace": 25}
@@ -110,15 +112,33 @@ def _domains(draft: Provision, state: DomainState) -> list[Domain]:
 # Writes -------------------------------------------------------------------------------------------------------------
 
 
+class Closed(Exception):
+    """The order is being paid, or is paid: a page that was loaded before may not change it any more."""
+
+
+@contextlib.contextmanager
+def _editing(draft: Provision) -> Iterator[None]:
+    """Hold the draft's row while it is changed, as the worker: the student's role may read its order, not write it.
+
+    Raises Closed unless the row is still a draft of this student, whatever the page that asks has seen.
+    """
+    with acting_as("worker"), transaction.atomic():
+        mine = Provision.objects.select_for_update(of=("self",)).filter(pk=draft.pk, student_id=draft.student_id)
+        if mine.values_list("state", flat=True).first() != ProvisionState.DRAFT:
+            raise Closed
+        yield
+
+
 def choose_package(draft: Provision, *, tier: Tier) -> Provision:
     """Put `tier` on the draft, making its row on the first page. Returns the row; a race keeps the first one."""
     draft.tier = tier
     if not draft._state.adding:
-        draft.save(update_fields=["tier", "updated_at"])
+        with _editing(draft):
+            draft.save(update_fields=["tier", "updated_at"])
         return draft
     draft.sender_first_name, draft.sender_last_name = draft.student.first_name, draft.student.last_name
     try:
-        with transaction.atomic():
+        with acting_as("worker"), transaction.atomic():
             draft.save(force_insert=True)
     except IntegrityError:  # the same page was sent twice, or from two devices
         existing = current(draft.student)
@@ -134,23 +154,25 @@ def set_brand(draft: Provision, *, brand: str, main_domain: str) -> None:
     if brand != draft.brand or not draft.names_shown:
         draft.names_shown = chunk_size(draft)
     draft.brand, draft.main_domain = brand, main_domain
-    draft.save(update_fields=["brand", "main_domain", "names_shown", "updated_at"])
+    with _editing(draft):
+        draft.save(update_fields=["brand", "main_domain", "names_shown", "updated_at"])
 
 
 def show_more(draft: Provision) -> None:
     """Unfold the next chunk of suggestions."""
     draft.names_shown = min(draft.names_shown + chunk_size(draft), len(suggested(draft)))
-    draft.save(update_fields=["names_shown", "updated_at"])
+    with _editing(draft):
+        draft.save(update_fields=["names_shown", "updated_at"])
 
 
 def add_searched(draft: Provision, *, name: str) -> None:
     """Put a name that the student typed onto the page, newest first; the oldest fall off."""
     names = [known for known in draft.searched_names if known != name] + [name]
     draft.searched_names = names[-MAX_SEARCHED:]
-    draft.save(update_fields=["searched_names", "updated_at"])
+    with acting_as("worker"):  # also for a paid order whose lost name is being replaced: what was typed buys nothing
+        draft.save(update_fields=["searched_names", "updated_at"])
 
 
-@transaction.atomic
 def select(
     draft: Provision, *, chosen: Sequence[str], spares: Sequence[str], prices: dict[str, tuple[int, int]]
 ) -> None:
@@ -158,19 +180,21 @@ def select(
     spares = [name for name in dict.fromkeys(spares) if name not in chosen]
     wanted = {name: (DomainState.SELECTED, place) for place, name in enumerate(dict.fromkeys(chosen))}
     wanted |= {name: (DomainState.SPARE, place) for place, name in enumerate(spares)}
-    draft.domains.exclude(name__in=wanted).delete()
-    kept = {domain.name: domain for domain in draft.domains.all()}
-    for name, (state, place) in wanted.items():
-        domain = kept.get(name) or Domain(provision=draft, student_id=draft.student_id, name=name)
-        domain.state, domain.position = state, place
-        domain.price_cents, domain.renewal_cents = prices.get(name, (domain.price_cents, domain.renewal_cents))
-        domain.save()
+    with _editing(draft):
+        Domain.objects.filter(provision=draft).exclude(name__in=wanted).delete()
+        kept = {domain.name: domain for domain in Domain.objects.filter(provision=draft)}
+        for name, (state, place) in wanted.items():
+            domain = kept.get(name) or Domain(provision=draft, student_id=draft.student_id, name=name)
+            domain.state, domain.position = state, place
+            domain.price_cents, domain.renewal_cents = prices.get(name, (domain.price_cents, domain.renewal_cents))
+            domain.save()
+        draft.save(update_fields=["updated_at"])
     draft._prefetched_objects_cache = {}  # type: ignore[attr-defined]
-    draft.save(update_fields=["updated_at"])
 
 
 def name_mailboxes(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> None:
     """Remember the sender's name and the normalised patterns."""
     draft.sender_first_name, draft.sender_last_name = first_name, last_name
     draft.mailbox_patterns = list(patterns)
-    draft.save(update_fields=["sender_first_name", "sender_last_name", "mailbox_patterns", "updated_at"])
+    with _editing(draft):
+        draft.save(update_fields=["sender_first_name", "sender_last_name", "mailbox_patterns", "updated_at"])

@@ -108,7 +108,13 @@ def wizard_step(key: str) -> Callable[[WizardView], Callable[[HttpRequest], Http
             if KEYS.index(key) > KEYS.index(here.key):
                 messages.warning(request, here.missing(draft), extra_tags="attention")
                 return redirect(here.url_name)
-            return view(request, draft)
+            try:
+                return view(request, draft)
+            except drafts.Closed:
+                messages.warning(
+                    request, _("This order is being paid and can no longer be changed here."), extra_tags="attention"
+                )
+                return redirect("infrastructure")
 
         return page
 

@@ -19,6 +19,7 @@ from infra.models import (
     RunState,
     StepState,
 )
+from infra.rls import acting_as
 from provisioning.models import Run
 from tests.integration.pages import answered, at_domains, signed_in, student, text, tier
 from tests.integration.world import new_order, paid
@@ -141,7 +142,8 @@ def test_a_payment_on_its_way_is_being_confirmed() -> None:
 
 def test_changing_the_order_closes_the_payment_page(monkeypatch: pytest.MonkeyPatch) -> None:
     def abandon(*, provision: Provision, actor: object) -> None:
-        Provision.objects.filter(pk=provision.pk).update(state=ProvisionState.DRAFT)
+        with acting_as("worker"):
+            Provision.objects.filter(pk=provision.pk).update(state=ProvisionState.DRAFT)
 
     order = with_checkout(Checkout.State.OPEN)
     monkeypatch.setattr("billing.actions.abandon_checkout", abandon)
