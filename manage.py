@@ -20,6 +20,7 @@ OWNER_COMMANDS = {
 }
 # Commands that start without a database.
 NO_DATABASE = {
+    "bench",  # makes its own
     "check",
     "collectstatic",
     "compilemessages",
