@@ -39,13 +39,13 @@ class Range(NamedTuple):
 
 
 WARMUP = (
-    Range("initial_daily_limit", gettext_lazy("warmup mails on the first day"), 1, 50),
-    Range("pace_increment", gettext_lazy("more each day"), 1, 50),
-    Range("max_daily_limit", gettext_lazy("warmup mails a day at most"), 1, 50),
-    Range("reply_rate_percent", gettext_lazy("share answered, percent"), 0, 100),
-    Range("randomize_num", gettext_lazy("randomised by, percent"), 1, 50),
-    Range("campaign_daily_limit", gettext_lazy("campaign mails a day at most"), 1, 1000),
-    Range("gap_minutes", gettext_lazy("minutes between two mails"), 0, 1440),
+    Range("initial_daily_limit", gettext_lazy("Warmup mails on the first day"), 1, 50),
+    Range("pace_increment", gettext_lazy("More each day"), 1, 50),
+    Range("max_daily_limit", gettext_lazy("Warmup mails a day at most"), 1, 50),
+    Range("reply_rate_percent", gettext_lazy("Share answered, percent"), 0, 100),
+    Range("randomize_num", gettext_lazy("Randomised by, percent"), 1, 50),
+    Range("campaign_daily_limit", gettext_lazy("Campaign mails a day at most"), 1, 1000),
+    Range("gap_minutes", gettext_lazy("Minutes between two mails"), 0, 1440),
 )
 
 
@@ -59,12 +59,12 @@ def monthly_cost_cents(tier: Tier, options: Options) -> int:
 class TierForm(BaseModelForm):
     """A package, held against what can be built, paid and sent."""
 
-    stack = forms.ChoiceField(label=gettext_lazy("stack"))
-    currency = forms.ChoiceField(label=gettext_lazy("currency"), choices=[(code, code.upper()) for code in CURRENCIES])
+    stack = forms.ChoiceField(label=gettext_lazy("Stack"))
+    currency = forms.ChoiceField(label=gettext_lazy("Currency"), choices=[(code, code.upper()) for code in CURRENCIES])
     dmarc_policy = forms.ChoiceField(
-        label=gettext_lazy("first DMARC policy"), choices=[(policy, policy) for policy in DMARC_POLICIES]
+        label=gettext_lazy("First DMARC policy"), choices=[(policy, policy) for policy in DMARC_POLICIES]
     )
-    warmup_slow_rampup = forms.BooleanField(label=gettext_lazy("slow ramp-up"), required=False)
+    warmup_slow_rampup = forms.BooleanField(label=gettext_lazy("Slow ramp-up"), required=False)
 
     class Meta:
         model = Tier

@@ -148,6 +148,20 @@ class NewStudentForm(BaseModelForm):
         return email
 
 
+class CohortFilter(admin.SimpleListFilter):
+    """People of one class."""
+
+    title = gettext_lazy("cohort")
+    parameter_name = "cohort"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = User.objects.exclude(cohort="").order_by("cohort").values_list("cohort", flat=True).distinct()
+        return [(name, name) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset.filter(cohort=self.value()) if self.value() else queryset
+
+
 class Orders(ReadOnlyInline):
     model = Provision
     fk_name = "student"
@@ -174,7 +188,7 @@ class UserAdmin(HasVerbs):
         "is_active",
         "last_login",
     )
-    list_filter = ("is_enrolled", "is_staff", "is_active", "cohort")
+    list_filter = ("is_enrolled", "is_staff", "is_active", CohortFilter)
     search_fields = ("email", "first_name", "last_name", "cohort")
     ordering = ("email",)
     fieldsets = (
@@ -185,7 +199,6 @@ class UserAdmin(HasVerbs):
     )
     add_fieldsets = ((None, {"fields": ("email", "first_name", "last_name", "cohort")}),)
     readonly_fields = ("is_enrolled", "enrolment_ended_at", "created_at", "last_login")
-    filter_horizontal = ("groups",)
     inlines = (Orders,)
     verbs = (Invite(), EndEnrolment(), Enrol())
     list_verbs = (ClassListVerb(),)

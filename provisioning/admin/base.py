@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -50,6 +50,7 @@ class ReadOnlyAdmin(ReadOnly, BaseAdmin):
 class ReadOnlyInline(ReadOnly, BaseInline):
     """Rows to read beneath the row they belong to."""
 
+    template = "admin/verbs/rows.html"
     extra = 0
     can_delete = False
     show_change_link = True
@@ -79,5 +80,4 @@ def state_means(row: Any) -> str | SafeString:
         (_("Who must act"), found.acts),
         (_("The student reads"), found.student or _("nothing; students never meet this state")),
     ]
-    rows = SafeString("").join(format_html("<dt>{}</dt><dd>{}</dd>", *pair) for pair in words)
-    return format_html('<dl class="meaning">{}</dl>', rows)
+    return format_html('<dl class="meaning">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", words))

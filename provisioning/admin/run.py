@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -16,7 +16,7 @@ from infra.models import StepState
 
 from .. import actions
 from ..engine.specs import Scope
-from ..models import OPEN_STEP, Event, Operation, OperationItem, Run, Step
+from ..models import Event, Operation, OperationItem, Run, Step
 from ..stacks import stack_of
 from .base import ReadOnlyInline, link_to, state_means
 from .filters import RunPlatform, RunQuestion
@@ -111,7 +111,7 @@ class StepRows(ReadOnlyInline):
     show_change_link = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
-        return super().get_queryset(request).select_related("run", "domain", "mailbox")
+        return super().get_queryset(request).select_related("run__provision", "domain", "mailbox")
 
     @admin.display(description=gettext_lazy("step"))
     def label(self, row: Step) -> str | SafeString:
@@ -123,10 +123,10 @@ class StepRows(ReadOnlyInline):
 
     @admin.display(description=gettext_lazy("verbs"))
     def verbs(self, row: Step) -> str | SafeString:
-        names: Sequence[tuple[str, str]] = (
-            *([("skip", _("skip"))] if row.item_key and row.state in OPEN_STEP else []),
-            *([("by_hand", _("done by hand"))] if row.state in (*OPEN_STEP, StepState.FAILED) else []),
-        )
+        names = [
+            *([("skip", _("skip"))] if not actions.why_no_skip(row.run, row) else []),
+            *([("by_hand", _("done by hand"))] if not actions.why_not_by_hand(row.run, row) else []),
+        ]
         hrefs = ((reverse(f"admin:provisioning_step_{name}", args=[row.pk]), words) for name, words in names)
         return format_html_join(" · ", '<a href="{}">{}</a>', hrefs)
 
