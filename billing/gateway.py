@@ -98,6 +98,11 @@ class RefundMade:
     amount_cents: int
     status: str
 
+    @property
+    def is_dead(self) -> bool:
+        """Tell whether the money did not go back, and will not by this refund."""
+        return self.status in ("failed", "canceled")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -200,6 +205,12 @@ class Gateway:
                 self._v1.refunds.list({"payment_intent": payment_intent_id, "limit": PAGE}).auto_paging_iter()
             ),
             lambda rows: [self._refund(row) for row in rows],
+        )
+
+    def payment_intent_of_charge(self, charge_id: str) -> str:
+        """Return the payment intent of a charge; empty when it has none. Raises NotFound."""
+        return self._read(
+            lambda: self._v1.charges.retrieve(charge_id), lambda row: _id(self._checked(row).payment_intent)
         )
 
     def cancel_subscription(self, subscription_id: str) -> None:
@@ -499,7 +510,7 @@ class _OverTransport(stripe.HTTPClient):
 
 
 _WORDS = frozenset(
-    ["checkout", "sessions", "expire", "payment_intents", "prices", "products", "refunds", "subscriptions"]
+    ["charges", "checkout", "sessions", "expire", "payment_intents", "prices", "products", "refunds", "subscriptions"]
 )
 
 

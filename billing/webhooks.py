@@ -19,15 +19,16 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from infra.clock import MachineInstant, machine_now
-from infra.models import OperatorItem, Provision
+from infra.models import OperatorItem, Provision, ProvisionState
 from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, NotFound, PlatformError
 from provisioning.engine.doorbell import ring
+from provisioning.models import Event
 
 from . import gateway
 from .actions import Fulfilment, fulfil, later, report_refused_key
 from .gateway import BadSignature, Notice
-from .models import WebhookEvent
+from .models import Payment, WebhookEvent
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +192,9 @@ class Subject:
 
     event_type: str
     id: str
-    customer_id: str
     subscription_id: str
+    payment_intent_id: str
+    charge_id: str
 
 
 def _subject(event: WebhookEvent) -> Subject:
@@ -202,9 +204,16 @@ def _subject(event: WebhookEvent) -> Subject:
     return Subject(
         event_type=event.type,
         id=str(found.get("id") or ""),
-        customer_id=str(found.get("customer") or ""),
         subscription_id=str(details.get("subscription") or ""),
+        payment_intent_id=_id_of(found.get("payment_intent")),
+        charge_id=_id_of(found.get("charge")),
     )
+
+
+def _id_of(value: object) -> str:
+    """Return the id of what an event names, expanded or not."""
+    found = value.get("id") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else ""
 
 
 def _check_session(subject: Subject) -> bool:
@@ -222,18 +231,92 @@ def _check_session_of_subscription(subject: Subject) -> bool:
     return session is not None and fulfil(session_id=session.id, actor="stripe") is not Fulfilment.FOREIGN
 
 
-def _tell_operator(subject: Subject) -> bool:
-    """Something about money happened that a person decides on."""
-    provision = Provision.objects.exclude(stripe_customer_id="").filter(stripe_customer_id=subject.customer_id).first()
-    if provision is None:
-        return False
+def _report_dispute(subject: Subject) -> bool:
+    """A student's bank takes money back: a person decides, whether or not we know whose payment it was."""
+    payment = _payment_of(subject.payment_intent_id, subject.charge_id)
+    whose = payment.provision.reference if payment else "A payment that belongs to no order we know"
     OperatorItem.open(
         "payment_trouble",
         key=f"{subject.event_type}:{subject.id}",
-        sentence=f"{provision.reference}: Stripe reports {subject.event_type} for {subject.id}.",
+        sentence=f"{whose}: the bank disputes the payment (Stripe's {subject.id}). Stop spending on the order, and answer"
+        " the dispute at Stripe.",
+        provision=payment.provision if payment else None,
+    )
+    if payment is not None:
+        _note(payment.provision, "disputed", f"The bank disputes the payment: {subject.id}")
+    return True
+
+
+def _payment_of(payment_intent_id: str, charge_id: str) -> Payment | None:
+    """Return the payment that Stripe speaks of. A dispute names its charge, and not always the payment intent."""
+    if not payment_intent_id and charge_id:
+        try:
+            payment_intent_id = gateway.current().payment_intent_of_charge(charge_id)
+        except NotFound:
+            return None
+    payments = Payment.objects.exclude(stripe_payment_intent_id="").select_related("provision")
+    return payments.filter(stripe_payment_intent_id=payment_intent_id).first()
+
+
+def _check_refunds(subject: Subject) -> bool:
+    """Money went back. What we sent is known; what somebody sent in Stripe's own dashboard, a person must hear of."""
+    payment = _payment_of(subject.payment_intent_id, subject.id)
+    if payment is None:
+        return False  # another product on the same account
+    for made in gateway.current().refunds_of(payment.stripe_payment_intent_id):
+        key = f"{subject.event_type}:{made.id}"
+        ours = made.refund_id in {str(pk) for pk in payment.refunds.values_list("pk", flat=True)}
+        told = OperatorItem.objects.filter(key=f"payment_trouble:{key}").exists()
+        if ours or told or made.is_dead:
+            continue
+        OperatorItem.open(
+            "payment_trouble",
+            key=key,
+            sentence=f"{payment.provision.reference}: {made.amount_cents} {payment.currency} were refunded at Stripe"
+            f" ({made.id}), not by us. Cancel the order if nothing more may be spent on it.",
+            provision=payment.provision,
+        )
+        _note(payment.provision, "refunded_elsewhere", f"{made.amount_cents} {payment.currency}: {made.id}")
+    return True
+
+
+def _check_subscription(subject: Subject) -> bool:
+    """A subscription ended. Who cancelled the order knows; for a living order it is the operator's decision."""
+    provision = _provision_with(subject.id)
+    if provision is None:
+        # The news of the end may overtake the news of the payment.
+        session = gateway.current().session_of_subscription(subject.id)
+        if session is None or fulfil(session_id=session.id, actor="stripe") is Fulfilment.FOREIGN:
+            return False
+        provision = _provision_with(subject.id)
+    if provision is None or gateway.current().subscription_status(subject.id) != "canceled":
+        return True
+    if provision.state in (ProvisionState.CANCELLED, ProvisionState.CANCELLING):
+        OperatorItem.close("subscription_not_ended", key=str(provision.pk), resolution="Stripe says that it has ended.")
+        return True
+    OperatorItem.open(
+        "subscription_ended",
+        key=subject.id,
+        sentence=f"{provision.reference}: the subscription has ended at Stripe while the order is"
+        f" {provision.get_state_display().lower()}. Nothing was stopped: cancel the order, or agree on a new payment.",
         provision=provision,
     )
+    _note(provision, "subscription_ended", f"The subscription {subject.id} has ended at Stripe.")
     return True
+
+
+def _provision_with(subscription_id: str) -> Provision | None:
+    return Provision.objects.exclude(stripe_subscription_id="").filter(stripe_subscription_id=subscription_id).first()
+
+
+def _note(provision: Provision, kind: str, sentence: str) -> None:
+    """Write what Stripe told us into the order's history, once."""
+    Event.objects.get_or_create(
+        provision=provision,
+        kind=kind,
+        sentence=sentence,
+        defaults={"student_id": provision.student_id, "actor": "stripe"},
+    )
 
 
 Handler = Callable[[Subject], bool]
@@ -244,5 +327,7 @@ HANDLERS: dict[str, Handler] = {
     "checkout.session.async_payment_failed": _check_session,
     "checkout.session.expired": _check_session,
     "invoice.paid": _check_session_of_subscription,
-    "charge.dispute.created": _tell_operator,
+    "charge.dispute.created": _report_dispute,
+    "charge.refunded": _check_refunds,
+    "customer.subscription.deleted": _check_subscription,
 }

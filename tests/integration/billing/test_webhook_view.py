@@ -188,17 +188,6 @@ def test_a_session_of_somebody_else_is_ignored(shop: Shop) -> None:
     assert WebhookEvent.objects.get().state == "ignored"
 
 
-def test_a_dispute_becomes_an_operator_item(shop: Shop) -> None:
-    shop.press(shop.order(), "pay")
-    shop.deliver()
-    shop.work()
-    shop.provision.refresh_from_db()
-    charge = {"id": "dp_1", "object": "dispute", "customer": shop.provision.stripe_customer_id}
-    shop.post_event({**EVENT, "id": "evt_d", "type": "charge.dispute.created", "data": {"object": charge}})
-    webhooks.drain(10)
-    assert OperatorItem.objects.get().provision == shop.provision
-
-
 # --- failing events ---------------------------------------------------------------------------------------------------
 
 
