@@ -52,7 +52,7 @@ WARMUP = (
 def monthly_cost_cents(tier: Tier, options: Options) -> int:
     """Return what a package costs the operator in a month: slots, addresses, a twelfth of the domains' year."""
     domains = tier.domain_count * options.domain_cost_cents // 12
-    ips = tier.dedicated_ip_count * getattr(settings, "DEDICATED_IP_COST_CENTS", 9900)
+    ips = tier.dedicated_ip_count * int(settings.BUILD_OPTIONS.get("DEDICATED_IP_COST_CENTS") or 9900)
     return tier.mailbox_count * options.slot_cost_cents + domains + ips
 
 

@@ -16,7 +16,7 @@ from infra.models import StepState
 
 from .. import actions
 from ..engine.specs import Scope
-from ..models import Event, Operation, OperationItem, Run, Step
+from ..models import ACTIVE_RUN, OPEN_STEP, Event, Operation, OperationItem, Run, Step
 from ..stacks import stack_of
 from .base import ReadOnlyInline, link_to, state_means
 from .filters import RunPlatform, RunQuestion
@@ -111,7 +111,7 @@ class StepRows(ReadOnlyInline):
     show_change_link = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
-        return super().get_queryset(request).select_related("run__provision", "domain", "mailbox")
+        return super().get_queryset(request).select_related("run", "domain", "mailbox")
 
     @admin.display(description=gettext_lazy("step"))
     def label(self, row: Step) -> str | SafeString:
@@ -123,9 +123,12 @@ class StepRows(ReadOnlyInline):
 
     @admin.display(description=gettext_lazy("verbs"))
     def verbs(self, row: Step) -> str | SafeString:
+        # By the row alone: the pages of the verbs ask the actions, which know more.
+        is_open = row.state in OPEN_STEP and row.run.state in ACTIVE_RUN
+        has_failed = row.state == StepState.FAILED and row.failure_code != "name_lost"
         names = [
-            *([("skip", _("skip"))] if not actions.why_no_skip(row.run, row) else []),
-            *([("by_hand", _("done by hand"))] if not actions.why_not_by_hand(row.run, row) else []),
+            *([("skip", _("skip"))] if is_open and row.item_key else []),
+            *([("by_hand", _("done by hand"))] if is_open or has_failed else []),
         ]
         hrefs = ((reverse(f"admin:provisioning_step_{name}", args=[row.pk]), words) for name, words in names)
         return format_html_join(" · ", '<a href="{}">{}</a>', hrefs)

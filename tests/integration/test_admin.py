@@ -462,6 +462,14 @@ def test_lists_cost_the_same_however_long_they_are(console: Client, django_asser
             console.get(reverse(name))
 
 
+def test_a_runs_page_costs_the_same_however_many_rows_it_has(
+    console: Client, django_assert_max_num_queries: Any
+) -> None:
+    run = looks_failed()
+    with django_assert_max_num_queries(35):
+        console.get(change(run))
+
+
 # ---- tiers -----------------------------------------------------------------------------------------------------------
 
 

@@ -173,7 +173,7 @@ def test_another_students_rows_cannot_be_read(two: tuple[User, User], model: typ
         assert model._default_manager.count() == rows
     with acting("student", bo):
         assert not model._default_manager.filter(student=ada).exists()
-        assert {row.student_id for row in model._default_manager.all()} <= {bo.pk}  # type: ignore[attr-defined]
+        assert set(model._default_manager.values_list("student", flat=True)) <= {bo.pk}
 
 
 @pytest.mark.parametrize("model", [Provision, Domain, Mailbox], ids=lambda model: model.__name__)
@@ -183,7 +183,7 @@ def test_students_read_their_order_and_never_write_it(two: tuple[User, User], mo
     with refused("permission denied", "student", bo):
         model._default_manager.filter(student=bo).update(updated_at=bo.created_at)
     with refused("permission denied", "student", bo):
-        model._default_manager.filter(student=bo)._raw_delete(using="default")  # type: ignore[attr-defined]
+        model._default_manager.filter(student=bo)._raw_delete(using="default")
 
 
 def test_another_students_rows_cannot_be_written(two: tuple[User, User]) -> None:
@@ -191,7 +191,7 @@ def test_another_students_rows_cannot_be_written(two: tuple[User, User]) -> None
     row = CredentialReveal.objects.filter(student=ada).first()
     assert row is not None
     with refused("row-level security", "student", bo):
-        type(row)._default_manager.bulk_create([clone(row)])
+        clone(row).save(force_insert=True)
 
 
 def clone(row: models.Model) -> models.Model:
