@@ -247,8 +247,6 @@ def _three_sentences(
 def _sending_sentence(student: User, provision: Provision, mailboxes: Sequence[Mailbox], *, now: datetime) -> str:
     if provision.state == ProvisionState.SUSPENDED:
         return _("Warmup rests until the payment is settled.")
-    if provision.state == ProvisionState.SUSPENDED:
-        return _("Warmup rests until the payment is settled.")
     ready = sending_may_start(provision, mailboxes)
     if ready is None:
         return _("The date when sending may start is known once warmup has begun.")

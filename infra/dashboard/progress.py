@@ -64,8 +64,19 @@ class Choice:
     options: list[ChoiceOption]
     options_note: str
     value: str
+    own_error: str
     error: str
     drop_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was answered to the question about a lost domain, and why it cannot be. `of_own` names were typed by hand."""
+
+    domain: str
+    typed: str
+    sentence: str
+    of_own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +111,10 @@ def progress(
     provision: Provision,
     *,
     now: datetime,
-    refused: tuple[str, str, str] = ("", "", ""),
+    refused: Refusal | None = None,
     status: Status | None = None,
 ) -> ProgressPage:
-    """Return the progress page of a provision. `refused` is (domain, typed name, sentence) of a choice just refused.
+    """Return the progress page of a provision. `refused` is an answer that was just refused.
 
     `status` is the provision's, where the caller has read it already.
     """
@@ -114,7 +125,7 @@ def progress(
 
 
 def _page(
-    student: User, provision: Provision, status: Status, *, now: datetime, refused: tuple[str, str, str]
+    student: User, provision: Provision, status: Status, *, now: datetime, refused: Refusal | None
 ) -> ProgressPage:
     head = _head(student, provision, status)
     is_ended = provision.state == ProvisionState.CANCELLED
@@ -409,7 +420,7 @@ def replacement_names(provision: Provision) -> list[str]:
     return [name for name in dict.fromkeys(pool) if name not in used][: drafts.chunk_size(provision)]
 
 
-def _choice(provision: Provision, item: ItemStatus, refused: tuple[str, str, str]) -> Choice:
+def _choice(provision: Provision, item: ItemStatus, refused: Refusal | None) -> Choice:
     pool = replacement_names(provision)
     known = names.known(provision, pool)
     cap, currency = int(provision.order["domain_price_cap_cents"]), str(provision.order["currency"])
@@ -424,7 +435,7 @@ def _choice(provision: Provision, item: ItemStatus, refused: tuple[str, str, str
     waiting = sum(
         name not in known or (known[name].answer == NameAnswer.CHECKING and not known[name].gave_up) for name in pool
     )
-    mine = refused[0] == item.key
+    mine = refused if refused is not None and refused.domain == item.key else None
     return Choice(
         id=item.key,
         title=_("Another name for %(name)s") % {"name": item.name},
@@ -445,8 +456,9 @@ def _choice(provision: Provision, item: ItemStatus, refused: tuple[str, str, str
         % {"n": waiting}
         if waiting
         else "",
-        value=refused[1] if mine else "",
-        error=refused[2] if mine else "",
+        value=mine.typed if mine and mine.of_own else "",
+        own_error=mine.sentence if mine and mine.of_own else "",
+        error=mine.sentence if mine and not mine.of_own else "",
         drop_label=_("Go on without it and get %(amount)s back")
         % {"amount": money(int(provision.order.get("refund_share_cents", 0)), currency)},
     )

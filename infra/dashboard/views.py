@@ -27,8 +27,8 @@ from provisioning.engine import doorbell
 
 from . import presenters
 from .forms import PasswordForm, ReplacementForm
+from .progress import ProgressPage, Refusal, replacement_names
 from .progress import progress as progress_page
-from .progress import replacement_names
 
 CHECK_AGAIN = 25  # seconds between two "Check now" of one person
 
@@ -56,14 +56,22 @@ def progress(request: HttpRequest) -> HttpResponse:
 
 
 def _show_progress(
-    request: HttpRequest, provision: Provision, *, refused: tuple[str, str, str] = ("", "", "")
+    request: HttpRequest, provision: Provision, *, refused: Refusal | None = None
 ) -> HttpResponse:
     page = progress_page(_person(request), provision, now=timezone.now(), refused=refused)
     if page.choices:
         names.ask(provision, replacement_names(provision))
-    problems = [Problem(refused[2], f"#choice-{refused[0]}")] if refused[2] else []
+    problems = [Problem(refused.sentence, _field_of(refused, page))] if refused else []
     context = {"page": page, "errors": problems, "has_errors": bool(problems), "page_narrow": True}
     return render(request, "progress/progress.html", context, status=422 if problems else 200)
+
+
+def _field_of(refused: Refusal, page: ProgressPage) -> str:
+    """Return the anchor of the field that the refused answer came from."""
+    choice = next((one for one in page.choices if one.id == refused.domain), None)
+    if choice is None:
+        return ""
+    return f"#{choice.options[0].id}" if choice.options and not refused.of_own else f"#wanted-{choice.id}"
 
 
 @require_safe
@@ -136,10 +144,13 @@ def replacement(request: HttpRequest) -> HttpResponse:
         else:
             _replace(request, provision, domain, typed)
     except naming.NameRefused as refusal:
-        return _show_progress(request, provision, refused=(str(domain.pk), typed, said(refusal.sentence)))
+        sentence = said(refusal.sentence)
     except actions.Refused as refusal:
-        return _show_progress(request, provision, refused=(str(domain.pk), typed, str(refusal)))
-    return redirect("progress")
+        sentence = str(refusal)
+    else:
+        return redirect("progress")
+    refused = Refusal(str(domain.pk), typed, sentence, of_own=action == "check")
+    return _show_progress(request, provision, refused=refused)
 
 
 def _check_name(request: HttpRequest, provision: Provision, typed: str) -> None:

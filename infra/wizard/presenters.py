@@ -165,7 +165,6 @@ class NamesOnPage:
     checking_note: str
     announce: str
     poll_href: str
-    reload_href: str
     count_text: str
     count_pattern: str
     showing: str
@@ -203,7 +202,6 @@ def names_on_page(
         checking_note=_("You can tick names while others are still being checked.") if free else "",
         announce=_announcement(len(free), waiting),
         poll_href=f"{reverse('setup-domains-names')}?version={version}",
-        reload_href=reverse("setup-domains") + "#names",
         count_text=_count(held).replace("{n}", str(sum(row.checked for row in rows))),
         count_pattern=_count(held),
         showing=_("%(shown)s of %(all)s suggestions") % {"shown": unfolded, "all": len(everything)}

@@ -79,7 +79,7 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
             if not (action == "add" and not brand):
                 form.refuse("brand", said(refusal.sentence))
                 return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
-    if action == "find":
+    if action in ("find", "look"):
         return redirect(f"{reverse('setup-domains')}#names")
     if action == "more":
         drafts.show_more(draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from infra.models import Provision, User
 from provisioning import queries
@@ -32,8 +32,14 @@ def button(page: Page | Locator, label: str) -> Locator:
 
 def poll(page: Page) -> int:
     """Let the page ask once whether something has changed; return the answer's status. Needs `page.clock.install()`."""
-    with page.expect_response(POLL) as answer:
-        page.clock.run_for(7000)  # at least once: it asks every 3 seconds at first, later every 7
+    asked: list[Request] = []
+    page.on("request", asked.append)
+    with page.expect_response(lambda answer: answer.request in asked and bool(POLL.search(answer.url))) as answer:
+        for _half_second in range(80):  # it asks every 3 seconds at first, in the end every 30
+            if any(POLL.search(request.url) for request in asked):
+                break
+            page.clock.run_for(500)
+    page.remove_listener("request", asked.append)
     answer.value.finished()
     return answer.value.status
 
