@@ -103,6 +103,11 @@ class RefundMade:
         """Tell whether the money did not go back, and will not by this refund."""
         return self.status in ("failed", "canceled")
 
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the money went back or is on its way. A word that we do not know is neither alive nor dead."""
+        return self.status in ("succeeded", "pending", "requires_action")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -197,6 +202,10 @@ class Gateway:
             "metadata": {"refund_id": refund_id, "provision_ref": reference},
         }
         return self._write(lambda: self._v1.refunds.create(parameters, _under(key)), self._refund)
+
+    def refund(self, refund_id: str) -> RefundMade:
+        """Return a refund as it is now. Raises NotFound."""
+        return self._read(lambda: self._v1.refunds.retrieve(refund_id), self._refund)
 
     def refunds_of(self, payment_intent_id: str) -> list[RefundMade]:
         """Return every refund of a payment."""

@@ -25,7 +25,7 @@ from integrations.http.errors import BadCredentials, NotFound, PlatformError
 from provisioning.engine.doorbell import ring
 from provisioning.models import Event
 
-from . import gateway
+from . import gateway, refunds
 from .actions import Fulfilment, fulfil, later, report_refused_key
 from .gateway import BadSignature, Notice
 from .models import Payment, WebhookEvent
@@ -280,6 +280,13 @@ def _check_refunds(subject: Subject) -> bool:
     return True
 
 
+def _check_refund(subject: Subject) -> bool:
+    try:
+        return refunds.hear(subject.id)
+    except NotFound:
+        return False
+
+
 def _check_subscription(subject: Subject) -> bool:
     """A subscription ended. Who cancelled the order knows; for a living order it is the operator's decision."""
     provision = _provision_with(subject.id)
@@ -329,5 +336,7 @@ HANDLERS: dict[str, Handler] = {
     "invoice.paid": _check_session_of_subscription,
     "charge.dispute.created": _report_dispute,
     "charge.refunded": _check_refunds,
+    "refund.updated": _check_refund,
+    "refund.failed": _check_refund,
     "customer.subscription.deleted": _check_subscription,
 }

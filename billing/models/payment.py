@@ -32,6 +32,7 @@ class Checkout(Record):
     currency = models.CharField(max_length=3, default="usd")
     expires_at = models.DateTimeField()
     checked_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveSmallIntegerField(default=0)  # of our own code, in a row
 
     class Meta:
         ordering = ["-created_at"]
@@ -39,10 +40,10 @@ class Checkout(Record):
             models.UniqueConstraint(
                 fields=["provision"], condition=Q(state__in=["intended", "open"]), name="billing_checkout_one_open"
             ),
+            models.UniqueConstraint(fields=["provision"], condition=Q(state="paid"), name="billing_checkout_one_paid"),
             models.UniqueConstraint(
-                fields=["provision"], condition=Q(state="paid"), name="billing_checkout_one_paid"
+                fields=["session_id"], condition=~Q(session_id=""), name="billing_checkout_session"
             ),
-            models.UniqueConstraint(fields=["session_id"], condition=~Q(session_id=""), name="billing_checkout_session"),
             models.UniqueConstraint(fields=["id", "student"], name="billing_checkout_id_student"),
         ]
 
@@ -92,6 +93,9 @@ class Refund(Record):
     reason = models.CharField(max_length=300, blank=True)
     stripe_refund_id = models.CharField(max_length=120, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # Of the present key: how often Stripe answered with a server error, and the last request that may still execute.
+    server_errors = models.PositiveSmallIntegerField(default=0)
+    in_doubt_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
 
     class Meta:

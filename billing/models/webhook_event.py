@@ -31,9 +31,7 @@ class WebhookEvent(Record):
     class Meta:
         ordering = ["-created_at"]
         constraints = [models.UniqueConstraint(fields=["event_id"], name="billing_webhookevent_once")]
-        indexes = [
-            models.Index(fields=["created_at"], name="billing_webhookevent_open", condition=Q(state="received"))
-        ]
+        indexes = [models.Index(fields=["created_at"], name="billing_webhookevent_open", condition=Q(state="received"))]
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
