@@ -1,13 +1,19 @@
-"""Money rows for the operator: to read, not to write. What can be done about them is done by verbs elsewhere."""
+"""Money rows for the operator: to read, not to write. What can be done about them are verbs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from provisioning.admin.verbs import Plan, Verb, VerbAdmin
+
+from . import refunds
 from .models import Checkout, Payment, Refund, WebhookEvent
 
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
@@ -55,12 +61,44 @@ class PaymentAdmin(ReadOnlyAdmin):
     list_select_related = ("provision", "student")
 
 
+class SendAgain(Verb):
+    """Send a failed refund once more."""
+
+    name = "send_again"
+    label = gettext_lazy("Send again")
+    permission = "billing.change_refund"
+
+    def refusal(self, row: Refund) -> str:
+        return refunds.why_no_retry(row)
+
+    def plan(self, row: Refund) -> Plan:
+        return Plan(
+            question=_("Send the refund of %(amount)s to %(student)s again?")
+            % {"amount": _money(row), "student": row.payment.student.email},
+            button=_("Send again"),
+            will=[
+                _("Stripe is asked first whether it was made after all; if so, that one counts."),
+                _("Otherwise %(amount)s are sent back, within some minutes.") % {"amount": _money(row)},
+            ],
+            will_not=[_("Nothing else of the order changes, and nothing is sent twice.")],
+        )
+
+    def perform(self, row: Refund, data: Mapping[str, Any], *, actor: str) -> str:
+        refunds.retry(refund=row, actor=actor, reason=data["reason"])
+        return _("The refund is sent again.")
+
+
+def _money(row: Refund) -> str:
+    return f"{row.amount_cents / 100:.2f} {row.currency.upper()}"
+
+
 @admin.register(Refund)
-class RefundAdmin(ReadOnlyAdmin):
+class RefundAdmin(VerbAdmin):
     list_display = ("payment", "state", "amount_cents", "currency", "reason", "attempts", "created_at")
     list_filter = ("state",)
     search_fields = ("payment__provision__reference", "stripe_refund_id", "key")
     list_select_related = ("payment__provision",)
+    verbs = (SendAgain(),)
 
 
 @admin.register(WebhookEvent)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing.actions import CheckoutRefused
-from billing.cancellation import cancel_order
+from billing.cancellation import cancel_order, end_subscription, why_not_ended
 from billing.models import Payment
 from infra.models import Domain, Mailbox, OperatorItem, Provision, ProvisionState
 from provisioning.actions import Refused
@@ -54,6 +54,30 @@ class Cancel(Verb):
     def perform(self, row: Provision, data: Mapping[str, Any], *, actor: str) -> str:
         cancel_order(provision=row, actor=actor, reason=data["reason"])
         return _("%(reference)s is cancelled.") % {"reference": row.reference}
+
+
+class EndSubscription(Verb):
+    """End a subscription that outlived its order."""
+
+    name = "end_subscription"
+    label = gettext_lazy("End the subscription")
+    permission = "infra.change_provision"
+
+    def refusal(self, row: Provision) -> str:
+        return why_not_ended(row)
+
+    def plan(self, row: Provision) -> Plan:
+        return Plan(
+            question=_("End the subscription of %(reference)s at Stripe?") % {"reference": row.reference},
+            button=_("End the subscription"),
+            will=[_("The student is charged no more.")],
+            will_not=[_("The money that was paid is not sent back by this: decide that at Stripe.")],
+        )
+
+    def perform(self, row: Provision, data: Mapping[str, Any], *, actor: str) -> str:
+        if not end_subscription(provision=row, actor=actor, reason=data["reason"]):
+            raise Refused(_("Stripe did not end it; the operator item says why. Try again later."))
+        return _("The subscription has ended.")
 
 
 class Runs(ReadOnlyInline):
@@ -116,7 +140,7 @@ class ProvisionAdmin(VerbAdmin):
     )
     readonly_fields = ("reference", "student_link", "means")
     inlines = (Items, Runs, Domains, Mailboxes, Payments)
-    verbs = (Cancel(),)
+    verbs = (Cancel(), EndSubscription())
 
     @admin.display(description=gettext_lazy("student"))
     def student_link(self, row: Provision) -> str | SafeString:
