@@ -66,11 +66,11 @@ class Story:
         self.provision.refresh_from_db()
 
     def has_ended(self) -> bool:
-        return type(self.run).objects.get(pk=self.run.pk).state in ENDED
+        return Run.objects.filter(pk=self.run.pk, state__in=ENDED).exists()
 
     def parks(self, reason: str) -> Callable[[], bool]:
         """Return the question whether the provision is parked for a reason."""
-        return lambda: Provision.objects.get(pk=self.provision.pk).parked_reason == reason
+        return lambda: Provision.objects.filter(pk=self.provision.pk, parked_reason=reason).exists()
 
     def waits(self, step: str, on: str) -> Callable[[], bool]:
         """Return the question whether a step waits for somebody."""

@@ -8,6 +8,8 @@ from .kit import story
 
 pytestmark = pytest.mark.django_db
 
+MOST_CALLS = 40  # docs/performance.md: 20 at least, the rest are looks
+
 
 @pytest.mark.parametrize("tier", ["starter", "growth", "scale"])
 def test_every_package_is_built_completely(tier: str) -> None:
@@ -15,6 +17,8 @@ def test_every_package_is_built_completely(tier: str) -> None:
     made.play()
     made.check()
     assert made.mails() == {"ready": 1}
+    assert sum(made.calls().values()) <= MOST_CALLS
+    assert all(count == 1 for verb, count in made.calls().items() if ".list_" not in verb)
 
 
 @pytest.mark.parametrize(("tier", "seed"), [("starter", 7), ("starter", 8), ("growth", 9), ("scale", 10)])
