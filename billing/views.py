@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from infra import throttle
 from infra.models import Provision, ProvisionState
 from integrations.http.errors import PlatformError
 
@@ -19,6 +21,9 @@ from .actions import CheckoutRefused, Fulfilment, abandon_checkout, fulfil
 from .models import Checkout
 
 log = logging.getLogger(__name__)
+
+SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,118}")
+ASKING = (30, 3600)  # so often in so many seconds may one student's returning ask Stripe
 
 
 @never_cache
@@ -29,11 +34,14 @@ def returned(request: HttpRequest) -> HttpResponse:
 
     That page shows "confirming your payment" while the money, or the news of it, is on its way.
     """
-    checkout = Checkout.objects.filter(
-        student_id=request.user.pk, session_id=request.GET.get("session_id", "-")
-    ).first()
+    session_id = request.GET.get("session_id", "")
+    if not SESSION_ID.fullmatch(session_id):
+        raise Http404
+    checkout = Checkout.objects.filter(student_id=request.user.pk, session_id=session_id).first()
     if checkout is None:
         raise Http404
+    if checkout.state == Checkout.State.PAID or not _may_ask(request):
+        return redirect("progress")
     try:
         outcome = fulfil(checkout=checkout, actor=str(request.user))
     except PlatformError as error:
@@ -48,6 +56,11 @@ def returned(request: HttpRequest) -> HttpResponse:
         sentence = _("This payment was not needed. All of it is being refunded.")
         messages.warning(request, sentence, extra_tags="attention")
     return redirect("progress")
+
+
+def _may_ask(request: HttpRequest) -> bool:
+    """Count a question to Stripe. Whoever reloads the page for ever learns the news from webhooks and the sweep."""
+    return throttle.hit(f"returned:{request.user.pk}", *ASKING).allowed
 
 
 @never_cache
