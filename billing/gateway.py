@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 import stripe
 from django.conf import settings
 
+from infra.models import OperatorItem
 from integrations.http.call import Call, Request
 from integrations.http.errors import (
     BadCredentials,
@@ -39,6 +40,7 @@ from integrations.http.errors import (
 from integrations.http.redact import redact, taint
 from integrations.http.transport import HttpTransport, Transport
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 PLATFORM = "stripe"
 DEADLINE = 20.0
@@ -69,6 +71,7 @@ class Session:
     receipt_url: str
     payment_failed: bool
     amount_cents: int
+    subtotal_cents: int
     currency: str
 
     @property
@@ -133,14 +136,23 @@ class Gateway:
     """One Stripe account.
 
     `livemode` is what every object must say; an object of the other mode is refused as Rejected("livemode_mismatch").
+    `on_answer` is called after each good answer.
     """
 
     def __init__(
-        self, *, secret_key: str, webhook_secret: str, api_url: str, livemode: bool, transport: Transport
+        self,
+        *,
+        secret_key: str,
+        webhook_secret: str,
+        api_url: str,
+        livemode: bool,
+        transport: Transport,
+        on_answer: Callable[[], object] = lambda: None,
     ) -> None:
         taint(secret_key, pinned=True)
         taint(webhook_secret, pinned=True)
         self._webhook_secret = webhook_secret
+        self._on_answer = on_answer
         self.livemode = livemode
         client = stripe.StripeClient(
             secret_key,
@@ -297,7 +309,7 @@ class Gateway:
 
     def _read(self, send: Callable[[], Any], parse: Callable[[Any], T]) -> T:
         try:
-            return parse(send())
+            return parse(self._answered(send()))
         except OutcomeUnknown as error:
             raise Unavailable(error.sentence, **_where(error)) from error
         except stripe.StripeError as error:
@@ -307,11 +319,19 @@ class Gateway:
 
     def _write(self, send: Callable[[], Any], parse: Callable[[Any], T]) -> T:
         try:
-            return parse(send())
+            return parse(self._answered(send()))
         except stripe.StripeError as error:
             _raise_ours(error, is_write=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OutcomeUnknown("the answer has an unknown shape", platform=PLATFORM) from error
+
+    def _answered(self, answer: Any) -> Any:
+        """Say that Stripe took our key. What listens must not turn an answered write into one of unknown outcome."""
+        try:
+            self._on_answer()
+        except Exception:
+            log.exception("a good answer could not be noted")
+        return answer
 
     def _checked(self, row: Any) -> Any:
         if bool(row.livemode) is not self.livemode:
@@ -337,6 +357,7 @@ class Gateway:
             receipt_url="" if invoice is None or isinstance(invoice, str) else str(invoice.hosted_invoice_url or ""),
             payment_failed=False,
             amount_cents=int(row.amount_total or 0),
+            subtotal_cents=int(row.amount_subtotal or 0),
             currency=str(row.currency or ""),
         )
 
@@ -379,7 +400,13 @@ def current() -> Gateway:
         api_url=settings.STRIPE_API_URL,
         livemode=not settings.SANDBOX,
         transport=HttpTransport(),
+        on_answer=key_accepted,
     )
+
+
+def key_accepted() -> None:
+    """Close the alert of a refused key: Stripe takes it again, and the next refusal is to be heard of."""
+    OperatorItem.close("circuit", key=PLATFORM, resolution="Stripe takes our key again.")
 
 
 # --- reading what comes back ------------------------------------------------------------------------------------------

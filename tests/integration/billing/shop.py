@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import actions, refunds, webhooks
-from billing.gateway import Gateway
+from billing.gateway import Gateway, key_accepted
 from billing.models import Checkout, Payment, Refund
 from infra import clock
 from infra.models import Mail, OperatorItem, Provision
@@ -32,6 +32,7 @@ def gateway_over(transport: Transport, **changes: Any) -> Gateway:
         "webhook_secret": SECRET,
         "api_url": "http://sandbox.test/stripe",
         "livemode": False,
+        "on_answer": key_accepted,
         **changes,
     }
     return Gateway(transport=transport, **values)
