@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -38,7 +39,23 @@ def stack_key(stack: str) -> str:
 
 def may_order(student: User, stack: str) -> Verdict:
     """Return whether `student` may order a package of `stack` now. Only new orders ask; what is paid goes on."""
-    for flag in Flag.objects.filter(key__in=[ORDERS, stack_key(stack)]).order_by("key"):
+    return _judge_all(_flags(stack), student)
+
+
+def take_place(student: User, stack: str) -> Verdict:
+    """Judge as `may_order` does, and let nobody else be judged until the transaction ends.
+
+    For the transaction that freezes the order: places that are counted must not be given away twice.
+    """
+    return _judge_all(_flags(stack).select_for_update(), student)
+
+
+def _flags(stack: str) -> QuerySet[Flag]:
+    return Flag.objects.filter(key__in=[ORDERS, stack_key(stack)]).order_by("key")
+
+
+def _judge_all(found: QuerySet[Flag], student: User) -> Verdict:
+    for flag in found:
         verdict = _judge(flag, student)
         if not verdict.allowed:
             return verdict
