@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +30,7 @@ from integrations.http.errors import (
     PlatformError,
     RateLimited,
     Rejected,
+    Retryable,
 )
 from provisioning.actions import Refused, freeze_order, start_run, thaw_order
 from provisioning.engine.doorbell import ring
@@ -51,6 +52,7 @@ ABSENT_AFTER = timedelta(minutes=10)
 ROUNDS = 3
 FIRST_LOOK = timedelta(minutes=2)
 NEXT_LOOK = timedelta(minutes=5)
+ALERT_AFTER = 3
 CONFIRMING_LATE = timedelta(hours=1)  # a card takes seconds; after that the student is told that a bank takes its time
 
 WAITING = (Checkout.State.INTENDED, Checkout.State.OPEN)
@@ -83,6 +85,10 @@ class CheckoutRefused(Exception):
 
 
 _UNREACHABLE = _("The payment page cannot be opened at the moment. Nothing was charged. Please try again in a minute.")
+_WRONG_AMOUNT = _(
+    "The price of this package is being corrected, so it cannot be paid at the moment. Nothing was charged, and your"
+    " choice is kept. Please try again later."
+)
 _BEING_OPENED = _("Your payment page is being opened already. If it does not appear, press the button once more.")
 _BEING_CONFIRMED = _("Your payment is being confirmed. You need not pay again.")
 
@@ -160,6 +166,7 @@ def _intend(provision: Provision, *, actor: str) -> Checkout | None:
     """Freeze the order and note the session that is about to be made; None when another click was faster."""
     now = machine_now()
     with transaction.atomic():
+        _take_place(provision)
         locked = Provision.objects.select_for_update(of=("self",)).select_related("tier").get(pk=provision.pk)
         if locked.state not in (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT):
             raise CheckoutRefused("already_paid", _("This order is paid. You need not pay again."))
@@ -189,10 +196,7 @@ def _check_offer(provision: Provision) -> None:
         raise CheckoutRefused(
             "tier_inactive", _("This package is no longer offered. Please choose another one; your names are kept.")
         )
-    verdict = flags.may_order(provision.student, tier.stack)
-    if not verdict.allowed:
-        kept = _("%(reason)s Nothing was charged, and your choice is kept.") % {"reason": verdict.sentence}
-        raise CheckoutRefused("orders_stopped", kept)
+    _check_flags(flags.may_order(provision.student, tier.stack))
     if not (tier.stripe_setup_price_id and tier.stripe_monthly_price_id):
         OperatorItem.open(
             "tier_without_prices",
@@ -200,6 +204,19 @@ def _check_offer(provision: Provision) -> None:
             sentence=f"{tier.name} has no Stripe prices, so nobody can order it: run manage.py stripe_prices.",
         )
         raise CheckoutRefused("misconfigured", _UNREACHABLE)
+
+
+def _take_place(provision: Provision) -> None:
+    """Judge the rollout again where the order is frozen, so that the last place is not given to two at once."""
+    tier = Tier.objects.filter(provisions=provision).first()
+    if tier is not None:
+        _check_flags(flags.take_place(provision.student, tier.stack))
+
+
+def _check_flags(verdict: flags.Verdict) -> None:
+    if not verdict.allowed:
+        kept = _("%(reason)s Nothing was charged, and your choice is kept.") % {"reason": verdict.sentence}
+        raise CheckoutRefused("orders_stopped", kept)
 
 
 def session_parameters(provision: Provision, checkout: Checkout) -> dict[str, Any]:
@@ -249,7 +266,8 @@ def _create(checkout: Checkout) -> str:
     except PlatformError as error:
         log.warning("checkout not opened: %s", error, extra={"checkout": str(checkout.pk)})
         raise CheckoutRefused("unreachable", _UNREACHABLE) from error
-    _write_opened(checkout, session)
+    if not _write_opened(checkout, session):
+        raise CheckoutRefused("misconfigured", _WRONG_AMOUNT)
     return session.url
 
 
@@ -284,11 +302,53 @@ def _read_back(checkout: Checkout) -> Session | None:
     return gateway.current().find_session(str(checkout.pk), since=checkout.created_at - timedelta(minutes=5))
 
 
-def _write_opened(checkout: Checkout, session: Session) -> None:
+def _write_opened(checkout: Checkout, session: Session) -> bool:
+    """Note the session; return whether its page may be shown: only one that charges what our own page says."""
+    if _differs(checkout, session) and _refuse_amount(checkout, session, actor="billing"):
+        _expire_quietly(session)
+        return False
     # A webhook may have been faster than our own answer: then the state is further on already.
     Checkout.objects.filter(pk=checkout.pk).update(session_id=session.id)
     Checkout.objects.filter(pk=checkout.pk, state__in=WAITING).update(state=Checkout.State.OPEN, url=session.url)
     checkout.refresh_from_db()
+    return True
+
+
+def _differs(checkout: Checkout, session: Session) -> bool:
+    amounts = {session.amount_cents, session.subtotal_cents}
+    return amounts != {checkout.amount_cents} or session.currency != checkout.currency
+
+
+def _refuse_amount(checkout: Checkout, session: Session, *, actor: str) -> bool:
+    """Give up a checkout that would charge another amount; return False when it is open no more.
+
+    From here on nobody gets its address, and should it be paid all the same, the money goes back.
+    """
+    with transaction.atomic():
+        provision = Provision.objects.select_for_update().get(pk=checkout.provision_id)
+        given_up = Checkout.objects.filter(pk=checkout.pk, state__in=WAITING).update(
+            state=Checkout.State.FAILED, session_id=session.id, url=""
+        )
+        if not given_up:
+            return False
+        _reopen(provision, actor=actor, reason="Stripe would have charged another amount. Nothing was charged.")
+        OperatorItem.open(
+            "checkout_amount",
+            key=str(provision.tier_id),
+            sentence=f"{provision.reference}: Stripe would charge {session.amount_cents} {session.currency} "
+            f"(before tax and discounts {session.subtotal_cents}), the page says {checkout.amount_cents} "
+            f"{checkout.currency}. Nobody can order {provision.tier}: run manage.py stripe_prices.",
+            provision=provision,
+        )
+    return True
+
+
+def _expire_quietly(session: Session) -> None:
+    """Close a page that nobody has the address of; if that fails, it closes by itself."""
+    try:
+        gateway.current().expire_session(session.id)
+    except PlatformError as error:
+        log.warning("session could not be closed: %s", error, extra={"checkout": session.checkout_id})
 
 
 def _refused_by_stripe(checkout: Checkout, error: PlatformError) -> None:
@@ -315,10 +375,7 @@ def _resolve(checkout: Checkout) -> bool:
     except Permanent as error:
         _refused_by_stripe(checkout, error)
         return False
-    if session is None:
-        return False
-    _write_opened(checkout, session)
-    return True
+    return session is not None and _write_opened(checkout, session)
 
 
 # --- fulfilling -------------------------------------------------------------------------------------------------------
@@ -336,27 +393,38 @@ def fulfil(*, session_id: str = "", checkout: Checkout | None = None, actor: str
         if session.payment_failed and session.subscription_id and _find_checkout(session) is not None:
             # Or Stripe would go on collecting for an order that we give up. Before our rows, so that it is repeated.
             gateway.current().cancel_subscription(session.subscription_id)
-        return _record(session, actor=actor)
+        outcome = _record(session, actor=actor)
+        if outcome is Fulfilment.FAILED and session.status == "open":
+            _expire_quietly(session)
+        return outcome
 
 
 def _record(session: Session, *, actor: str) -> Fulfilment:
-    """Write down what a session, just fetched, means."""
+    """Write down what a session, just fetched, means. Money is written down before anything is made of it."""
     with transaction.atomic():
         checkout = _locked_checkout(session)
         if checkout is None:
             return Fulfilment.FOREIGN
         Checkout.objects.filter(pk=checkout.pk).update(checked_at=machine_now(), session_id=session.id)
-        if session.is_paid:
-            return _record_paid(checkout, session, actor=actor)
-        if session.status == "complete":
-            return _record_unpaid(checkout, session, actor=actor)
-        if session.status == "expired":
-            return _record_expired(checkout, actor=actor)
-        # Open: the create's answer may have been lost, and this is how we learn of it.
-        Checkout.objects.filter(pk=checkout.pk, state=Checkout.State.INTENDED).update(
-            state=Checkout.State.OPEN, url=session.url
-        )
-        return Fulfilment.OPEN
+        if not session.is_paid:
+            return _record_not_paid(checkout, session, actor=actor)
+        _write_payment(checkout, session)
+        if checkout.state in WAITING:
+            Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.CONFIRMING, url="")
+    return _record_paid(checkout, session, actor=actor)
+
+
+def _record_not_paid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilment:
+    if session.status == "complete":
+        return _record_unpaid(checkout, session, actor=actor)
+    if session.status == "expired":
+        return _record_expired(checkout, actor=actor)
+    # Open: the create's answer may have been lost, and this is how we learn of it.
+    if checkout.state == Checkout.State.INTENDED:
+        if _differs(checkout, session) and _refuse_amount(checkout, session, actor=actor):
+            return Fulfilment.FAILED
+        Checkout.objects.filter(pk=checkout.pk).update(state=Checkout.State.OPEN, url=session.url)
+    return Fulfilment.OPEN
 
 
 def _locked_checkout(session: Session) -> Checkout | None:
@@ -377,12 +445,26 @@ def _find_checkout(session: Session) -> Checkout | None:
 
 
 def _record_paid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilment:
+    """Make of recorded money what is to be made of it. When our own code fails, the sweep comes back to it."""
+    try:
+        with transaction.atomic():
+            outcome = _use_payment(session, actor=actor)
+    except Exception as error:
+        log.exception("a paid order could not be started", extra={"checkout": str(checkout.pk)})
+        _count_failure(checkout, error)
+        return Fulfilment.CONFIRMING
+    _forget_failures(checkout)
+    return outcome
+
+
+def _use_payment(session: Session, *, actor: str) -> Fulfilment:
+    checkout = _locked_checkout(session)
+    assert checkout is not None  # its payment is recorded
     if checkout.state == Checkout.State.PAID:
         return Fulfilment.PAID
     if checkout.state == Checkout.State.REFUNDED:
         return Fulfilment.REFUNDED
-    provision = checkout.provision
-    payment = _write_payment(checkout, session)
+    provision, payment = checkout.provision, checkout.payments.get()
     if provision.checkouts.filter(state=Checkout.State.PAID).exists():
         return _give_back(checkout, payment, actor=actor, why="duplicate")
     if provision.state != ProvisionState.PENDING_PAYMENT or checkout.state not in PAYABLE:
@@ -399,7 +481,7 @@ def _record_paid(checkout: Checkout, session: Session, *, actor: str) -> Fulfilm
     return Fulfilment.PAID
 
 
-def _write_payment(checkout: Checkout, session: Session) -> Payment:
+def _write_payment(checkout: Checkout, session: Session) -> None:
     payment, _created = Payment.objects.get_or_create(
         checkout=checkout,
         defaults={
@@ -413,7 +495,9 @@ def _write_payment(checkout: Checkout, session: Session) -> Payment:
             "paid_at": machine_now(),
         },
     )
-    return payment
+    if session.payment_intent_id and not payment.stripe_payment_intent_id:
+        # Stripe may fill the invoice in after it has reported the payment.
+        Payment.objects.filter(pk=payment.pk).update(stripe_payment_intent_id=session.payment_intent_id)
 
 
 def _take(checkout: Checkout, session: Session, payment: Payment, *, actor: str) -> None:
@@ -550,14 +634,52 @@ def sweep_open_checkouts(limit: int = 10) -> int:
         done = 0
         while done < limit and (checkout := _claim_unheard()) is not None:
             done += 1
-            try:
-                _look_after(checkout, actor="sweep")
-            except BadCredentials as error:
-                report_refused_key(error)
+            if not _look_after_safely(checkout):
                 break
-            except PlatformError as error:
-                log.warning("checkout not checked: %s", error, extra={"checkout": str(checkout.pk)})
         return done
+
+
+def _look_after_safely(checkout: Checkout) -> bool:
+    """Look after one checkout and note what goes wrong; return False when no other needs to be tried now."""
+    before = checkout.failures
+    try:
+        _look_after(checkout, actor="sweep")
+    except BadCredentials as error:
+        report_refused_key(error)
+        return False
+    except Retryable as error:
+        log.warning("checkout not checked: %s", error, extra={"checkout": str(checkout.pk)})
+    except Exception as error:  # a refusal, or our own code: the other checkouts are looked after all the same
+        log.exception("checkout fails", extra={"checkout": str(checkout.pk)})
+        _count_failure(checkout, error)
+    else:
+        checkout.refresh_from_db(fields=["failures"])
+        if checkout.failures <= before:
+            _forget_failures(checkout)
+    return True
+
+
+def _count_failure(checkout: Checkout, error: Exception) -> None:
+    """Count that looking after a checkout failed, and tell the operator when it lasts."""
+    with transaction.atomic():
+        Checkout.objects.filter(pk=checkout.pk).update(failures=F("failures") + 1)
+        checkout.refresh_from_db(fields=["failures"])
+        if checkout.failures < ALERT_AFTER:
+            return
+        paid = "is paid, and starting it" if checkout.payments.exists() else "waits for payment, and checking it"
+        what = str(error) if isinstance(error, PlatformError) else type(error).__name__
+        OperatorItem.open(
+            "checkout_failing",
+            key=str(checkout.pk),
+            sentence=f"{checkout.provision.reference} {paid} has failed {checkout.failures} times: {what}."
+            " It is tried again every few minutes.",
+            provision=checkout.provision,
+        )
+
+
+def _forget_failures(checkout: Checkout) -> None:
+    if Checkout.objects.filter(pk=checkout.pk, failures__gt=0).update(failures=0):
+        OperatorItem.close("checkout_failing", key=str(checkout.pk), resolution="It went through.")
 
 
 def is_sweep_due() -> bool:
@@ -567,7 +689,10 @@ def is_sweep_due() -> bool:
 
 def _unheard(now: MachineInstant) -> QuerySet[Checkout]:
     due = Q(checked_at__isnull=True, created_at__lt=now - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
-    return Checkout.objects.filter(due, state__in=PAYABLE)
+    # Given up, and paid all the same: the money waits to be given back.
+    is_paid = Exists(Payment.objects.filter(checkout=OuterRef("pk")))
+    given_up = Q(state__in=[Checkout.State.EXPIRED, Checkout.State.FAILED]) & Q(is_paid)
+    return Checkout.objects.filter(due, Q(state__in=PAYABLE) | given_up)
 
 
 def _claim_unheard() -> Checkout | None:
@@ -597,7 +722,14 @@ def _look_after(checkout: Checkout, *, actor: str) -> None:
 
 
 def report_refused_key(error: BadCredentials) -> None:
-    """Tell the operator, once, that Stripe refuses our key; money waits until it is mended."""
+    """Tell the operator, once, that Stripe refuses our key; money waits until it is mended.
+
+    A key that may not do one thing (403) may do others: their good answers do not close that alert, a person does.
+    """
+    if error.status == 403:
+        sentence = f"Stripe's key may not do what we need: give it the right, then resolve this. {error}"
+        OperatorItem.open("stripe_permission", key="stripe", sentence=sentence)
+        return
     OperatorItem.open("circuit", key="stripe", sentence=f"Stripe refuses our key, so payments wait: {error}")
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from billing import actions, gateway, webhooks
+from billing import actions, gateway, views, webhooks
 from billing.actions import CheckoutRefused, Fulfilment
 from billing.models import Checkout, Payment, WebhookEvent
 from infra.models import Flag, Mail, OperatorItem, Tier
-from integrations.http.errors import PlatformError
+from integrations.http.call import Call, Raw
+from integrations.http.errors import BadCredentials, PlatformError
+from integrations.http.transport import Transport
 from tests.integration.billing.shop import Shop, Wire, gateway_over
 from tests.integration.world import new_order
 
@@ -115,6 +119,35 @@ def test_the_return_page_survives_a_silent_stripe(shop: Shop) -> None:
     answer = shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
     assert (answer.status_code, answer.headers["Location"]) == (302, reverse("progress"))
     assert shop.state() == "pending_payment"
+
+
+@pytest.mark.parametrize("query", ["%00", "", "cs_%00", "%ff%fe", "cs_" + "a" * 119, "a" * 5000, "cs_x&session_id=%00"])
+def test_a_session_that_cannot_be_one_is_404(shop: Shop, query: str) -> None:
+    assert shop.signed_in().get(reverse("billing-return") + "?session_id=" + query).status_code == 404
+
+
+def asked(shop: Shop) -> int:
+    return sum(entry.verb == "checkout.sessions.retrieve" for entry in shop.sandbox.log)
+
+
+def test_a_paid_order_is_not_asked_about_again(shop: Shop) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    browser = shop.signed_in()
+    for _ in range(3):
+        answer = browser.get(reverse("billing-return"), {"session_id": checkout.session_id})
+        assert answer.headers["Location"] == reverse("progress")
+    assert asked(shop) == 1
+
+
+def test_reloading_the_return_page_asks_stripe_only_so_often(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "ASKING", (3, 3600))
+    checkout = shop.order()
+    browser = shop.signed_in()
+    for _ in range(6):
+        answer = browser.get(reverse("billing-return"), {"session_id": checkout.session_id})
+        assert answer.headers["Location"] == reverse("progress")
+    assert asked(shop) == 3
 
 
 # --- order, number and age of the events ------------------------------------------------------------------------------
@@ -398,6 +431,78 @@ def test_an_incomplete_order_is_refused_with_the_reason(shop: Shop) -> None:
     assert shop.state() == "draft"
 
 
+# --- what is charged is what the page says ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [{"amount_total": 14500}, {"amount_subtotal": 14500}, {"currency": "eur"}, {"amount_total": 0}]
+)
+def test_a_session_for_another_amount_is_closed_and_never_shown(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    ours = gateway_over(Answering(shop.sandbox.transport(), changes))
+    monkeypatch.setattr(gateway, "current", lambda: ours)
+    with pytest.raises(CheckoutRefused, match="Nothing was charged") as caught:
+        shop.order()
+    assert caught.value.code == "misconfigured"
+    (session,) = shop.sandbox.world.stripe["sessions"].values()
+    assert session["status"] == "expired"
+    checkout = shop.newest()
+    assert (checkout.state, checkout.url, shop.state()) == ("failed", "", "draft")
+    assert OperatorItem.objects.get().kind == "checkout_amount"
+
+
+class Answering:
+    """A transport that changes what Stripe says of a session."""
+
+    def __init__(self, inner: Transport, changes: dict[str, Any]) -> None:
+        self.inner, self.changes = inner, changes
+
+    def send(self, call: Call[Any], *, send_before: float | None = None) -> Raw:
+        raw = self.inner.send(call, send_before=send_before)
+        if not call.verb.endswith("checkout.sessions"):
+            return raw
+        return Raw(raw.status, raw.headers, json.dumps(json.loads(raw.body) | self.changes).encode())
+
+
+def test_a_fee_edited_after_its_price_was_made_is_noticed_before_paying(shop: Shop) -> None:
+    Tier.objects.filter(pk=shop.provision.tier_id).update(setup_fee_cents=100, monthly_fee_cents=100)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    assert "stripe_prices" in OperatorItem.objects.get(kind="checkout_amount").sentence
+    assert (shop.charged(), shop.state()) == (0, "draft")
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "kept_500_before"])
+def test_a_session_for_another_amount_that_cannot_be_closed_is_shown_to_nobody_and_refunded(
+    shop: Shop, kind: str
+) -> None:
+    Tier.objects.filter(pk=shop.provision.tier_id).update(setup_fee_cents=100, monthly_fee_cents=100)
+    shop.sandbox.faults.add("status", platform="stripe", verb="checkout.sessions.expire", status=503)
+    shop.sandbox.faults.add(kind, platform="stripe", verb=CREATE, times=1)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    checkout = shop.newest()
+    assert (checkout.state, checkout.url) == ("failed", "")
+    shop.press(checkout, "pay")
+    shop.deliver()
+    shop.work()
+    assert shop.charged() == 0
+    assert OperatorItem.objects.filter(kind="late_payment").exists()
+
+
+def test_the_sweep_does_not_show_a_session_for_another_amount_either(shop: Shop) -> None:
+    Tier.objects.filter(pk=shop.provision.tier_id).update(setup_fee_cents=100, monthly_fee_cents=100)
+    shop.sandbox.faults.add("timeout_after", platform="stripe", verb=CREATE)
+    with pytest.raises(CheckoutRefused):
+        shop.order()
+    shop.advance(180)
+    actions.sweep_open_checkouts(10)
+    assert (shop.newest().state, shop.newest().url, shop.state()) == ("failed", "", "draft")
+    (session,) = shop.sandbox.world.stripe["sessions"].values()
+    assert session["status"] == "expired"
+
+
 # --- when the create goes wrong ---------------------------------------------------------------------------------------
 
 CREATE = "checkout.sessions.create"
@@ -533,6 +638,130 @@ def test_a_foreign_purchase_on_the_same_account_is_left_alone(shop: Shop) -> Non
     Checkout.objects.all().delete()
     assert actions.fulfil(session_id=checkout.session_id, actor="test") is Fulfilment.FOREIGN
     assert shop.live_subscriptions() == 1
+
+
+def test_the_alert_of_a_refused_key_closes_itself_so_that_the_next_one_is_heard(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revoked = gateway_over(shop.sandbox.transport(), secret_key="sk_test_revoked")
+
+    def refused() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway, "current", lambda: revoked)
+            with pytest.raises(CheckoutRefused):
+                shop.order()
+
+    refused()
+    shop.order()
+    assert OperatorItem.objects.get(kind="circuit").resolved_at is not None
+    OperatorItem.objects.update(created_at=timezone.now() - timedelta(hours=2))  # one mail an hour is enough
+    shop.advance(24 * 3600)
+    actions.sweep_open_checkouts(10)
+    refused()
+    assert OperatorItem.objects.filter(kind="circuit", resolved_at__isnull=True).count() == 1
+    assert Mail.objects.filter(kind="operator_circuit").count() == 2
+
+
+def test_a_key_that_may_not_do_one_thing_is_no_refused_key(shop: Shop) -> None:
+    """Its other answers are good, so an alert that they closed would come again with every attempt."""
+    for _ in range(3):
+        actions.report_refused_key(BadCredentials("not allowed", platform="stripe", status=403))
+        gateway.current().prices(["x"])
+    assert OperatorItem.objects.get(resolved_at=None).kind == "stripe_permission"
+
+
+# --- when our own code fails ------------------------------------------------------------------------------------------
+
+
+def breaks(**_: Any) -> Any:
+    raise KeyError("a bug")
+
+
+def test_money_is_recorded_even_when_starting_the_order_crashes_and_the_sweep_starts_it_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "start_run", breaks)
+        answer = shop.signed_in().get(reverse("billing-return"), {"session_id": checkout.session_id})
+        assert answer.headers["Location"] == reverse("progress")
+        assert Payment.objects.get().amount_cents == 14400
+        assert (shop.newest().state, shop.newest().url, shop.state()) == ("confirming", "", "pending_payment")
+        for _ in range(actions.ALERT_AFTER):
+            shop.advance(301)
+            actions.sweep_open_checkouts(10)
+        with pytest.raises(CheckoutRefused) as caught:
+            shop.order()
+        assert caught.value.code == "confirming"
+    assert "KeyError" in OperatorItem.objects.get(kind="checkout_failing").sentence
+    shop.advance(301)
+    actions.sweep_open_checkouts(10)
+    assert OperatorItem.objects.get(kind="checkout_failing").resolved_at is not None
+    assert shop.picture() == {**PAID, "items": ["checkout_failing"], "mails": ["operator_checkout_failing", "paid"]}
+
+
+def test_a_webhook_starts_what_an_earlier_one_could_not(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = shop.order()
+    shop.press(checkout, "pay")
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "start_run", breaks)
+        actions.fulfil(checkout=checkout, actor="stripe")
+    shop.deliver()
+    webhooks.drain(100)
+    assert shop.picture() == PAID
+
+
+def test_money_for_a_given_up_order_is_given_back_by_the_sweep_when_it_could_not_be_at_first(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = shop.order()
+    actions.abandon_checkout(provision=shop.provision, actor="student")
+    shop.sandbox.world.stripe["sessions"][checkout.session_id].update(status="open", url="x")
+    shop.press(checkout, "pay")
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "_give_back", lambda *args, **kwargs: breaks())
+        actions.fulfil(checkout=checkout, actor="stripe")
+    assert Payment.objects.count() == 1
+    shop.advance(301)
+    assert actions.is_sweep_due()
+    shop.work()
+    assert (shop.charged(), shop.newest().state) == (0, "refunded")
+
+
+def test_a_checkout_that_breaks_our_code_does_not_hold_up_the_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tier = Tier.objects.get(pk=shop.provision.tier_id)
+    other = new_order("beta", tier=tier)
+    actions.start_checkout(provision=other, actor="student")
+    broken = Checkout.objects.get(provision=other)
+    shop.press(shop.order(), "pay")
+    look = actions._look_after
+
+    def breaks_for_one(checkout: Checkout, *, actor: str) -> None:
+        if checkout.pk == broken.pk:
+            raise KeyError("a bug")
+        look(checkout, actor=actor)
+
+    monkeypatch.setattr(actions, "_look_after", breaks_for_one)
+    for _ in range(actions.ALERT_AFTER):
+        shop.advance(301)
+        actions.sweep_open_checkouts(10)
+    assert shop.picture()["runs"] == ["setup"]
+    assert OperatorItem.objects.get(kind="checkout_failing").provision == other
+
+
+def test_the_payment_intent_is_learned_when_stripe_fills_it_in_later(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    (invoice,) = shop.sandbox.world.stripe["invoices"].values()
+    payments, invoice["_payments"] = invoice["_payments"], []
+    actions.fulfil(checkout=shop.newest(), actor="stripe")
+    assert Payment.objects.get().stripe_payment_intent_id == ""
+    invoice["_payments"] = payments
+    shop.deliver()
+    webhooks.drain(100)
+    assert Payment.objects.get().stripe_payment_intent_id.startswith("pi_")
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
