@@ -43,6 +43,7 @@ from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, Operation, OperationI
 from .stacks import STACKS, stack_of
 from .steps.common import RETRIED
 
+ABOUT_BUILDING = ("step", "set_aside", "wallet_short", "run_failed", "run_crashes")
 EDITABLE = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT)
 PEOPLE = (WaitsOn.OPERATOR, WaitsOn.FUNDS)  # waits that an operator may end
 
@@ -200,8 +201,12 @@ def start_run(*, provision: Provision, kind: str = RunKind.SETUP, actor: str, pa
 
 def _make_rows(run: Run) -> None:
     stack = stack_of(run.stack, run.stack_version)
-    domains = list(run.provision.domains.filter(state=DomainState.SELECTED))
-    mailboxes = list(run.provision.mailboxes.all())
+    # What was frozen is what is built, whatever else may hang on the order.
+    frozen = run.provision.domains.filter(name__in=run.order["domain_prices"], ordered_at__isnull=False)
+    domains = list(frozen.filter(state=DomainState.SELECTED))
+    if len(domains) != run.order["domain_count"]:
+        raise Refused(_("This order does not hold the domains that were paid for."))
+    mailboxes = list(run.provision.mailboxes.filter(domain__in=domains))
     items: Mapping[Scope, Sequence[Mapping[str, Any]]] = {
         Scope.RUN: [{}],
         Scope.DOMAIN: [{"domain": domain, "item_key": str(domain.pk)} for domain in domains],
@@ -292,11 +297,13 @@ ENDED = (ProvisionState.CANCELLED, ProvisionState.CANCELLING, ProvisionState.SUS
 
 
 def retryable(run: Run) -> list[Step]:
-    """Return the rows that a retry opens: failed ones (a lost name stays lost) and those that wait for an operator.
+    """Return the rows that a retry opens: failed ones and those that wait for an operator.
+
+    A lost name stays lost, and what an operator skipped on purpose stays skipped.
 
     An operator's row whose own next look is due already is left to the machine.
     """
-    failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code="name_lost"))
+    failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code__in=["name_lost", "skipped"]))
     now = clock.vendor_now()
     asked = run.steps.filter(state=StepState.WAITING, waits_on=WaitsOn.OPERATOR, next_attempt_at__gt=now)
     return [*failed, *asked]
@@ -422,6 +429,9 @@ def why_no_skip(run: Run, step: Step) -> str:
         return _("This step is closed already.")
     if run.state not in ACTIVE_RUN:
         return _("This run has ended. If it failed, retry it first.")
+    names = [_item(step), *(mailbox.address for mailbox in _mailboxes_of(step))]
+    if set(names) & set(_unresolved(run.provision)):
+        return _("Whether the platform carried out the last request for this is not known yet. Wait, or do it by hand.")
     return ""
 
 
@@ -550,7 +560,8 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
         DomainHold.objects.filter(provision=provision).delete()
         provision.state, provision.cancelled_at, provision.parked_reason = ProvisionState.CANCELLED, timezone.now(), ""
         provision.save()
-        OperatorItem.objects.filter(provision=provision, resolved_at__isnull=True).update(
+        # Only what is about building: an alert about money outlives the order.
+        OperatorItem.objects.filter(provision=provision, kind__in=ABOUT_BUILDING, resolved_at__isnull=True).update(
             resolved_at=timezone.now(), resolution=f"Cancelled by {actor}: {reason}"[:300]
         )
         if open_items:
@@ -636,7 +647,8 @@ def check_now(*, provision: Provision, actor: User | str) -> bool:
         )
         if run is None:
             return False
-        _wake(run, rows=run.steps.filter(state=StepState.WAITING).exclude(waits_on="budget"))
+        polls = run.steps.filter(state=StepState.WAITING).exclude(waits_on="budget").exclude(facts__has_key="firm")
+        _wake(run, rows=polls)
     return True
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -10,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from .base import Record, empty_facts
 from .mail import Mail
 from .provision import Provision
+
+ALERT_AGAIN_AFTER = timedelta(hours=1)
 
 
 class OperatorItem(Record):
@@ -48,12 +51,16 @@ class OperatorItem(Record):
         alert: bool = True,
         **details: Any,
     ) -> None:
-        """Open the item unless it is open already; mail the operator when it is new."""
+        """Open the item unless it is open already; mail the operator when it is new.
+
+        What opens and closes again and again sends one mail an hour, not one each time.
+        """
+        lately = cls.objects.filter(key=f"{kind}:{key}", created_at__gt=timezone.now() - ALERT_AGAIN_AFTER).exists()
         item = OperatorItem(
             key=f"{kind}:{key}", kind=kind, sentence=sentence[:500], provision=provision, details=details
         )
         OperatorItem.objects.bulk_create([item], ignore_conflicts=True)
-        if alert and cls.objects.filter(pk=item.pk).exists():
+        if alert and not lately and cls.objects.filter(pk=item.pk).exists():
             from django.conf import settings
 
             Mail.post(

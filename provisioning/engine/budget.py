@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from infra import clock
 from infra.models import OperatorItem
@@ -87,9 +87,15 @@ def renew(old: Pass, call: Call[Any]) -> Pass:
 
 
 def release(held: Pass) -> None:
-    """Give the place in the bulkhead back. The permits stay spent."""
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE provisioning_flight SET until = NULL WHERE id = %s", [held.flight_id])
+    """Give the place in the bulkhead back. The permits stay spent.
+
+    A lost connection is no reason to lose what the caller holds: the place comes free by itself when its time is over.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE provisioning_flight SET until = NULL WHERE id = %s", [held.flight_id])
+    except (OperationalError, InterfaceError):
+        connection.close()
 
 
 def release_all_of(group: str) -> None:

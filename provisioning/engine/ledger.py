@@ -23,8 +23,8 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from infra import clock
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
@@ -58,6 +58,13 @@ ABSENT_READS = 2  # how many reads must not find a thing
 LOOK_AGAIN = 60.0  # vendor seconds between two looks for something unresolved
 EXISTS = "already_exists"  # code of a refusal of several things, one of which is there already
 ELSEWHERE = "exists_elsewhere"  # code of one thing that is there already, and not ours
+
+
+ITEM_FIELDS = (
+    *("platform", "verb", "natural_key", "state", "evidence", "absent_reads", "created_at"),
+    *("operation__state", "operation__status", "operation__attempt", "operation__sentence", "operation__target"),
+    *("operation__absent_after", "operation__run__provision_id"),
+)
 
 
 class Halted(Exception):
@@ -258,11 +265,7 @@ class Ledger:
     def seen(self, platform: str, verb: str) -> bool:
         """Settle as done whatever attempts of a verb are open: what they were for is so. Return whether there were any
         attempts at all."""
-        items = list(
-            OperationItem.objects.filter(platform=platform, verb=verb, operation__run__provision=self.provision)
-            .select_related("operation", "operation__run")
-            .order_by("created_at")
-        )
+        items = list(self._history(platform, verb).filter(operation__run__provision=self.provision))
         self.prove(platform, verb, {item.natural_key: {"read_back": True} for item in self._open_of(items)})
         return bool(items)
 
@@ -314,11 +317,12 @@ class Ledger:
     # ---- reading the books -------------------------------------------------------------------------------------------
 
     def _items(self, platform: str, verb: str, keys: Sequence[str]) -> list[OperationItem]:
-        return list(
-            OperationItem.objects.filter(platform=platform, verb=verb, natural_key__in=keys)
-            .select_related("operation", "operation__run")
-            .order_by("created_at")
-        )
+        return list(self._history(platform, verb).filter(natural_key__in=keys))
+
+    def _history(self, platform: str, verb: str) -> QuerySet[OperationItem]:
+        """Return the items of a verb, oldest first, with as much of their operations as is needed here."""
+        items = OperationItem.objects.filter(platform=platform, verb=verb).select_related("operation__run")
+        return items.only(*ITEM_FIELDS).order_by("created_at")
 
     def _latest(self, call: Call[Any], keys: Sequence[str]) -> dict[str, OperationItem]:
         """Return the newest item per key that concerns this provision, or that anybody has left unresolved."""
@@ -377,17 +381,18 @@ class Ledger:
         return True
 
     def _look(self, unresolved: Sequence[OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
-        """Settle what was found; count an absent read for what was not, and call it absent when the bounds have passed.
+        """Settle what was found; call absent what two reads after the bounds did not find.
 
-        A read may be as old as this wake-up, so the bounds are held against its beginning.
+        A read may be as old as this wake-up, so the bounds are held against its beginning. Earlier reads count for
+        nothing: the thing may not have been there yet, and one stale list afterwards must not be enough.
         """
         there, gone, elsewhere, still_open = [], [], [], []
         for item in unresolved:
-            item.absent_reads += item.natural_key not in found
+            item.absent_reads += item.natural_key not in found and self.began > item.operation.absent_after
             if item.natural_key in found:
                 book.done[item.natural_key] = found[item.natural_key]
                 there.append(item)
-            elif item.absent_reads < ABSENT_READS or self.began <= item.operation.absent_after:
+            elif item.absent_reads < ABSENT_READS:
                 still_open.append(item)
             elif item.evidence.get("exists"):  # it exists, and it is not ours: sending again changes nothing
                 item.evidence = {"code": ELSEWHERE, "sentence": item.operation.sentence}
@@ -436,6 +441,9 @@ class Ledger:
             if held.is_stale():
                 held = self._renew(operation, held, call)
             raw = self.transport.send(call, send_before=send_before)
+            failpoint("after_answer", call)
+            capture_answer(operation, raw)
+            failpoint("after_capture", call)
         except NotSent as error:
             self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence)
             raise
@@ -446,9 +454,6 @@ class Ledger:
         finally:
             budget.release(held)
             self.after_write()
-        failpoint("after_answer", call)
-        capture_answer(operation, raw)
-        failpoint("after_capture", call)
         return self._judge(operation, call, raw, again)
 
     def _intend(self, call: Call[Any]) -> tuple[Operation, budget.Pass]:
@@ -624,19 +629,33 @@ def _still_open(items: Sequence[OperationItem]) -> None:
 
 
 def capture_answer(operation: Operation, raw: Raw) -> None:
-    """Append the raw answer. Exempt from the fence: a worker that wakes too late may hold the only copy."""
-    with transaction.atomic(durable=True):  # it must not depend on a transaction that may roll back
-        Capture.objects.create(
-            id=uuid.uuid4(),
-            operation=operation,
-            student_id=operation.student_id,
-            attempt=operation.attempt,
-            status=raw.status,
-            headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
-            body=Secret(raw.body.decode("latin-1")),
-        )
+    """Append the raw answer. Exempt from the fence: a worker that wakes too late may hold the only copy.
+
+    The connection may have died while the platform was thinking, and the answer is in our memory only: the insert is
+    tried again on a new connection for a while. Raises OperationalError when the database stays away.
+    """
+    for tries_left in reversed(range(CAPTURE_TRIES)):
+        try:
+            with transaction.atomic(durable=True):  # it must not depend on a transaction that may roll back
+                Capture.objects.create(
+                    id=uuid.uuid4(),
+                    operation=operation,
+                    student_id=operation.student_id,
+                    attempt=operation.attempt,
+                    status=raw.status,
+                    headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
+                    body=Secret(raw.body.decode("latin-1")),
+                )
+            return
+        except (OperationalError, InterfaceError):
+            if not tries_left:
+                raise
+            connection.close()
+            time.sleep(CAPTURE_PAUSE)
 
 
+CAPTURE_TRIES = 10
+CAPTURE_PAUSE = 0.5  # machine seconds
 KEPT_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date"})
 
 

@@ -42,11 +42,15 @@ class NewCredential:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again after `seconds` of vendor time. `why` is the operator's sentence."""
+    """Look again after `seconds` of vendor time. `why` is the operator's sentence.
+
+    `firm`: nobody's "check now" makes it shorter, because the platform asked for it, or needs it.
+    """
 
     seconds: float
     on: WaitsOn = WaitsOn.PLATFORM
     why: str = ""
+    firm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

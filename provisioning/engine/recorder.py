@@ -142,7 +142,12 @@ class Recorder:
             self._note_delay(spec, row, waited)
         if outcome.on is WaitsOn.FUNDS:
             sentence = f"{self.provision.reference} waits for money: {outcome.why}"
-            OperatorItem.open("wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision)
+            # One wallet is short, however many orders wait for it: the first one alerts, the others are listed.
+            known = OperatorItem.objects.filter(kind="wallet_short", resolved_at__isnull=True).exists()
+            OperatorItem.open(
+                "wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision, alert=not known
+            )
+        row.facts = {**{name: fact for name, fact in row.facts.items() if name != "firm"}, **FIRM[outcome.firm]}
         self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
         row.save()
@@ -366,6 +371,8 @@ def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
         if day:
             domain.expires_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
 
+
+FIRM: Mapping[bool, Mapping[str, bool]] = {True: {"firm": True}, False: {}}
 
 PARKED_BY = (
     (WaitsOn.STUDENT, ParkedReason.NEEDS_CHOICE),

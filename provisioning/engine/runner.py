@@ -248,7 +248,8 @@ def outcome_of(error: Exception, errors: int) -> Outcome:
         case Halted():
             return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why=str(error))
         case RateLimited():
-            return Wait(min(error.advised_wait or 60.0, ADVICE_CAP), why="the platform asked us to slow down")
+            seconds = min(error.advised_wait or 60.0, ADVICE_CAP)
+            return Wait(seconds, why="the platform asked us to slow down", firm=True)
         case BadCredentials():
             return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why="the platform refuses our credentials")
         case Retryable() | OutcomeUnknown():

@@ -77,7 +77,7 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
         if not found.failed:
             return Wait(ctx.poll, why=f"the mailbox is {found.status.lower().replace('_', ' ') or 'not ready'}")
         if mailbox.address in retried:
-            return Wait(RETRY_PAUSE, why="the platform failed to make the mailbox and tries again")
+            return Wait(RETRY_PAUSE, why="the platform failed to make the mailbox and tries again", firm=True)
         return Failed("mailbox_failed", "The platform could not make this mailbox.")
 
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
