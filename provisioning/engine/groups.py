@@ -133,4 +133,5 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _remove(folder: Path, group: str) -> None:
     for ending in (CLUSTER, SUPERVISOR):
-        (folder / f"{group}{ending}").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / f"{group}{ending}").unlink(missing_ok=True)

@@ -266,8 +266,10 @@ def table(numbers: Mapping[str, float]) -> Iterator[str]:
         yield f"  {name:<22}{ours:>8.1f}{fewest:>8.0f}{numbers[f'calls_over_minimum_{name}']:>8.2f}"
     yield f"  {'in all':<22}{'':>16}{numbers['calls_over_minimum']:>8.2f}"
     yield "\nour own work per provision, without the platforms and without waits"
-    yield f"  {numbers['provision_own_ms']:.0f} ms, {numbers['provision_statements']:.0f} SQL statements"
-    yield f"  in {numbers['provision_wakeups']:.0f} wake-ups"
+    yield (
+        f"  {numbers['provision_own_ms']:.0f} ms ({numbers['provision_own_cpu_ms']:.0f} ms of our processor), "
+        f"{numbers['provision_statements']:.0f} SQL statements, {numbers['provision_wakeups']:.0f} wake-ups"
+    )
     yield f"\n{'pages at 10 and 10,000':<24}{'queries':>8}{'growth':>8}{'ms':>8}{'ms':>8}{'ratio':>8}"
     for key in [name for name in numbers if name.startswith("page_") and name.endswith("_queries")]:
         page = key.removesuffix("_queries")

@@ -38,6 +38,9 @@ class Command(BaseCommand):
         except SmokeFailed as error:
             self.stdout.write("")
             raise CommandError(str(error)) from error
+        except OSError as error:  # the errors of `requests` are such
+            self.stdout.write("")
+            raise CommandError(f"The demo at {site} stopped answering in mid-story: {type(error).__name__}.") from error
         self.stdout.write(self.style.SUCCESS(f"\nThe story {story!r} passed in {time.monotonic() - self.began:.0f} s."))
 
     def _say(self, share: float, sentence: str) -> None:
