@@ -321,7 +321,7 @@ def _write_sent(refund: Refund, made: RefundMade) -> None:
         if not waiting.update(state=Refund.State.SENT, stripe_refund_id=made.id, not_before=None):
             return  # another worker was faster with the same refund
         Payment.objects.filter(pk=payment.pk).update(refunded_cents=F("refunded_cents") + refund.amount_cents)
-        OrderLine.objects.filter(pk=_line_of(refund)).update(state=OrderLine.State.REFUNDED)
+        _lines_of(refund).update(state=OrderLine.State.REFUNDED)
         provision = refund.payment.provision
         _note(
             refund,
@@ -354,15 +354,16 @@ def _write_failed(refund: Refund, what: str, made: RefundMade | None = None) -> 
             found.stripe_refund_id = made.id
         if was_sent:
             Payment.objects.filter(pk=payment.pk).update(refunded_cents=F("refunded_cents") - refund.amount_cents)
-            OrderLine.objects.filter(pk=_line_of(refund)).update(state=OrderLine.State.REFUND_DUE)
+            _lines_of(refund).update(state=OrderLine.State.REFUND_DUE)
         found.save(update_fields=["state", "not_before", "stripe_refund_id", "updated_at"])
         _note(refund, "refund_failed", actor="billing", sentence=f"{refund.amount_cents} {refund.currency} {what}")
         _tell_operator(refund, what)
 
 
-def _line_of(refund: Refund) -> str | None:
-    """Return the key of the order line that a refund is the share of."""
-    return refund.key.removeprefix("line:") if refund.key.startswith("line:") else None
+def _lines_of(refund: Refund) -> QuerySet[OrderLine]:
+    """Return the order line that a refund is the share of, if it is one."""
+    kind, _colon, key = refund.key.partition(":")
+    return OrderLine.objects.filter(pk=key) if kind == "line" else OrderLine.objects.none()
 
 
 def _note(refund: Refund, kind: str, *, actor: str, **details: str) -> None:

@@ -8,134 +8,227 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('infra', '0001_initial'),
+        ("infra", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Checkout',
+            name="Checkout",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('state', models.CharField(choices=[('intended', 'Intended'), ('open', 'Open'), ('confirming', 'Completed, not paid yet'), ('paid', 'Paid'), ('expired', 'Expired'), ('failed', 'Failed'), ('refunded', 'Paid and refunded')], default='intended', max_length=12)),
-                ('epoch', models.PositiveSmallIntegerField(default=1)),
-                ('session_id', models.CharField(blank=True, max_length=120)),
-                ('url', models.TextField(blank=True)),
-                ('parameters', models.JSONField(default=infra.models.base.empty_facts)),
-                ('amount_cents', models.PositiveIntegerField()),
-                ('currency', models.CharField(default='usd', max_length=3)),
-                ('expires_at', models.DateTimeField()),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='checkouts', to='infra.provision')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("intended", "Intended"),
+                            ("open", "Open"),
+                            ("confirming", "Completed, not paid yet"),
+                            ("paid", "Paid"),
+                            ("expired", "Expired"),
+                            ("failed", "Failed"),
+                            ("refunded", "Paid and refunded"),
+                        ],
+                        default="intended",
+                        max_length=12,
+                    ),
+                ),
+                ("epoch", models.PositiveSmallIntegerField(default=1)),
+                ("session_id", models.CharField(blank=True, max_length=120)),
+                ("url", models.TextField(blank=True)),
+                ("parameters", models.JSONField(default=infra.models.base.empty_facts)),
+                ("amount_cents", models.PositiveIntegerField()),
+                ("currency", models.CharField(default="usd", max_length=3)),
+                ("expires_at", models.DateTimeField()),
+                ("checked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="checkouts", to="infra.provision"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('stripe_invoice_id', models.CharField(blank=True, max_length=120)),
-                ('stripe_payment_intent_id', models.CharField(blank=True, max_length=120)),
-                ('receipt_url', models.TextField(blank=True)),
-                ('amount_cents', models.PositiveIntegerField()),
-                ('refunded_cents', models.PositiveIntegerField(default=0)),
-                ('currency', models.CharField(default='usd', max_length=3)),
-                ('paid_at', models.DateTimeField()),
-                ('checkout', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.checkout')),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='infra.provision')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("stripe_invoice_id", models.CharField(blank=True, max_length=120)),
+                ("stripe_payment_intent_id", models.CharField(blank=True, max_length=120)),
+                ("receipt_url", models.TextField(blank=True)),
+                ("amount_cents", models.PositiveIntegerField()),
+                ("refunded_cents", models.PositiveIntegerField(default=0)),
+                ("currency", models.CharField(default="usd", max_length=3)),
+                ("paid_at", models.DateTimeField()),
+                (
+                    "checkout",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="billing.checkout",
+                    ),
+                ),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="payments", to="infra.provision"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-paid_at'],
+                "ordering": ["-paid_at"],
             },
         ),
         migrations.CreateModel(
-            name='Refund',
+            name="Refund",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=160)),
-                ('state', models.CharField(choices=[('due', 'Due'), ('sent', 'Sent'), ('failed', 'Failed')], default='due', max_length=8)),
-                ('epoch', models.PositiveSmallIntegerField(default=1)),
-                ('amount_cents', models.PositiveIntegerField()),
-                ('currency', models.CharField(default='usd', max_length=3)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('stripe_refund_id', models.CharField(blank=True, max_length=120)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='billing.payment')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("key", models.CharField(max_length=160)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("due", "Due"), ("sent", "Sent"), ("failed", "Failed")], default="due", max_length=8
+                    ),
+                ),
+                ("epoch", models.PositiveSmallIntegerField(default=1)),
+                ("amount_cents", models.PositiveIntegerField()),
+                ("currency", models.CharField(default="usd", max_length=3)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("stripe_refund_id", models.CharField(blank=True, max_length=120)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="billing.payment"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='WebhookEvent',
+            name="WebhookEvent",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('event_id', models.CharField(max_length=120)),
-                ('type', models.CharField(max_length=80)),
-                ('api_version', models.CharField(blank=True, max_length=40)),
-                ('livemode', models.BooleanField(default=False)),
-                ('payload', models.JSONField()),
-                ('state', models.CharField(choices=[('received', 'Received'), ('done', 'Done'), ('ignored', 'Ignored'), ('failed', 'Failed')], default='received', max_length=10)),
-                ('deliveries', models.PositiveIntegerField(default=1)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('processed_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.CharField(blank=True, max_length=300)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("event_id", models.CharField(max_length=120)),
+                ("type", models.CharField(max_length=80)),
+                ("api_version", models.CharField(blank=True, max_length=40)),
+                ("livemode", models.BooleanField(default=False)),
+                ("payload", models.JSONField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("received", "Received"),
+                            ("done", "Done"),
+                            ("ignored", "Ignored"),
+                            ("failed", "Failed"),
+                        ],
+                        default="received",
+                        max_length=10,
+                    ),
+                ),
+                ("deliveries", models.PositiveIntegerField(default=1)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("processed_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, max_length=300)),
             ],
             options={
-                'ordering': ['-created_at'],
-                'indexes': [models.Index(condition=models.Q(('state', 'received')), fields=['created_at'], name='billing_webhookevent_open')],
-                'constraints': [models.UniqueConstraint(fields=('event_id',), name='billing_webhookevent_once')],
+                "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "received")),
+                        fields=["created_at"],
+                        name="billing_webhookevent_open",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("event_id",), name="billing_webhookevent_once")],
             },
         ),
         migrations.AddConstraint(
-            model_name='checkout',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['intended', 'open'])), fields=('provision',), name='billing_checkout_one_open'),
+            model_name="checkout",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["intended", "open"])),
+                fields=("provision",),
+                name="billing_checkout_one_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='checkout',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'paid')), fields=('provision',), name='billing_checkout_one_paid'),
+            model_name="checkout",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "paid")), fields=("provision",), name="billing_checkout_one_paid"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='checkout',
-            constraint=models.UniqueConstraint(condition=models.Q(('session_id', ''), _negated=True), fields=('session_id',), name='billing_checkout_session'),
+            model_name="checkout",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("session_id", ""), _negated=True),
+                fields=("session_id",),
+                name="billing_checkout_session",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='checkout',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='billing_checkout_id_student'),
+            model_name="checkout",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="billing_checkout_id_student"),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(condition=models.Q(('stripe_invoice_id', ''), _negated=True), fields=('stripe_invoice_id',), name='billing_payment_one_per_invoice'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("stripe_invoice_id", ""), _negated=True),
+                fields=("stripe_invoice_id",),
+                name="billing_payment_one_per_invoice",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='billing_payment_id_student'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="billing_payment_id_student"),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('refunded_cents__lte', models.F('amount_cents'))), name='billing_payment_refund_within'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("refunded_cents__lte", models.F("amount_cents"))),
+                name="billing_payment_refund_within",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='refund',
-            constraint=models.UniqueConstraint(fields=('key',), name='billing_refund_once'),
+            model_name="refund",
+            constraint=models.UniqueConstraint(fields=("key",), name="billing_refund_once"),
         ),
     ]
