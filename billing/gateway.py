@@ -357,7 +357,7 @@ class Gateway:
             receipt_url="" if invoice is None or isinstance(invoice, str) else str(invoice.hosted_invoice_url or ""),
             payment_failed=False,
             amount_cents=int(row.amount_total or 0),
-            subtotal_cents=int(row.amount_subtotal or 0),
+            subtotal_cents=_subtotal(row),
             currency=str(row.currency or ""),
         )
 
@@ -415,6 +415,12 @@ def key_accepted() -> None:
 def _id(value: Any) -> str:
     """Return the id of something that may be expanded, may be an id and may be missing."""
     return "" if value is None else value if isinstance(value, str) else str(value.id)
+
+
+def _subtotal(session: Any) -> int:
+    """Return a session's amount before tax and discounts; where Stripe does not say it, nothing differs."""
+    stated = session.amount_subtotal if "amount_subtotal" in session else None
+    return int((session.amount_total or 0) if stated is None else stated)
 
 
 def _payment_intent_of(invoice: Any) -> str:
