@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -61,10 +62,19 @@ def _live_errors() -> Iterator[tuple[str, str]]:
         yield "L011", "SECRET_KEY is the sandbox's, from var/local.env."
     if not settings.FIELD_ENCRYPTION_KEYS:
         yield "L012", "FIELD_ENCRYPTION_KEYS is missing: secrets could not be stored."
+    if not all(_is_key(key) for key in settings.FIELD_ENCRYPTION_KEYS):
+        yield "L016", "FIELD_ENCRYPTION_KEYS holds something that is not 32 bytes in URL-safe base64."
     if settings.PROVISIONING_TIME_SCALE != 1:
         yield "L013", "PROVISIONING_TIME_SCALE is not 1 in live mode: vendor time must be real."
     if not settings.OPERATOR_EMAIL:
         yield "L014", "OPERATOR_EMAIL is missing: nobody would hear of a problem."
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(text)) == 32
+    except ValueError:
+        return False
 
 
 def _credential_errors() -> Iterator[tuple[str, str]]:

@@ -166,6 +166,7 @@ STORAGES = {
 _site_host = origin(SITE_URL).split("://", 1)[-1].rsplit(":", 1)[0]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _site_host] if SANDBOX else [])
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
+SESSION_ENGINE = "config.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Browsers take a `__Host-` cookie from this very host over https only, so no sibling host can plant one.
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"

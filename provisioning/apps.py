@@ -12,3 +12,4 @@ class ProvisioningConfig(AppConfig):
         doorbell.register("runs", runner.drain)
         doorbell.register("names", search.drain, search.is_due)
         doorbell.register("rules", rules.drain, rules.is_due)
+        doorbell.register("prune", search.prune, search.is_prune_due)

@@ -28,6 +28,7 @@ from . import offers
 from .engine import budget, doorbell
 from .engine.reader import send_read
 from .engine.runner import default_workshop
+from .models import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -359,7 +360,13 @@ def release_holds(*, provision: Provision) -> None:
         DomainHold.objects.filter(provision=provision).delete()
 
 
-def prune() -> int:
+def is_prune_due() -> bool:
+    """Tell whether nobody has pruned for an hour."""
+    recent = clock.machine_now() - timedelta(hours=1)
+    return not Heartbeat.objects.filter(name="work:prune", at__gt=recent).exists()
+
+
+def prune(limit: int = 0) -> int:
     """Delete counters and answers that nobody needs any more; return how many rows went."""
     with transaction.atomic():
         old = clock.vendor_now() - timedelta(days=7)

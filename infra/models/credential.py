@@ -32,8 +32,11 @@ class Credential(Record):
 
 
 class CredentialReveal(Record):
-    """That a student looked at a password. Append-only."""
+    """That a student looked at a password: once, whatever is clicked at the same moment. Append-only."""
 
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="reveals")
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     address = models.GenericIPAddressField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["credential"], name="infra_credentialreveal_once")]

@@ -14,6 +14,7 @@ from billing.models import Checkout, Payment, Refund, WebhookEvent
 from infra.models import (
     Counter,
     Credential,
+    CredentialReveal,
     Domain,
     DomainHold,
     Flag,
@@ -148,6 +149,13 @@ def _one_address_twice() -> None:
 def _two_logins() -> None:
     for _ in range(2):
         Credential.objects.create(**owner(kind="sending_tool", login="ada", password=Secret("x")))
+
+
+@breaks("infra_credentialreveal_once")
+def _shown_twice() -> None:
+    login = Credential.objects.create(**owner(kind="sending_tool", login="ada", password=Secret("x")))
+    for _ in range(2):
+        CredentialReveal.objects.create(credential=login, student_id=login.student_id)
 
 
 # ---- shared tables ---------------------------------------------------------------------------------------------------
