@@ -6,7 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -55,9 +55,7 @@ def progress(request: HttpRequest) -> HttpResponse:
     return _show_progress(request, provision)
 
 
-def _show_progress(
-    request: HttpRequest, provision: Provision, *, refused: Refusal | None = None
-) -> HttpResponse:
+def _show_progress(request: HttpRequest, provision: Provision, *, refused: Refusal | None = None) -> HttpResponse:
     page = progress_page(_person(request), provision, now=timezone.now(), refused=refused)
     if page.choices:
         names.ask(provision, replacement_names(provision))
@@ -220,9 +218,13 @@ def reveal(request: HttpRequest, credential_id: uuid.UUID) -> HttpResponse:
 def _reveal(request: HttpRequest, credential: Credential) -> str:
     plain: str = credential.password.open()
     with transaction.atomic():
-        seen = CredentialReveal.objects.create(
-            credential=credential, student_id=credential.student_id, address=client_address(request) or None
-        )
+        try:
+            with transaction.atomic():
+                seen = CredentialReveal.objects.create(
+                    credential=credential, student_id=credential.student_id, address=client_address(request) or None
+                )
+        except IntegrityError:  # another click was faster; it has the password
+            return ""
         Mail.post("credential_revealed", key=str(seen.pk), provision=credential.provision, login=credential.login)
         doorbell.ring("mails")
     return plain
