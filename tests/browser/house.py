@@ -61,7 +61,10 @@ class House:
         _clear_caches()
         values = settings.PLATFORMS
         budget.synchronise(
-            [budget.Limit(one.name, one.limit, one.window, {"paid": one.reserved_paid}) for one in registry.budgets(values)],
+            [
+                budget.Limit(one.name, one.limit, one.window, {"paid": one.reserved_paid})
+                for one in registry.budgets(values)
+            ],
             {row.slug: 8 for row in registry.PLATFORMS},
         )
         offer_packages()

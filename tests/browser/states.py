@@ -13,13 +13,15 @@ from email.message import EmailMessage
 from unittest import mock
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from billing import actions as billing
 from billing.models import Checkout
-from infra import accounts
+from infra import accounts, throttle
 from infra.models import (
     Credential,
     Domain,
@@ -27,6 +29,7 @@ from infra.models import (
     Mailbox,
     MailboxState,
     NameAnswer,
+    OperatorItem,
     ParkedReason,
     Provision,
     ProvisionState,
@@ -139,7 +142,12 @@ def invitation(house: House, name: str) -> Shown:
 
 @state
 def invitation_with_errors(house: House, name: str) -> Shown:
-    return Shown(None, f"/invitation/{accounts.invitation_token(somebody(name))}/", then=press("Save and sign in"), sees="There is a problem")
+    return Shown(
+        None,
+        f"/invitation/{accounts.invitation_token(somebody(name))}/",
+        then=press("Save and sign in"),
+        sees="There is a problem",
+    )
 
 
 @state
@@ -211,7 +219,9 @@ def domains_filled(house: House, name: str) -> Shown:
     answered("zenia.org", answer=NameAnswer.PREMIUM, price=250_000)
     answered("zenia.net", price=4_900)
     answered("zeniaapp.com", answer=NameAnswer.CHECKING)
-    answered("get-zenia-now.com", *[f"{one}zenia.com" for one in ("get", "try", "use", "go", "hey", "meet")], "zeniahq.com")
+    answered(
+        "get-zenia-now.com", *[f"{one}zenia.com" for one in ("get", "try", "use", "go", "hey", "meet")], "zeniahq.com"
+    )
     Provision.objects.filter(pk=draft.pk).update(searched_names=["get-zenia-now.com"], main_domain="tryzenia.com")
     rows = [("getzenia.com", "selected"), ("tryzenia.com", "selected"), ("usezenia.com", "spare")]
     for position, (domain, kind) in enumerate(rows):
@@ -369,15 +379,7 @@ def progress_details_open(house: House, name: str) -> Shown:
 
 @state
 def progress_failed(house: House, name: str) -> Shown:
-    run = building(name)
-    sentence = "The registry refused every name."
-    steps(run, "buy_domains").update(
-        state=StepState.FAILED, started_at=ago(minutes=6), finished_at=ago(minutes=5), failure_sentence=sentence
-    )
-    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED, failure_sentence=sentence)
-    Provision.objects.filter(pk=run.provision_id).update(
-        state=ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR
-    )
+    run = failed_run(name)
     return Shown(run.provision.student, PROGRESS)
 
 
@@ -464,16 +466,12 @@ def error_404(house: House, name: str) -> Shown:
 
 @state
 def error_403(house: House, name: str) -> Shown:
-    from django.core.exceptions import PermissionDenied
-
     house.undo.enter_context(mock.patch("infra.views.drafts.current", side_effect=PermissionDenied))
     return Shown(somebody(name), "/", 403)
 
 
 @state
 def error_400(house: House, name: str) -> Shown:
-    from django.core.exceptions import SuspiciousOperation
-
     house.undo.enter_context(mock.patch("infra.views.drafts.current", side_effect=SuspiciousOperation))
     return Shown(somebody(name), "/", 400)
 
@@ -495,14 +493,10 @@ def error_of_an_old_form(house: House, name: str) -> Shown:
 
 @state
 def error_429(house: House, name: str) -> Shown:
-    from django.shortcuts import render
-
-    def too_many(request: object, *_: object, **__: object) -> object:
-        return render(request, "429.html", {"retry_at": "15:00"}, status=429)  # type: ignore[arg-type]
-
-    house.undo.enter_context(mock.patch("infra.views.presenters.home", lambda *_: None))
-    house.undo.enter_context(mock.patch("infra.views.render", too_many))
-    return Shown(somebody(name), "/", 429)
+    person = somebody(name)
+    assert throttle.hit(f"write:{person.pk}", 100, throttle.HOUR, cost=100).allowed
+    at_domains(person)
+    return Shown(person, DOMAINS, then=press("Find domains"), sees="You can go on at")
 
 
 # The sandbox ----------------------------------------------------------------------------------------------------------
@@ -522,7 +516,9 @@ def sandbox_pay(house: House, name: str) -> Shown:
 
 @state
 def sandbox_pay_declined(house: House, name: str) -> Shown:
-    return Shown(new_order(name).student, REVIEW, then=press("Pay $144", "Decline the card"), sees="Your card was declined.")
+    return Shown(
+        new_order(name).student, REVIEW, then=press("Pay $144", "Decline the card"), sees="Your card was declined."
+    )
 
 
 @state
@@ -549,6 +545,43 @@ def sandbox_mail(house: House, name: str) -> Shown:
 @state
 def sandbox_not_found(house: House, name: str) -> Shown:
     return Shown(None, f"{house.sandbox_url}/nothing/", 404)
+
+
+# The operator's console -----------------------------------------------------------------------------------------------
+
+
+@state
+def admin_index(house: House, name: str) -> Shown:
+    OperatorItem.open("tier_without_prices", key=name, sentence="Starter has no Stripe prices, so nobody can order it.")
+    return Shown(operator(name), "/admin/")
+
+
+@state
+def admin_items(house: House, name: str) -> Shown:
+    run = failed_run(name)
+    OperatorItem.open("run_failed", key=str(run.pk), sentence=f"{run.provision.reference}: no mailbox could be made.")
+    return Shown(operator(name), reverse("admin:infra_operatoritem_changelist"))
+
+
+@state
+def admin_runs(house: House, name: str) -> Shown:
+    failed_run(name)
+    return Shown(operator(name), reverse("admin:provisioning_run_changelist"))
+
+
+@state
+def admin_run(house: House, name: str) -> Shown:
+    return Shown(operator(name), reverse("admin:provisioning_run_change", args=[failed_run(name).pk]))
+
+
+@state
+def admin_retry(house: House, name: str) -> Shown:
+    return Shown(operator(name), reverse("admin:provisioning_run_retry", args=[failed_run(name).pk]))
+
+
+@state
+def admin_tier(house: House, name: str) -> Shown:
+    return Shown(operator(name), reverse("admin:infra_tier_change", args=[Tier.objects.get(slug="starter").pk]))
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
@@ -654,6 +687,27 @@ def with_exception(name: str) -> Provision:
     return order
 
 
+def operator(name: str) -> User:
+    return User.objects.create_superuser(f"{name}@ops.example", PASSWORD)
+
+
+def failed_run(name: str) -> Run:
+    """Make a run that has stopped because nothing is left to build."""
+    run = building(name)
+    done(run, "buy_domains", minutes=9)
+    sentence = "The registry refused every name."
+    steps(run, "domains_active").update(
+        state=StepState.FAILED, failure_code="refused", failure_sentence=sentence, finished_at=ago(minutes=5)
+    )
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.FAILED, finished_at=ago(minutes=5), failure_code="nothing_left", failure_sentence=sentence
+    )
+    Provision.objects.filter(pk=run.provision_id).update(
+        state=ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR
+    )
+    return run
+
+
 def credential_address(name: str) -> str:
     found = Credential.objects.get(student__email=f"{name}@students.example")
     return f"{DASHBOARD}credentials/{found.pk}/"
@@ -667,7 +721,11 @@ def reveal(page: Page) -> None:
 
 def receive_mail(house: House) -> int:
     message = EmailMessage()
-    message["Subject"], message["From"], message["To"] = "Your infrastructure is ready", "ops@ops.example", "ada@a.example"
+    message["Subject"], message["From"], message["To"] = (
+        "Your infrastructure is ready",
+        "ops@ops.example",
+        "ada@a.example",
+    )
     message.set_content("It is ready: https://gtm.example.com/infrastructure/\n")
     return house.sandbox.receive_mail("ops@ops.example", ("ada@a.example",), message.as_bytes()).n
 

@@ -30,7 +30,9 @@ def test_the_summary_is_read_first_and_leads_to_the_fields(name: str, opened_hou
             target = page.locator(str(link.get_attribute("href")))
             link.click()
             expect(target).to_be_in_viewport()
-            assert page.evaluate("document.activeElement.matches(':target, input, select, textarea')"), link.inner_text()
+            assert page.evaluate("document.activeElement.matches(':target, input, select, textarea')"), (
+                link.inner_text()
+            )
             if target.evaluate("(node) => node.matches('input')"):
                 described = [f"#{one}" for one in str(target.get_attribute("aria-describedby")).split()]
                 assert any(link.inner_text() in page.locator(one).inner_text() for one in described)

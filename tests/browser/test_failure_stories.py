@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from billing.models import Checkout
 from infra.models import Domain, Provision, ProvisionState, Tier, User
@@ -69,7 +69,8 @@ def test_a_cancelled_checkout_returns_with_nothing_lost(house: House, visit: Vis
     button(page, "Cancel").click()
 
     on(page, REVIEW)
-    expect(page.get_by_text("You have not paid, and nothing was charged. Everything you chose is still here.")).to_be_visible()
+    sentence = "You have not paid, and nothing was charged. Everything you chose is still here."
+    expect(page.get_by_text(sentence)).to_be_visible()
     for words in ANSWERS:
         expect(page.locator("dl.summary")).to_contain_text(words)
     button(page, "Pay $144").click()
@@ -243,7 +244,8 @@ def test_a_package_withdrawn_in_between_is_said_and_keeps_the_names(house: House
     button(page, "Pay $144").click()
 
     on(page, PACKAGE)
-    expect(page.get_by_text("The package Starter is no longer offered. Choose another one; your names are kept.")).to_be_visible()
+    sentence = "The package Starter is no longer offered. Choose another one; your names are kept."
+    expect(page.get_by_text(sentence)).to_be_visible()
     button(page, "Choose Growth").click()
     on(page, DOMAINS)
     for name in THREE:
@@ -260,10 +262,10 @@ def test_what_is_ticked_while_an_answer_travels_stays_ticked(house: House, visit
     poll(page)
     expect(page.get_by_role("checkbox", name="getacme.com", exact=True)).to_be_enabled()
 
-    def tick_meanwhile(route: object) -> None:
-        response = route.fetch()  # type: ignore[attr-defined]
+    def tick_meanwhile(route: Route) -> None:
+        response = route.fetch()
         page.get_by_role("checkbox", name="getacme.com", exact=True).check()
-        route.fulfill(response=response)  # type: ignore[attr-defined]
+        route.fulfill(response=response)
 
     pages.answered("acme.com")
     page.route(re.compile("/names/"), tick_meanwhile)

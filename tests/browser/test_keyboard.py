@@ -20,7 +20,8 @@ FOCUS = """(wanted) => {
   const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   const box = node.getBoundingClientRect();
   const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
-  return {there: node === wanted, seen: ring && inside, name: `${node.tagName} ${node.id} ${node.textContent.trim().slice(0, 40)}`};
+  const name = `${node.tagName} ${node.id} ${node.textContent.trim().slice(0, 40)}`;
+  return {there: node === wanted, seen: ring && inside, name};
 }"""
 
 

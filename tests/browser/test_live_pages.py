@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
@@ -19,8 +20,14 @@ from .walk import DASHBOARD, DOMAINS, MAILBOXES, PROGRESS, button, on, poll
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-stories")]
 
+COUNT = """() => { window.asked = [];
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    event.preventDefault();
+    window.asked.push(Date.now());
+  }); }"""
 LISTEN = """() => { window.heard = []; const region = document.getElementById("live");
-  new MutationObserver(() => window.heard.push(region.textContent)).observe(region, {childList: true, characterData: true, subtree: true}); }"""
+  const note = () => window.heard.push(region.textContent);
+  new MutationObserver(note).observe(region, {childList: true, characterData: true, subtree: true}); }"""
 
 
 def test_ten_polls_without_news_change_nothing(house: House, visit: Visit) -> None:
@@ -51,7 +58,9 @@ def test_open_details_and_the_focus_survive_news(house: House, visit: Visit) -> 
     for minutes in range(3, 0, -1):
         row = steps(run, "domains_active").filter(state=StepState.PENDING)[0]
         Step.objects.filter(pk=row.pk).update(
-            state=StepState.COMPLETED, started_at=timezone.now(), finished_at=timezone.now() - timedelta(minutes=minutes)
+            state=StepState.COMPLETED,
+            started_at=timezone.now(),
+            finished_at=timezone.now() - timedelta(minutes=minutes),
         )
         assert poll(page) == 200
         expect(page.locator("#stage-domains")).to_have_attribute("open", "")
@@ -106,11 +115,10 @@ def test_polls_become_rarer(house: House, visit: Visit) -> None:
     page = visit(run.provision.student)
     page.clock.install()
     page.goto(house.site + PROGRESS)
-    page.evaluate("""() => { window.asked = [];
-      document.addEventListener("htmx:beforeRequest", (event) => { event.preventDefault(); window.asked.push(Date.now()); }); }""")
+    page.evaluate(COUNT)
     page.clock.run_for(600_000)
     times = page.evaluate("window.asked")
-    gaps = [round((later - earlier) / 1000) for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [round((later - earlier) / 1000) for earlier, later in pairwise(times)]
     assert set(gaps) == {3, 7, 30}
     assert gaps == sorted(gaps)
 

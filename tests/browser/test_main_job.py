@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -19,13 +21,13 @@ from .walk import (
     button,
     ended,
     find_domains,
+    is_done,
     on,
     on_payment_page,
     pay,
     pick,
     poll,
     sign_in,
-    stages_done,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-stories")]
@@ -92,7 +94,7 @@ def test_a_newcomer_orders_and_gets_a_working_infrastructure(house: House, visit
 def _watch_the_stages(page: Page, house: House, provision: Provision) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("We are building your infrastructure")
     for place, title in enumerate(STAGES):
-        house.build(lambda title=title: title in stages_done(provision))
+        house.build(partial(is_done, provision, title))
         if page.locator("[data-poll]").count():
             poll(page)
         row = page.locator(".stage").nth(place)

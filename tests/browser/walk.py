@@ -33,13 +33,18 @@ def button(page: Page | Locator, label: str) -> Locator:
 def poll(page: Page) -> int:
     """Let the page ask once whether something has changed; return the answer's status. Needs `page.clock.install()`."""
     asked: list[Request] = []
-    page.on("request", asked.append)
-    with page.expect_response(lambda answer: answer.request in asked and bool(POLL.search(answer.url))) as answer:
+
+    def note(request: Request) -> None:
+        if POLL.search(request.url):
+            asked.append(request)
+
+    page.on("request", note)
+    with page.expect_response(lambda response: response.request in asked) as answer:
         for _half_second in range(80):  # it asks every 3 seconds at first, in the end every 30
-            if any(POLL.search(request.url) for request in asked):
+            if asked:
                 break
             page.clock.run_for(500)
-    page.remove_listener("request", asked.append)
+    page.remove_listener("request", note)
     answer.value.finished()
     return answer.value.status
 
@@ -105,10 +110,10 @@ def pay(page: Page) -> None:
     on(page, PROGRESS)
 
 
-def stages_done(provision: Provision) -> list[str]:
-    """Return the titles of the stages that are over."""
+def is_done(provision: Provision, title: str) -> bool:
+    """Whether the stage of this title is over."""
     provision.refresh_from_db()
-    return [stage.title for stage in queries.status_of(provision).stages if stage.state == "done"]
+    return any(stage.title == title and stage.state == "done" for stage in queries.status_of(provision).stages)
 
 
 def ended(provision: Provision) -> bool:
