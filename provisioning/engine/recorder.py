@@ -148,9 +148,8 @@ class Recorder:
                 "wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision, alert=not known
             )
         row.facts = {**{name: fact for name, fact in row.facts.items() if name != "firm"}, **FIRM[outcome.firm]}
-        self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
-        row.save()
+        self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         item = self._item(spec, row)
         if item is not None and spec.begins and item.state != spec.begins:
             item.state = spec.begins
@@ -168,20 +167,18 @@ class Recorder:
     def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
         item = self._item(spec, row)
         Mail.post("needs_you", key=f"{row.pk}:{outcome.question}", provision=self.provision, item=str(item or ""))
-        self._move(row, StepState.WAITING, waits_on=WaitsOn.STUDENT, why=outcome.why or outcome.question)
         row.facts = {**row.facts, "question": outcome.question}
         row.next_attempt_at = clock.later(now, ASK_AGAIN)
-        row.save()
+        self._move(row, StepState.WAITING, waits_on=WaitsOn.STUDENT, why=outcome.why or outcome.question)
 
     def _ask_operator(
         self, spec: StepSpec, row: Step, outcome: NeedsOperator, now: VendorInstant, *, look_again: float = HOUR
     ) -> None:
         sentence = f"{self.provision.reference}, {spec.label}: {outcome.why}"
         OperatorItem.open("step", key=str(row.pk), sentence=sentence, provision=self.provision, code=outcome.code)
-        self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
         row.facts = {**row.facts, "code": outcome.code}
         row.next_attempt_at = clock.later(now, look_again)
-        row.save()
+        self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
 
     def _fail(self, spec: StepSpec, row: Step, outcome: Failed) -> None:
         row.failure_code, row.failure_sentence = outcome.code[:40], outcome.sentence[:300]
