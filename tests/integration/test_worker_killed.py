@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 SPEED = 240.0  # a run lasts about twenty seconds
 WAYS = ["everything"] * 5 + ["the supervisor"] * 2 + ["the cluster"] * 2 + ["one of the cluster"]
 Worker = subprocess.Popen[bytes]
-NAMES = ("amber", "birch", "cedar", "delta")
+NAMES = ("amber", "birch", "cedar")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_ten_kills_at_random_moments(world: Processes) -> None:
             wait_for_a_write()
             processes.pause(chance.uniform(0.0, 0.4))
         worker = strike(world, worker, way, chance)
-    until(finished, seconds=150, otherwise=f"seed {seed}: not done in time: {describe()}")
+    until(finished, seconds=180, otherwise=f"seed {seed}: not done in time: {describe()}")
 
     assert set(Run.objects.values_list("state", flat=True)) == {"done"}, f"seed {seed}"
     agrees_with_the_platforms(world, orders)
