@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -18,6 +19,13 @@ from .house import House, open_house
 from .watch import Watch
 
 PATIENCE = 10_000  # milliseconds until something expected counts as missing
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the pictures to `make screens`."""
+    if os.environ.get("GTM_SCREENS") != "1":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("screens")])
+        items[:] = [item for item in items if not item.get_closest_marker("screens")]
 
 
 class Visit(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -96,7 +95,6 @@ def test_the_judges_see_what_is_wrong(house: House, visit: Visit) -> None:
 
 
 @pytest.mark.screens
-@pytest.mark.skipif(os.environ.get("GTM_SCREENS") != "1", reason="pictures are made by `make screens`")
 def test_take_pictures(name: str, opened: Page) -> None:
     """Write var/screens/<state>-<width>-<scheme>.png, as tall as the page is."""
     PICTURES.mkdir(parents=True, exist_ok=True)
