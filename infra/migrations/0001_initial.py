@@ -14,397 +14,771 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254, verbose_name='e-mail')),
-                ('first_name', models.CharField(blank=True, max_length=80, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=80, verbose_name='last name')),
-                ('cohort', models.CharField(blank=True, max_length=80, verbose_name='cohort')),
-                ('is_enrolled', models.BooleanField(default=False, help_text='Only enrolled students may order infrastructure.', verbose_name='enrolled')),
-                ('enrolment_ended_at', models.DateTimeField(blank=True, null=True, verbose_name='enrolment ended')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('is_staff', models.BooleanField(default=False, verbose_name='operator')),
-                ('time_zone', models.CharField(default='UTC', max_length=64, verbose_name='time zone')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("email", models.EmailField(max_length=254, verbose_name="e-mail")),
+                ("first_name", models.CharField(blank=True, max_length=80, verbose_name="first name")),
+                ("last_name", models.CharField(blank=True, max_length=80, verbose_name="last name")),
+                ("cohort", models.CharField(blank=True, max_length=80, verbose_name="cohort")),
+                (
+                    "is_enrolled",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Only enrolled students may order infrastructure.",
+                        verbose_name="enrolled",
+                    ),
+                ),
+                ("enrolment_ended_at", models.DateTimeField(blank=True, null=True, verbose_name="enrolment ended")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("is_staff", models.BooleanField(default=False, verbose_name="operator")),
+                ("time_zone", models.CharField(default="UTC", max_length=64, verbose_name="time zone")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
+                "verbose_name": "user",
             },
         ),
         migrations.CreateModel(
-            name='Counter',
+            name="Counter",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=160)),
-                ('window_start', models.DateTimeField()),
-                ('count', models.PositiveIntegerField(default=0)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=160)),
+                ("window_start", models.DateTimeField()),
+                ("count", models.PositiveIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('key', 'window_start'), name='infra_counter_once')],
+                "constraints": [models.UniqueConstraint(fields=("key", "window_start"), name="infra_counter_once")],
             },
         ),
         migrations.CreateModel(
-            name='Credential',
+            name="Credential",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('kind', models.CharField(max_length=40)),
-                ('login', models.CharField(max_length=320)),
-                ('password', infra.secret.SecretField()),
-                ('is_students_own', models.BooleanField(default=False)),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("kind", models.CharField(max_length=40)),
+                ("login", models.CharField(max_length=320)),
+                ("password", infra.secret.SecretField()),
+                ("is_students_own", models.BooleanField(default=False)),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'credential',
+                "verbose_name": "credential",
             },
         ),
         migrations.CreateModel(
-            name='CredentialReveal',
+            name="CredentialReveal",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('address', models.GenericIPAddressField(blank=True, null=True)),
-                ('credential', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reveals', to='infra.credential')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("address", models.GenericIPAddressField(blank=True, null=True)),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reveals", to="infra.credential"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Domain',
+            name="Domain",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('name', models.CharField(max_length=253, verbose_name='name')),
-                ('state', models.CharField(choices=[('selected', 'Selected'), ('spare', 'Spare'), ('lost', 'Lost'), ('purchasing', 'Being bought'), ('pending_nameservers', 'Waiting for nameservers'), ('nameservers_verified', 'Nameservers verified'), ('dns_pending', 'Waiting for address records'), ('connected', 'Connected'), ('active', 'Active'), ('failed', 'Failed'), ('expired', 'Expired'), ('released', 'Released')], default='selected', max_length=24)),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('price_cents', models.PositiveIntegerField(default=0)),
-                ('renewal_cents', models.PositiveIntegerField(default=0)),
-                ('ordered_at', models.DateTimeField(blank=True, null=True)),
-                ('bought_at', models.DateTimeField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('facts', models.JSONField(default=infra.models.base.empty_facts)),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("name", models.CharField(max_length=253, verbose_name="name")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("selected", "Selected"),
+                            ("spare", "Spare"),
+                            ("lost", "Lost"),
+                            ("purchasing", "Being bought"),
+                            ("pending_nameservers", "Waiting for nameservers"),
+                            ("nameservers_verified", "Nameservers verified"),
+                            ("dns_pending", "Waiting for address records"),
+                            ("connected", "Connected"),
+                            ("active", "Active"),
+                            ("failed", "Failed"),
+                            ("expired", "Expired"),
+                            ("released", "Released"),
+                        ],
+                        default="selected",
+                        max_length=24,
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("price_cents", models.PositiveIntegerField(default=0)),
+                ("renewal_cents", models.PositiveIntegerField(default=0)),
+                ("ordered_at", models.DateTimeField(blank=True, null=True)),
+                ("bought_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("facts", models.JSONField(default=infra.models.base.empty_facts)),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'domain',
-                'ordering': ['position', 'name'],
+                "verbose_name": "domain",
+                "ordering": ["position", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Flag',
+            name="Flag",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=60)),
-                ('phase', models.CharField(choices=[('off', 'Off'), ('staff', 'Operators only'), ('named', 'Named students or cohorts'), ('first', 'The first N orders'), ('all', 'Everybody')], default='all', max_length=8)),
-                ('named', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=254), blank=True, default=list, help_text='E-mails or cohorts.', size=None)),
-                ('first_count', models.PositiveIntegerField(default=0)),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
-                ('stopped_reason', models.CharField(blank=True, max_length=300)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("key", models.CharField(max_length=60)),
+                (
+                    "phase",
+                    models.CharField(
+                        choices=[
+                            ("off", "Off"),
+                            ("staff", "Operators only"),
+                            ("named", "Named students or cohorts"),
+                            ("first", "The first N orders"),
+                            ("all", "Everybody"),
+                        ],
+                        default="all",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "named",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=254),
+                        blank=True,
+                        default=list,
+                        help_text="E-mails or cohorts.",
+                        size=None,
+                    ),
+                ),
+                ("first_count", models.PositiveIntegerField(default=0)),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                ("stopped_reason", models.CharField(blank=True, max_length=300)),
             ],
             options={
-                'verbose_name': 'flag',
-                'ordering': ['key'],
-                'constraints': [models.UniqueConstraint(fields=('key',), name='infra_flag_once')],
+                "verbose_name": "flag",
+                "ordering": ["key"],
+                "constraints": [models.UniqueConstraint(fields=("key",), name="infra_flag_once")],
             },
         ),
         migrations.CreateModel(
-            name='KeyCanary',
+            name="KeyCanary",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('token', models.TextField()),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("token", models.TextField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='infra_keycanary_single')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="infra_keycanary_single")],
             },
         ),
         migrations.CreateModel(
-            name='NameCheck',
+            name="NameCheck",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('platform', models.CharField(default='zapmail', max_length=20)),
-                ('name', models.CharField(max_length=253)),
-                ('answer', models.CharField(choices=[('checking', 'Checking'), ('available', 'Available'), ('taken', 'Taken'), ('premium', 'Premium')], default='checking', max_length=12)),
-                ('price_cents', models.PositiveIntegerField(default=0)),
-                ('renewal_cents', models.PositiveIntegerField(default=0)),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('wanted_at', models.DateTimeField(blank=True, null=True)),
-                ('wanted_by', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), blank=True, default=list, size=None)),
-                ('is_paid_work', models.BooleanField(default=False)),
-                ('claimed_until', models.DateTimeField(blank=True, help_text='Machine time.', null=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("platform", models.CharField(default="zapmail", max_length=20)),
+                ("name", models.CharField(max_length=253)),
+                (
+                    "answer",
+                    models.CharField(
+                        choices=[
+                            ("checking", "Checking"),
+                            ("available", "Available"),
+                            ("taken", "Taken"),
+                            ("premium", "Premium"),
+                        ],
+                        default="checking",
+                        max_length=12,
+                    ),
+                ),
+                ("price_cents", models.PositiveIntegerField(default=0)),
+                ("renewal_cents", models.PositiveIntegerField(default=0)),
+                ("checked_at", models.DateTimeField(blank=True, null=True)),
+                ("wanted_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "wanted_by",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), blank=True, default=list, size=None
+                    ),
+                ),
+                ("is_paid_work", models.BooleanField(default=False)),
+                ("claimed_until", models.DateTimeField(blank=True, help_text="Machine time.", null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('wanted_at__isnull', False)), fields=['wanted_at'], name='infra_namecheck_wanted')],
-                'constraints': [models.UniqueConstraint(fields=('platform', 'name'), name='infra_namecheck_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("wanted_at__isnull", False)),
+                        fields=["wanted_at"],
+                        name="infra_namecheck_wanted",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("platform", "name"), name="infra_namecheck_once")],
             },
         ),
         migrations.CreateModel(
-            name='Provision',
+            name="Provision",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('reference', models.CharField(default=infra.models.provision.new_reference, editable=False, max_length=16, unique=True)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('pending_payment', 'Waiting for payment'), ('provisioning', 'Being built'), ('active', 'Active'), ('active_with_exceptions', 'Active, with exceptions'), ('upgrading', 'Being upgraded'), ('suspended', 'Suspended'), ('failed', 'Failed'), ('cancelling', 'Being cancelled'), ('cancelled', 'Cancelled')], default='draft', max_length=24)),
-                ('parked_reason', models.CharField(blank=True, choices=[('waiting_vendor', 'Waiting for a platform'), ('waiting_funds', 'Waiting for funds'), ('needs_choice', 'Needs a choice'), ('needs_student', 'Needs the student'), ('needs_operator', 'Needs the operator')], max_length=20)),
-                ('brand', models.CharField(blank=True, max_length=80, verbose_name='brand name')),
-                ('main_domain', models.CharField(blank=True, max_length=253, verbose_name='main business domain')),
-                ('names_shown', models.PositiveSmallIntegerField(default=0)),
-                ('searched_names', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=253), blank=True, default=list, size=None)),
-                ('sender_first_name', models.CharField(blank=True, max_length=80, verbose_name="sender's first name")),
-                ('sender_last_name', models.CharField(blank=True, max_length=80, verbose_name="sender's last name")),
-                ('mailbox_patterns', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, default=list, size=None)),
-                ('order', models.JSONField(default=infra.models.base.empty_facts, help_text='Tier contents and prices, frozen at pay.')),
-                ('facts', models.JSONField(default=infra.models.base.empty_facts, help_text='What the platforms told us, by name.')),
-                ('stripe_customer_id', models.CharField(blank=True, max_length=120)),
-                ('stripe_subscription_id', models.CharField(blank=True, max_length=120)),
-                ('frozen_at', models.DateTimeField(blank=True, null=True)),
-                ('paid_at', models.DateTimeField(blank=True, null=True)),
-                ('ready_at', models.DateTimeField(blank=True, null=True)),
-                ('cancelled_at', models.DateTimeField(blank=True, null=True)),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='provisions', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "reference",
+                    models.CharField(
+                        default=infra.models.provision.new_reference, editable=False, max_length=16, unique=True
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("pending_payment", "Waiting for payment"),
+                            ("provisioning", "Being built"),
+                            ("active", "Active"),
+                            ("active_with_exceptions", "Active, with exceptions"),
+                            ("upgrading", "Being upgraded"),
+                            ("suspended", "Suspended"),
+                            ("failed", "Failed"),
+                            ("cancelling", "Being cancelled"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="draft",
+                        max_length=24,
+                    ),
+                ),
+                (
+                    "parked_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("waiting_vendor", "Waiting for a platform"),
+                            ("waiting_funds", "Waiting for funds"),
+                            ("needs_choice", "Needs a choice"),
+                            ("needs_student", "Needs the student"),
+                            ("needs_operator", "Needs the operator"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("brand", models.CharField(blank=True, max_length=80, verbose_name="brand name")),
+                ("main_domain", models.CharField(blank=True, max_length=253, verbose_name="main business domain")),
+                ("names_shown", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "searched_names",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=253), blank=True, default=list, size=None
+                    ),
+                ),
+                ("sender_first_name", models.CharField(blank=True, max_length=80, verbose_name="sender's first name")),
+                ("sender_last_name", models.CharField(blank=True, max_length=80, verbose_name="sender's last name")),
+                (
+                    "mailbox_patterns",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "order",
+                    models.JSONField(
+                        default=infra.models.base.empty_facts, help_text="Tier contents and prices, frozen at pay."
+                    ),
+                ),
+                (
+                    "facts",
+                    models.JSONField(
+                        default=infra.models.base.empty_facts, help_text="What the platforms told us, by name."
+                    ),
+                ),
+                ("stripe_customer_id", models.CharField(blank=True, max_length=120)),
+                ("stripe_subscription_id", models.CharField(blank=True, max_length=120)),
+                ("frozen_at", models.DateTimeField(blank=True, null=True)),
+                ("paid_at", models.DateTimeField(blank=True, null=True)),
+                ("ready_at", models.DateTimeField(blank=True, null=True)),
+                ("cancelled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="provisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'provision',
-                'ordering': ['-created_at'],
+                "verbose_name": "provision",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='OrderLine',
+            name="OrderLine",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('kind', models.CharField(choices=[('setup', 'Set-up fee'), ('monthly', 'Monthly fee'), ('domain_share', "A domain's share of the set-up fee")], max_length=16)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('refund_due', 'Refund due'), ('refunded', 'Refunded')], default='open', max_length=12)),
-                ('amount_cents', models.PositiveIntegerField()),
-                ('currency', models.CharField(default='usd', max_length=3)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('domain', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='order_lines', to='infra.domain')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='order_lines', to='infra.provision')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("setup", "Set-up fee"),
+                            ("monthly", "Monthly fee"),
+                            ("domain_share", "A domain's share of the set-up fee"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("refund_due", "Refund due"), ("refunded", "Refunded")],
+                        default="open",
+                        max_length=12,
+                    ),
+                ),
+                ("amount_cents", models.PositiveIntegerField()),
+                ("currency", models.CharField(default="usd", max_length=3)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="order_lines",
+                        to="infra.domain",
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="order_lines", to="infra.provision"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['created_at'],
+                "ordering": ["created_at"],
             },
         ),
         migrations.CreateModel(
-            name='OperatorItem',
+            name="OperatorItem",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=200)),
-                ('kind', models.CharField(max_length=40)),
-                ('sentence', models.CharField(max_length=500)),
-                ('details', models.JSONField(default=infra.models.base.empty_facts)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('resolution', models.CharField(blank=True, max_length=300)),
-                ('provision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='operator_items', to='infra.provision')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("key", models.CharField(max_length=200)),
+                ("kind", models.CharField(max_length=40)),
+                ("sentence", models.CharField(max_length=500)),
+                ("details", models.JSONField(default=infra.models.base.empty_facts)),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("resolution", models.CharField(blank=True, max_length=300)),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="operator_items",
+                        to="infra.provision",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'operator item',
-                'ordering': ['resolved_at', '-created_at'],
+                "verbose_name": "operator item",
+                "ordering": ["resolved_at", "-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Mailbox',
+            name="Mailbox",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('username', models.CharField(max_length=64, verbose_name='user name')),
-                ('address', models.EmailField(max_length=320, verbose_name='address')),
-                ('first_name', models.CharField(blank=True, max_length=80)),
-                ('last_name', models.CharField(blank=True, max_length=80)),
-                ('state', models.CharField(choices=[('planned', 'Planned'), ('creating', 'Being created'), ('created', 'Created'), ('connected', 'Connected'), ('warming', 'Warming up'), ('ready', 'Ready'), ('suspended', 'Suspended'), ('failed', 'Failed'), ('removed', 'Removed')], default='planned', max_length=16)),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('warmup_started_at', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('facts', models.JSONField(default=infra.models.base.empty_facts)),
-                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mailboxes', to='infra.domain')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mailboxes', to='infra.provision')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("username", models.CharField(max_length=64, verbose_name="user name")),
+                ("address", models.EmailField(max_length=320, verbose_name="address")),
+                ("first_name", models.CharField(blank=True, max_length=80)),
+                ("last_name", models.CharField(blank=True, max_length=80)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("planned", "Planned"),
+                            ("creating", "Being created"),
+                            ("created", "Created"),
+                            ("connected", "Connected"),
+                            ("warming", "Warming up"),
+                            ("ready", "Ready"),
+                            ("suspended", "Suspended"),
+                            ("failed", "Failed"),
+                            ("removed", "Removed"),
+                        ],
+                        default="planned",
+                        max_length=16,
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("warmup_started_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("facts", models.JSONField(default=infra.models.base.empty_facts)),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="mailboxes", to="infra.domain"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="mailboxes", to="infra.provision"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'mailbox',
-                'verbose_name_plural': 'mailboxes',
-                'ordering': ['domain__position', 'position'],
+                "verbose_name": "mailbox",
+                "verbose_name_plural": "mailboxes",
+                "ordering": ["domain__position", "position"],
             },
         ),
         migrations.CreateModel(
-            name='Mail',
+            name="Mail",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=200)),
-                ('kind', models.CharField(max_length=40)),
-                ('to', models.EmailField(max_length=320)),
-                ('context', models.JSONField(default=infra.models.base.empty_facts)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('student', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('provision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='mails', to='infra.provision')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("key", models.CharField(max_length=200)),
+                ("kind", models.CharField(max_length=40)),
+                ("to", models.EmailField(max_length=320)),
+                ("context", models.JSONField(default=infra.models.base.empty_facts)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                (
+                    "student",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mails",
+                        to="infra.provision",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'mail',
-                'ordering': ['-created_at'],
+                "verbose_name": "mail",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='DomainHold',
+            name="DomainHold",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('name', models.CharField(max_length=253)),
-                ('expires_at', models.DateTimeField()),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('provision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='infra.provision')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("name", models.CharField(max_length=253)),
+                ("expires_at", models.DateTimeField()),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "provision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="holds", to="infra.provision"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='domain',
-            name='provision',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domains', to='infra.provision'),
+            model_name="domain",
+            name="provision",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="domains", to="infra.provision"
+            ),
         ),
         migrations.AddField(
-            model_name='credential',
-            name='provision',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='credentials', to='infra.provision'),
+            model_name="credential",
+            name="provision",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="credentials", to="infra.provision"
+            ),
         ),
         migrations.CreateModel(
-            name='Tier',
+            name="Tier",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('name', models.CharField(max_length=60, verbose_name='name')),
-                ('slug', models.SlugField(unique=True, verbose_name='slug')),
-                ('description', models.CharField(blank=True, max_length=200, verbose_name='one line for students')),
-                ('stack', models.CharField(max_length=20, verbose_name='stack')),
-                ('domain_count', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(50)], verbose_name='domains')),
-                ('domain_count_max', models.PositiveSmallIntegerField(blank=True, help_text="Only where the quantity is the student's choice.", null=True, verbose_name='domains at most')),
-                ('mailbox_count', models.PositiveSmallIntegerField(help_text="In all; per domain where the quantity is the student's choice.", validators=[django.core.validators.MinValueValidator(1)], verbose_name='mailboxes')),
-                ('dedicated_ip_count', models.PositiveSmallIntegerField(default=0, verbose_name='dedicated IPs')),
-                ('setup_fee_cents', models.PositiveIntegerField(verbose_name='set-up fee, cents')),
-                ('monthly_fee_cents', models.PositiveIntegerField(verbose_name='monthly fee, cents')),
-                ('currency', models.CharField(default='usd', max_length=3, verbose_name='currency')),
-                ('domain_price_cap_cents', models.PositiveIntegerField(default=2000, help_text='Dearer names are shown as not included.', verbose_name='price cap per domain, cents')),
-                ('stripe_setup_price_id', models.CharField(blank=True, max_length=120)),
-                ('stripe_monthly_price_id', models.CharField(blank=True, max_length=120)),
-                ('warmup', models.JSONField(default=infra.models.tier.default_warmup, verbose_name='warmup settings')),
-                ('warmup_days', models.PositiveSmallIntegerField(default=14, verbose_name='warmup days')),
-                ('dmarc_policy', models.CharField(default='none', max_length=12, verbose_name='first DMARC policy')),
-                ('instructions', models.TextField(blank=True, verbose_name='instructions (Markdown)')),
-                ('is_active', models.BooleanField(default=True, verbose_name='offered')),
-                ('sort_order', models.PositiveSmallIntegerField(default=0, verbose_name='order')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("slug", models.SlugField(unique=True, verbose_name="slug")),
+                ("description", models.CharField(blank=True, max_length=200, verbose_name="one line for students")),
+                ("stack", models.CharField(max_length=20, verbose_name="stack")),
+                (
+                    "domain_count",
+                    models.PositiveSmallIntegerField(
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(50),
+                        ],
+                        verbose_name="domains",
+                    ),
+                ),
+                (
+                    "domain_count_max",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="Only where the quantity is the student's choice.",
+                        null=True,
+                        verbose_name="domains at most",
+                    ),
+                ),
+                (
+                    "mailbox_count",
+                    models.PositiveSmallIntegerField(
+                        help_text="In all; per domain where the quantity is the student's choice.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="mailboxes",
+                    ),
+                ),
+                ("dedicated_ip_count", models.PositiveSmallIntegerField(default=0, verbose_name="dedicated IPs")),
+                ("setup_fee_cents", models.PositiveIntegerField(verbose_name="set-up fee, cents")),
+                ("monthly_fee_cents", models.PositiveIntegerField(verbose_name="monthly fee, cents")),
+                ("currency", models.CharField(default="usd", max_length=3, verbose_name="currency")),
+                (
+                    "domain_price_cap_cents",
+                    models.PositiveIntegerField(
+                        default=2000,
+                        help_text="Dearer names are shown as not included.",
+                        verbose_name="price cap per domain, cents",
+                    ),
+                ),
+                ("stripe_setup_price_id", models.CharField(blank=True, max_length=120)),
+                ("stripe_monthly_price_id", models.CharField(blank=True, max_length=120)),
+                ("warmup", models.JSONField(default=infra.models.tier.default_warmup, verbose_name="warmup settings")),
+                ("warmup_days", models.PositiveSmallIntegerField(default=14, verbose_name="warmup days")),
+                ("dmarc_policy", models.CharField(default="none", max_length=12, verbose_name="first DMARC policy")),
+                ("instructions", models.TextField(blank=True, verbose_name="instructions (Markdown)")),
+                ("is_active", models.BooleanField(default=True, verbose_name="offered")),
+                ("sort_order", models.PositiveSmallIntegerField(default=0, verbose_name="order")),
             ],
             options={
-                'verbose_name': 'tier',
-                'ordering': ['sort_order', 'name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('domain_count_max__isnull', True), ('domain_count_max__gte', models.F('domain_count')), _connector='OR'), name='infra_tier_domain_range'), models.CheckConstraint(condition=models.Q(('domain_count__gte', 1)), name='infra_tier_has_domains'), models.CheckConstraint(condition=models.Q(('mailbox_count__gte', 1)), name='infra_tier_has_mailboxes')],
+                "verbose_name": "tier",
+                "ordering": ["sort_order", "name"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("domain_count_max__isnull", True),
+                            ("domain_count_max__gte", models.F("domain_count")),
+                            _connector="OR",
+                        ),
+                        name="infra_tier_domain_range",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("domain_count__gte", 1)), name="infra_tier_has_domains"),
+                    models.CheckConstraint(
+                        condition=models.Q(("mailbox_count__gte", 1)), name="infra_tier_has_mailboxes"
+                    ),
+                ],
             },
         ),
         migrations.AddField(
-            model_name='provision',
-            name='tier',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='provisions', to='infra.tier'),
+            model_name="provision",
+            name="tier",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="provisions",
+                to="infra.tier",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='infra_user_email_unique'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"), name="infra_user_email_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operatoritem',
-            constraint=models.UniqueConstraint(condition=models.Q(('resolved_at__isnull', True)), fields=('key',), name='infra_operatoritem_one_open'),
+            model_name="operatoritem",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("resolved_at__isnull", True)), fields=("key",), name="infra_operatoritem_one_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='mailbox',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'removed'), _negated=True), fields=('address',), name='infra_mailbox_one_live_address'),
+            model_name="mailbox",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "removed"), _negated=True),
+                fields=("address",),
+                name="infra_mailbox_one_live_address",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='mailbox',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='infra_mailbox_id_student'),
+            model_name="mailbox",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="infra_mailbox_id_student"),
         ),
         migrations.AddIndex(
-            model_name='mail',
-            index=models.Index(condition=models.Q(('sent_at__isnull', True)), fields=['created_at'], name='infra_mail_unsent'),
+            model_name="mail",
+            index=models.Index(
+                condition=models.Q(("sent_at__isnull", True)), fields=["created_at"], name="infra_mail_unsent"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='mail',
-            constraint=models.UniqueConstraint(fields=('key',), name='infra_mail_once'),
+            model_name="mail",
+            constraint=models.UniqueConstraint(fields=("key",), name="infra_mail_once"),
         ),
         migrations.AddConstraint(
-            model_name='domainhold',
-            constraint=models.UniqueConstraint(fields=('name',), name='infra_domainhold_one_per_name'),
+            model_name="domainhold",
+            constraint=models.UniqueConstraint(fields=("name",), name="infra_domainhold_one_per_name"),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.UniqueConstraint(condition=models.Q(('ordered_at__isnull', False), models.Q(('state__in', ('lost', 'expired', 'released')), _negated=True)), fields=('name',), name='infra_domain_one_live_name'),
+            model_name="domain",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("ordered_at__isnull", False),
+                    models.Q(("state__in", ("lost", "expired", "released")), _negated=True),
+                ),
+                fields=("name",),
+                name="infra_domain_one_live_name",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.UniqueConstraint(fields=('provision', 'name'), name='infra_domain_once_per_provision'),
+            model_name="domain",
+            constraint=models.UniqueConstraint(fields=("provision", "name"), name="infra_domain_once_per_provision"),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='infra_domain_id_student'),
+            model_name="domain",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="infra_domain_id_student"),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.CheckConstraint(condition=models.Q(('bought_at__isnull', True), ('ordered_at__isnull', False), _connector='OR'), name='infra_domain_bought_was_ordered'),
+            model_name="domain",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("bought_at__isnull", True), ("ordered_at__isnull", False), _connector="OR"),
+                name="infra_domain_bought_was_ordered",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=models.UniqueConstraint(fields=('provision', 'kind'), name='infra_credential_one_per_kind'),
+            model_name="credential",
+            constraint=models.UniqueConstraint(fields=("provision", "kind"), name="infra_credential_one_per_kind"),
         ),
         migrations.AddIndex(
-            model_name='provision',
-            index=models.Index(fields=['state'], name='infra_provision_state'),
+            model_name="provision",
+            index=models.Index(fields=["state"], name="infra_provision_state"),
         ),
         migrations.AddConstraint(
-            model_name='provision',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'cancelled'), _negated=True), fields=('student',), name='infra_provision_one_live'),
+            model_name="provision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "cancelled"), _negated=True),
+                fields=("student",),
+                name="infra_provision_one_live",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provision',
-            constraint=models.UniqueConstraint(fields=('id', 'student'), name='infra_provision_id_student'),
+            model_name="provision",
+            constraint=models.UniqueConstraint(fields=("id", "student"), name="infra_provision_id_student"),
         ),
         migrations.AddConstraint(
-            model_name='provision',
-            constraint=models.CheckConstraint(condition=models.Q(('paid_at__isnull', True), ('frozen_at__isnull', False), _connector='OR'), name='infra_provision_paid_is_frozen'),
+            model_name="provision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("paid_at__isnull", True), ("frozen_at__isnull", False), _connector="OR"),
+                name="infra_provision_paid_is_frozen",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('cancelled_at__isnull', False), ('state', 'cancelled')), models.Q(models.Q(('state', 'cancelled'), _negated=True), ('cancelled_at__isnull', True)), _connector='OR'), name='infra_provision_cancelled_paired'),
+            model_name="provision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("cancelled_at__isnull", False), ("state", "cancelled")),
+                    models.Q(models.Q(("state", "cancelled"), _negated=True), ("cancelled_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="infra_provision_cancelled_paired",
+            ),
         ),
     ]

@@ -32,9 +32,7 @@ class Migration(migrations.Migration):
         RowSecurity("Provision", student=ALL),
         RowSecurity("Domain", student=ALL, parents={"provision_id": "infra_provision"}),
         RowSecurity("DomainHold", student="SELECT", parents={"provision_id": "infra_provision"}),
-        RowSecurity(
-            "Mailbox", student=ALL, parents={"provision_id": "infra_provision", "domain_id": "infra_domain"}
-        ),
+        RowSecurity("Mailbox", student=ALL, parents={"provision_id": "infra_provision", "domain_id": "infra_domain"}),
         RowSecurity("NameCheck", owner_column=""),
         RowSecurity(
             "OrderLine", student="SELECT", parents={"provision_id": "infra_provision", "domain_id": "infra_domain"}
@@ -62,7 +60,5 @@ class Migration(migrations.Migration):
             gtm_clock={"visitor": "SELECT", "student": "SELECT", "operator": "SELECT", "worker": ALL},
         ),
         # The queue is read by its lock time, many times a second.
-        migrations.RunSQL(
-            "CREATE INDEX infra_queue_by_lock ON django_q_ormq (lock)", "DROP INDEX infra_queue_by_lock"
-        ),
+        migrations.RunSQL("CREATE INDEX infra_queue_by_lock ON django_q_ormq (lock)", "DROP INDEX infra_queue_by_lock"),
     ]
