@@ -128,7 +128,10 @@ def _stage_state(mine: Sequence[Step], open_rows: Sequence[Step], run: Run, dead
         proofs = [row for row in mine if row.item_key] or mine
         if any(row.state == StepState.COMPLETED and row.item_key not in dead for row in proofs):
             return "done"
-        return "failed" if any(row.state == StepState.FAILED for row in mine) else "skipped"
+        if any(row.state == StepState.FAILED for row in mine):
+            return "failed"
+        # What came through here and was lost later was not left out.
+        return "done" if any(row.state == StepState.COMPLETED for row in mine if row.item_key) else "skipped"
     if run.state == RunState.CANCELLED:
         return "skipped"
     if run.state == RunState.FAILED and any(row.state == StepState.FAILED for row in mine):

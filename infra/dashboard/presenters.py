@@ -322,7 +322,7 @@ def _warmup_day(provision: Provision, mailbox: Mailbox, *, now: datetime) -> str
 
 
 def _may_send_from(student: User, provision: Provision, mailbox: Mailbox) -> str:
-    if mailbox.warmup_started_at is None:
+    if mailbox.warmup_started_at is None or provision.state == ProvisionState.SUSPENDED:
         return _("not known yet")
     return day(student, mailbox.warmup_started_at + timedelta(days=_warmup_days(provision)))
 
