@@ -42,10 +42,11 @@ def _mark(*, waiting_for_permits: bool, limit: int, name: str) -> int:
     waits = "waits_on = 'budget' AND why = %(name)s" if waiting_for_permits else "waits_on <> 'budget'"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE provisioning_run SET rung_at = gtm_now('machine') WHERE id IN ("
+            # An array, so that the selection is made once: the planner may repeat one in IN, and pass over its limit.
+            f"UPDATE provisioning_run SET rung_at = gtm_now('machine') WHERE id = ANY(ARRAY("
             f" SELECT id FROM provisioning_run WHERE {DUE} AND {waits}"
             "   AND (rung_at IS NULL OR rung_at < (SELECT gtm_now('machine')) - make_interval(secs => %(again)s))"
-            "   ORDER BY paid_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)",
+            "   ORDER BY paid_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))",
             {"again": RING_AGAIN, "limit": limit, "name": name},
         )
         return int(cursor.rowcount)
