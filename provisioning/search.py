@@ -284,10 +284,11 @@ def _claim() -> tuple[list[str], bool]:
         )
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(
-            "UPDATE infra_namecheck SET claimed_until = gtm_now('machine') + make_interval(secs => %s) WHERE id IN ("
+            # An array, so that the selection is made once: the planner may repeat one in IN, and pass over its limit.
+            "UPDATE infra_namecheck SET claimed_until = gtm_now('machine') + make_interval(secs => %s) WHERE id = ANY(ARRAY("
             " SELECT id FROM infra_namecheck WHERE id = ANY(%s) AND wanted_at IS NOT NULL"
             "   AND (claimed_until IS NULL OR claimed_until < gtm_now('machine'))"
-            "   ORDER BY array_position(%s, id) LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id, name, is_paid_work",
+            "   ORDER BY array_position(%s, id) LIMIT %s FOR UPDATE SKIP LOCKED)) RETURNING id, name, is_paid_work",
             [CLAIM, ids, ids, CHUNK],
         )
         rows = sorted(cursor.fetchall(), key=lambda row: ids.index(row[0]))
