@@ -23,7 +23,6 @@ class Options:
     sending_tool_url       where students sign in to the sending tool
     lead_list_url          address of a lead list, with {id}; may lead to the tool's front page
     mailboxes_per_domain   at most so many on one domain
-    mailbox_cooldown       wait between two assignments on one domain, for accounts where the platform imposes one
     """
 
     operator_contact: Mapping[str, str] = field(default_factory=dict)
@@ -38,7 +37,6 @@ class Options:
     sending_tool_url: str = "https://app.plusvibe.ai"
     lead_list_url: str = "https://app.heyreach.io"
     mailboxes_per_domain: int = 5
-    mailbox_cooldown: float = 0.0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Options:
