@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from config import bench, demo, processes
-from config.management.commands import bench as command
+from config.bench import product, provision, rows, worlds
 from provisioning.models import Step
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "performance.md"
@@ -25,13 +25,13 @@ def test_the_smallest_numbers_are_those_of_the_document() -> None:
         platform = name or platform
         derived[platform] += int(count)
 
-    assert derived == bench.FEWEST_CALLS
+    assert derived == provision.FEWEST_CALLS
 
 
 def test_queries_that_grow_with_the_number_of_provisions_are_counted() -> None:
     few = {"page_home_queries": 6.0, "page_home_ms": 10.0, "page_home_first_ms": 1.0}
 
-    numbers = command.compared(few, few | {"page_home_queries": 8.0, "page_home_ms": 20.0})
+    numbers = product.compared(few, few | {"page_home_queries": 8.0, "page_home_ms": 20.0})
 
     assert numbers["queries_growth"] == 2
     assert numbers["page_home_queries_growth"] == 2
@@ -39,7 +39,7 @@ def test_queries_that_grow_with_the_number_of_provisions_are_counted() -> None:
 
 
 def test_a_copy_has_keys_of_its_own_and_refers_to_copies() -> None:
-    statement = bench.copy_statement(Step)
+    statement = rows.copy_statement(Step)
 
     assert "md5(id::text || n)::uuid" in statement
     assert "md5(run_id::text || n)::uuid" in statement
@@ -48,10 +48,10 @@ def test_a_copy_has_keys_of_its_own_and_refers_to_copies() -> None:
 
 
 def test_every_unique_text_of_what_is_copied_is_varied() -> None:
-    for model in bench.COPIED:
+    for model in rows.COPIED:
         for constraint in model._meta.total_unique_constraints:
             fields = [one for one in model._meta.concrete_fields if one.name in constraint.fields]
-            varied = [one for one in fields if bench.copied(model._meta.db_table, one) != f'"{one.column}"']
+            varied = [one for one in fields if rows.copied(model._meta.db_table, one) != f'"{one.column}"']
             assert varied, f"{constraint.name} would be violated"
 
 
@@ -81,7 +81,7 @@ def test_both_ways_of_listing_processes_agree() -> None:
 
 
 def test_free_ports_lie_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = command.FIRST_PORT + 1
+    busy = worlds.FIRST_PORT + 1
 
     def require(port: int, *, option: str) -> None:
         if port == busy:
@@ -89,4 +89,16 @@ def test_free_ports_lie_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(demo, "require_free_port", require)
 
-    assert command.free_ports(4) == command.FIRST_PORT + 4
+    assert worlds.free_ports(4) == worlds.FIRST_PORT + 4
+
+
+def test_every_chapter_is_found_and_no_two_have_a_part_of_the_same_name() -> None:
+    parts = [name for chapter in bench.chapters() for name in chapter.parts]
+
+    assert parts
+    assert len(parts) == len(set(parts))
+
+
+def test_an_unknown_chapter_is_refused_by_name() -> None:
+    with pytest.raises(bench.BenchFailed, match=r"no chapter 'nonsense'"):
+        list(bench.chapters("product,nonsense"))
