@@ -252,9 +252,10 @@ class Sandbox:
     def _serve(self, platform: Platform, request: Request) -> tuple[Response, bool]:
         """Answer a platform's request with faults and quotas around the work."""
         verb, items = platform.verb_of(request), _safe_items(platform, request)
+        reference = self._reference(platform, request)
         now = self.clock.real() if platform.real_time else self.clock.now()
         is_read = verb in platform.reads or verb == "unknown"
-        fault = self.faults.draw(BEFORE, platform.name, verb, items)
+        fault = self.faults.draw(BEFORE, platform.name, verb, items, reference)
         work_done, response = False, None
         if fault is None or fault.kind == "rate_limit":
             response = self._over_quota(platform, verb, request)
@@ -262,7 +263,7 @@ class Sandbox:
             response = self._before_the_work(platform, fault, request, now)
         if response is None:
             work_done, response = True, self._do(platform, request, now)
-            fault = self.faults.draw(AFTER, platform.name, verb, items)
+            fault = self.faults.draw(AFTER, platform.name, verb, items, reference)
         self.log.add(
             at=now,
             platform=platform.name,
@@ -271,7 +272,7 @@ class Sandbox:
             path=request.path,
             status=response.status,
             items=items,
-            student_ref=self._reference(platform, request),
+            student_ref=reference or self._reference(platform, request),
             fault=fault.kind if fault else "",
             work_done=work_done,
         )

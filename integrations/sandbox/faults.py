@@ -1,6 +1,6 @@
 """Everything that can go wrong on purpose, each with a name.
 
-A fault names what it does (`kind`), whom it hits (`platform`, `verb`, `items`; empty means all) and how often
+A fault names what it does (`kind`), whom it hits (`platform`, `verb`, `items`, `ref`; empty means all) and how often
 (`share` of the matching requests, `times` at most, after the first `skip`). Kinds fall into four groups:
 
 before the work   refuse, timeout_before, reset_before, rate_limit, status, redirect, late_execution
@@ -69,6 +69,7 @@ KINDS = BEFORE | AFTER | EFFECTS
 class Fault:
     """One fault in the table.
 
+    ref      our reference (GTM-XXXXXX): only requests that the log ascribes to it; for faults before and after the work
     status   of `status`, `status_after` and `redirect`
     advice   Retry-After of `rate_limit`: None for none, any text otherwise ("30", "-1", "next Tuesday")
     seconds  virtual for late_execution, list_lag, slow_* effects and webhook_delay; machine seconds for slow_body
@@ -80,6 +81,7 @@ class Fault:
     platform: str = ""
     verb: str = ""
     items: tuple[str, ...] = ()
+    ref: str = ""
     share: float = 1.0
     times: int | None = None
     skip: int = 0
@@ -92,9 +94,9 @@ class Fault:
     seen: int = 0
     drawn: int = 0
 
-    def concerns(self, platform: str, verb: str, items: Iterable[str]) -> bool:
+    def concerns(self, platform: str, verb: str, items: Iterable[str], ref: str = "") -> bool:
         """Whether the fault is about such a request at all."""
-        wanted = not self.items or any(item in self.items for item in items)
+        wanted = self.ref in ("", ref) and (not self.items or any(item in self.items for item in items))
         return self.platform in ("", platform) and (self.verb in ("", verb) or not verb) and wanted
 
     @property
@@ -136,11 +138,13 @@ class FaultTable:
         """Switch everything off."""
         self.faults = []
 
-    def draw(self, kinds: Iterable[str], platform: str, verb: str, items: Iterable[str] = ()) -> Fault | None:
+    def draw(
+        self, kinds: Iterable[str], platform: str, verb: str, items: Iterable[str] = (), ref: str = ""
+    ) -> Fault | None:
         """Return the first fault of `kinds` that hits this request, and count it."""
         names, wanted = tuple(items), frozenset(kinds)
         for fault in self.faults:
-            if fault.kind not in wanted or fault.spent or not fault.concerns(platform, verb, names):
+            if fault.kind not in wanted or fault.spent or not fault.concerns(platform, verb, names, ref):
                 continue
             fault.seen += 1
             if fault.seen > fault.skip and fraction(self.seed, fault.kind, fault.id, fault.seen) < fault.share:

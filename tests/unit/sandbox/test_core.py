@@ -182,6 +182,12 @@ def test_faults_hit_only_their_platform_verb_and_items(box: Box) -> None:
     assert make_list(box, "Other").status == 500
 
 
+def test_a_fault_can_be_about_one_students_requests_only(box: Box) -> None:
+    box.sandbox.faults.add("status", ref="GTM-7K3F9Q", skip=1, times=1)
+    assert [make_list(box, f"Prospects {ref}").status for ref in ("GTM-7K3F9Q", "GTM-ABC123")] == [200, 200]
+    assert [make_list(box, f"More {ref}").status for ref in ("GTM-ABC123", "GTM-7K3F9Q")] == [200, 500]
+
+
 def test_a_fault_can_skip_the_first_requests_and_end_after_some(box: Box) -> None:
     box.sandbox.faults.add("status", skip=1, times=2)
     assert [make_list(box).status for _ in range(4)] == [200, 500, 500, 200]
