@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import harness
+from tests.chaos.figures import OURS, Figures, FiguresPlugin
 
 harness.prepare()
 harness.forbid_network()
@@ -20,6 +21,16 @@ from django.conf import settings  # noqa: E402
 
 harness.empty_as_owner()
 harness.hash_quickly()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(FiguresPlugin(config), "figures")
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """The numbers that this process has measured, shown at the end of the run."""
+    return pytestconfig.stash[OURS]
 
 
 @pytest.fixture(scope="session")

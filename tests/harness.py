@@ -127,6 +127,38 @@ def _copy_database(source: str, target: str) -> None:
         cursor.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}"')
 
 
+@contextlib.contextmanager
+def on_database(name: str) -> Iterator[None]:
+    """Use another database of our server for a block, in this thread and in those that begin within it."""
+    from django.db import connection
+
+    before = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = before
+
+
+def create_committing_database(name: str, *, then: str = "") -> None:
+    """Copy the migrated database to one that keeps what is committed; run the statements of `then` in it, as its owner.
+
+    Nobody empties it: whoever works in it uses names that nobody has used before. It goes away with the server.
+    """
+    from django.db import connection
+
+    with open(Path(os.environ[_OURS]) / "database.lock", "a") as lock, as_owner():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert_our_server()
+        _copy_database(_TEMPLATE, name)
+        with on_database(name), connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+            if then:
+                cursor.execute(then)
+
+
 def empty_as_owner() -> None:
     """Let the flush after a transactional test run as the owner: the runtime roles may not truncate."""
     from django.test import TransactionTestCase

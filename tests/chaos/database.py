@@ -1,0 +1,49 @@
+"""The database of the chaos tests: its clock stands still, and nothing of an earlier test disturbs a later one."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from infra import clock
+
+BEGINNING = "2026-11-23 09:00:00+00"  # where both clocks stand in a fresh world
+
+_OF_THE_MACHINE = "clock_timestamp()"
+_CREATE = "CREATE FUNCTION"
+_BODY = clock.CREATE_SQL[clock.CREATE_SQL.index(_CREATE) :].replace(_CREATE, "CREATE OR REPLACE FUNCTION")
+
+# The product's own function; frozen, it knows no other time than what was moved.
+RUNNING_CLOCK = _BODY
+FROZEN_CLOCK = _BODY.replace(_OF_THE_MACHINE, f"timestamptz '{BEGINNING}'")
+
+TIDY = """
+UPDATE provisioning_run SET state = 'cancelled', finished_at = gtm_now('machine'), next_attempt_at = NULL,
+    lease_until = NULL WHERE state IN ('queued', 'running', 'waiting', 'parked');
+UPDATE infra_operatoritem SET resolved_at = gtm_now('machine') WHERE resolved_at IS NULL;
+UPDATE infra_mail SET sent_at = gtm_now('machine') WHERE sent_at IS NULL;
+UPDATE infra_namecheck SET wanted_at = NULL WHERE wanted_at IS NOT NULL;
+UPDATE infra_orderline SET state = 'refunded' WHERE state = 'refund_due';
+UPDATE billing_webhookevent SET state = 'ignored' WHERE state = 'received';
+UPDATE billing_checkout SET state = 'expired' WHERE state IN ('intended', 'open', 'confirming');
+UPDATE billing_refund SET state = 'failed' WHERE state = 'due';
+UPDATE provisioning_permit SET used_at = NULL WHERE used_at IS NOT NULL;
+UPDATE provisioning_flight SET until = NULL WHERE until IS NOT NULL;
+DELETE FROM provisioning_circuit;
+DELETE FROM provisioning_heartbeat;
+DELETE FROM infra_flag;
+DELETE FROM infra_counter;
+DELETE FROM django_q_ormq;
+DELETE FROM gtm_clock;
+"""
+
+
+def execute(statements: str) -> None:
+    """Run SQL without parameters."""
+    with connection.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def tidy_up() -> None:
+    """End what earlier or failed tests have left under way, and make what all orders share as new; both clocks go back
+    to `BEGINNING`. Rows that are done stay: the names in them are never used again."""
+    execute(TIDY)
