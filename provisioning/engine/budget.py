@@ -7,7 +7,6 @@ machine time, because our stamp and the platform's count differ by the journey.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +60,7 @@ class Pass:
     taken_at: float
 
     def is_stale(self) -> bool:
-        return time.monotonic() - self.taken_at > STALE
+        return clock.monotonic() - self.taken_at > STALE
 
 
 def acquire(call: Call[Any]) -> Pass:
@@ -69,7 +68,7 @@ def acquire(call: Call[Any]) -> Pass:
 
     Raises CircuitOpen, NoFlight or NoPermit; the caller's transaction must then roll back.
     """
-    taken_at = time.monotonic()
+    taken_at = clock.monotonic()
     _pass_circuit(call.platform)
     flight_id = _take_flight(call.platform, call.deadline)
     for budget in call.budgets:
@@ -79,7 +78,7 @@ def acquire(call: Call[Any]) -> Pass:
 
 def renew(old: Pass, call: Call[Any]) -> Pass:
     """Take fresh permits for a pass that grew stale before sending; its place in the bulkhead is kept."""
-    taken_at = time.monotonic()
+    taken_at = clock.monotonic()
     with transaction.atomic():
         for budget in call.budgets:
             _take_permit(budget, call.weight_class)

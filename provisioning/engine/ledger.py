@@ -122,7 +122,7 @@ class Ledger:
         self.claim = claim
         self.provision = provision
         self.transport = transport
-        self.wakeup_ends = wakeup_ends  # time.monotonic()
+        self.wakeup_ends = wakeup_ends  # clock.monotonic()
         self.after_write = after_write
         self.step_key = ""
         self.began = clock.vendor_now()
@@ -431,10 +431,10 @@ class Ledger:
     # ---- sending -----------------------------------------------------------------------------------------------------
 
     def _send(self, call: Call[T], again: frozenset[str]) -> T | None:
-        if time.monotonic() + SEND_WINDOW + call.deadline > self.wakeup_ends:
+        if clock.monotonic() + SEND_WINDOW + call.deadline > self.wakeup_ends:
             raise TimeSpent(call.verb)
         failpoint("before_intent", call)
-        send_before = time.monotonic() + SEND_WINDOW
+        send_before = clock.monotonic() + SEND_WINDOW
         operation, held = self._intend(call)
         failpoint("after_intent", call)
         try:

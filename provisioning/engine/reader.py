@@ -12,6 +12,7 @@ from integrations.http.transport import Transport
 
 from . import budget
 from .claims import LEASE_MARGIN, Claim
+from .failpoints import failpoint
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Reader:
 
 def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -> T:
     """Take a pass, send, judge and parse. Raises PlatformError, budget.NotNow or, for a claimed run, LostClaim."""
+    failpoint("before_read", call)
     with transaction.atomic():
         if claim is not None:
             claim.renew(call.deadline + LEASE_MARGIN)
@@ -54,6 +56,7 @@ def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -
         if held.is_stale():
             held = budget.renew(held, call)
         raw = transport.send(call)
+        failpoint("after_read", call)
     except OutcomeUnknown as error:
         budget.note_timeout(call.platform)
         raise Unavailable(error.sentence, platform=call.platform, verb=call.verb) from error

@@ -7,7 +7,6 @@ an outcome in one table, `outcome_of`.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,7 +102,7 @@ class Wakeup:
     def __init__(self, claim: Claim, workshop: Workshop) -> None:
         from ..stacks import stack_of
 
-        self.ends = time.monotonic() + WAKEUP
+        self.ends = clock.monotonic() + WAKEUP
         self.workshop = workshop
         self.run = Run.objects.select_related("provision", "provision__student").get(pk=claim.run_id)
         self.provision = self.run.provision
@@ -125,7 +124,7 @@ class Wakeup:
     def run_all(self) -> None:
         """Walk all open steps, again and again while something moves."""
         moved = True
-        while moved and time.monotonic() < self.ends:
+        while moved and clock.monotonic() < self.ends:
             moved, now = False, clock.vendor_now()
             if self.wave.has_nothing_left():  # people take items out of the wave too
                 self.recorder.fail(NOTHING_LEFT)
