@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from django.db import connection
 
@@ -31,6 +31,24 @@ CREATE FUNCTION gtm_now(kind text) RETURNS timestamptz LANGUAGE sql VOLATILE AS 
 $$;
 """
 DROP_SQL = "DROP FUNCTION gtm_now(text); DROP TABLE gtm_clock;"
+
+
+INSTANTS = "gtm_now('machine'), gtm_now('vendor'), COALESCE((SELECT scale FROM gtm_clock), 1)"
+
+
+class Instants(NamedTuple):
+    """One moment on both clocks, and how many vendor seconds pass in one machine second: what `INSTANTS` selects."""
+
+    machine: MachineInstant
+    vendor: VendorInstant
+    scale: float
+
+
+def instants() -> Instants:
+    """Return the present on both clocks."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {INSTANTS}")
+        return Instants(*cursor.fetchone())
 
 
 def machine_now() -> MachineInstant:

@@ -7,20 +7,23 @@ machine time, because our stamp and the platform's count differ by the journey.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from infra import clock
+from infra.clock import INSTANTS, Instants
 from infra.models import OperatorItem
 from integrations.http.call import Call
 
-from .claims import worker_group
+from . import claims
+from .claims import Claim, LostClaim, worker_group
 
 SLACK = 2.0  # machine seconds a window is widened by
 STALE = 1.0  # machine seconds after which a permit in hand is thrown away
+FLIGHT_MARGIN = 20.0  # machine seconds a place in the bulkhead is kept beyond the deadline of its call
 TIMEOUTS_TO_OPEN = 5
 TRY_AGAIN_AFTER = 60.0  # machine seconds until an open circuit lets one call try
 
@@ -58,43 +61,164 @@ class Pass:
     platform: str
     flight_id: int
     taken_at: float
+    now: Instants
 
     def is_stale(self) -> bool:
         return clock.monotonic() - self.taken_at > STALE
 
 
-def acquire(call: Call[Any]) -> Pass:
-    """Take a place in the bulkhead and one permit of each budget, in the current transaction.
+def acquire(call: Call[Any], claim: Claim | None = None, *, lease: float = 0.0) -> Pass:
+    """Take a place in the bulkhead and one permit of each budget, and let the lease of `claim` last `lease` seconds.
 
-    Raises CircuitOpen, NoFlight or NoPermit; the caller's transaction must then roll back.
+    One statement that takes everything or nothing. Raises LostClaim, CircuitOpen, NoFlight or NoPermit.
     """
     taken_at = clock.monotonic()
-    _pass_circuit(call.platform)
-    flight_id = _take_flight(call.platform, call.deadline)
-    for budget in call.budgets:
-        _take_permit(budget, call.weight_class)
-    return Pass(call.platform, flight_id, taken_at)
+    found = _take(call, claim, lease, seat=SEAT)
+    if found.reason and found.may_try and _take_try(call.platform):
+        found = _take(call, claim, lease, seat=SEAT, past_circuit=True)
+    elif found.reason:
+        why = f"{call.platform} is not called at the moment ({found.reason})"
+        raise CircuitOpen(TRY_AGAIN_AFTER * clock.scale(), why, reason=found.reason)
+    if not found.is_held:
+        assert claim is not None
+        raise LostClaim(str(claim.run_id))
+    if found.seat is None:
+        raise NoFlight(2.0 * clock.scale(), f"enough calls are under way at {call.platform}")
+    _refuse_unpermitted(call, found)
+    return Pass(call.platform, found.seat, taken_at, found.now)
 
 
 def renew(old: Pass, call: Call[Any]) -> Pass:
     """Take fresh permits for a pass that grew stale before sending; its place in the bulkhead is kept."""
     taken_at = clock.monotonic()
-    with transaction.atomic():
-        for budget in call.budgets:
-            _take_permit(budget, call.weight_class)
-    return Pass(old.platform, old.flight_id, taken_at)
+    found = _take(call, None, 0.0, seat="SELECT id FROM provisioning_flight WHERE id = %(kept)s", kept=old.flight_id)
+    _refuse_unpermitted(call, found)
+    return Pass(old.platform, old.flight_id, taken_at, found.now)
 
 
-def release(held: Pass) -> None:
-    """Give the place in the bulkhead back. The permits stay spent.
+def _refuse_unpermitted(call: Call[Any], found: _Found) -> None:
+    for budget, permit in zip(call.budgets, found.permits, strict=True):
+        if permit is None:
+            seconds = next_free_in(budget, call.weight_class)
+            raise NoPermit(seconds, f"the budget {budget} is used up", budget=budget)
+
+
+# ---- the one statement -----------------------------------------------------------------------------------------------
+
+SEAT = (
+    "SELECT id FROM provisioning_flight WHERE platform = %(platform)s AND (until IS NULL OR until < gtm_now('machine'))"
+    " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
+PERMIT = (
+    "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s AND weight_class IN ('', %(class)s)"
+    " AND (used_at IS NULL OR used_at + make_interval(secs => window_seconds + (SELECT slack FROM present))"
+    "   <= (SELECT vendor FROM present))"
+    " ORDER BY weight_class DESC, used_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
+PRESENT = f"SELECT now.*, %(slack)s * now.scale AS slack FROM (SELECT {INSTANTS}) AS now (machine, vendor, scale)"
+CIRCUIT = (
+    "SELECT reason, try_again_at <= gtm_now('machine') AS may_try FROM provisioning_circuit"
+    " WHERE platform = %(platform)s AND is_open AND NOT %(past_circuit)s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the statement found; everything was taken if nothing is missing."""
+
+    is_held: bool
+    reason: str | None
+    may_try: bool | None
+    seat: int | None
+    now: Instants
+    permits: Sequence[int | None]
+
+
+def _take(
+    call: Call[Any], claim: Claim | None, lease: float, *, seat: str, kept: int = 0, past_circuit: bool = False
+) -> _Found:
+    slots = range(len(call.budgets))
+    held = f"SELECT 1 FROM provisioning_run WHERE {claims.HELD} FOR UPDATE" if claim else "SELECT 1"
+    complete = ["EXISTS (SELECT 1 FROM held)", "NOT EXISTS (SELECT 1 FROM circuit)", "EXISTS (SELECT 1 FROM seat)"]
+    complete += [f"EXISTS (SELECT 1 FROM permit{n})" for n in slots]
+    parts = {
+        "present": PRESENT,
+        "held": held,
+        "circuit": CIRCUIT,
+        "seat": seat,
+        **{f"permit{n}": PERMIT.format(n=n) for n in slots},
+        "complete": f"SELECT 1 WHERE {' AND '.join(complete)}",
+        "taken": (
+            "UPDATE provisioning_flight SET until = (SELECT machine FROM present) + make_interval(secs => %(flight)s),"
+            " holder = %(holder)s WHERE id = (SELECT id FROM seat) AND EXISTS (SELECT 1 FROM complete)"
+        ),
+        **{
+            f"spent{n}": "UPDATE provisioning_permit SET used_at = (SELECT vendor FROM present)"
+            f" WHERE id = (SELECT id FROM permit{n}) AND EXISTS (SELECT 1 FROM complete)"
+            for n in slots
+        },
+    }
+    if claim:
+        parts["renewed"] = (
+            "UPDATE provisioning_run SET lease_until = (SELECT machine FROM present) + make_interval(secs => %(lease)s)"
+            " WHERE id = %(run)s AND EXISTS (SELECT 1 FROM complete)"
+        )
+    named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
+    permits = "".join(f", (SELECT id FROM permit{n})" for n in slots)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH {named} SELECT EXISTS (SELECT 1 FROM held), (SELECT reason FROM circuit), (SELECT may_try FROM circuit),"
+            f" (SELECT id FROM seat), machine, vendor, scale{permits} FROM present",
+            {
+                "run": claim.run_id if claim else None,
+                "token": claim.token if claim else None,
+                "lease": lease,
+                "platform": call.platform,
+                "past_circuit": past_circuit,
+                "kept": kept,
+                "flight": call.deadline + FLIGHT_MARGIN,
+                "holder": worker_group(),
+                "class": call.weight_class,
+                "slack": SLACK,
+                **{f"budget{n}": call.budgets[n] for n in slots},
+            },
+        )
+        is_held, reason, may_try, found_seat, *rest = cursor.fetchone()
+    return _Found(is_held, reason, may_try, found_seat, Instants(*rest[:3]), rest[3:])
+
+
+def _take_try(platform: str) -> bool:
+    """Be the one call that tries a platform whose circuit is open; the others see the new time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE provisioning_circuit SET try_again_at = gtm_now('machine') + make_interval(secs => %s)"
+            " WHERE platform = %s AND try_again_at <= gtm_now('machine')",
+            [TRY_AGAIN_AFTER, platform],
+        )
+        return bool(cursor.rowcount)
+
+
+def release(held: Pass, *, answered: bool) -> None:
+    """Give the place in the bulkhead back, and close the circuit if the platform has answered. The permits stay spent.
 
     A lost connection is no reason to lose what the caller holds: the place comes free by itself when its time is over.
     """
     try:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE provisioning_flight SET until = NULL WHERE id = %s", [held.flight_id])
+            cursor.execute(
+                "WITH freed AS (UPDATE provisioning_flight SET until = NULL WHERE id = %(seat)s),"
+                " closed AS (UPDATE provisioning_circuit SET is_open = false, failures = 0, reason = '', opened_at = NULL,"
+                "  try_again_at = NULL WHERE %(answered)s AND platform = %(platform)s AND reason <> 'operator'"
+                "  AND (is_open OR failures > 0) RETURNING 1)"
+                " SELECT count(*) FROM closed",
+                {"seat": held.flight_id, "platform": held.platform, "answered": answered},
+            )
+            closed = cursor.fetchone()[0]
     except (OperationalError, InterfaceError):
         connection.close()
+        return
+    if closed:
+        OperatorItem.close("circuit", key=held.platform, resolution="The platform answers again.")
 
 
 def release_all_of(group: str) -> None:
@@ -103,57 +227,6 @@ def release_all_of(group: str) -> None:
         cursor.execute(
             "UPDATE provisioning_flight SET until = NULL WHERE holder = %s AND until > gtm_now('machine')", [group]
         )
-
-
-def _pass_circuit(platform: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT reason, try_again_at <= gtm_now('machine') FROM provisioning_circuit WHERE platform = %s AND is_open",
-            [platform],
-        )
-        row = cursor.fetchone()
-        if row is None:
-            return
-        reason, may_try = row
-        if may_try:  # one call tries; the others see the new time
-            cursor.execute(
-                "UPDATE provisioning_circuit SET try_again_at = gtm_now('machine') + make_interval(secs => %s)"
-                " WHERE platform = %s AND try_again_at <= gtm_now('machine')",
-                [TRY_AGAIN_AFTER, platform],
-            )
-            if cursor.rowcount == 1:
-                return
-    raise CircuitOpen(
-        TRY_AGAIN_AFTER * clock.scale(), f"{platform} is not called at the moment ({reason})", reason=reason
-    )
-
-
-def _take_flight(platform: str, deadline: float) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE provisioning_flight SET until = gtm_now('machine') + make_interval(secs => %s), holder = %s"
-            " WHERE id = ("
-            " SELECT id FROM provisioning_flight WHERE platform = %s AND (until IS NULL OR until < gtm_now('machine'))"
-            " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
-            [deadline + 20.0, worker_group(), platform],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise NoFlight(2.0 * clock.scale(), f"enough calls are under way at {platform}")
-    return int(row[0])
-
-
-def _take_permit(budget: str, weight_class: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE provisioning_permit SET used_at = gtm_now('vendor') WHERE id = ("
-            " SELECT id FROM provisioning_permit WHERE budget = %(budget)s AND weight_class IN ('', %(class)s)"
-            "   AND (used_at IS NULL OR used_at + make_interval(secs => window_seconds + %(slack)s) <= gtm_now('vendor'))"
-            "   ORDER BY weight_class DESC, used_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
-            {"budget": budget, "class": weight_class, "slack": SLACK * clock.scale()},
-        )
-        if cursor.fetchone() is None:
-            raise NoPermit(next_free_in(budget, weight_class), f"the budget {budget} is used up", budget=budget)
 
 
 def next_free_in(budget: str, weight_class: str = "paid") -> float:
@@ -215,19 +288,6 @@ def synchronise(limits: Iterable[Limit], flights: Mapping[str, int]) -> None:
 
 
 # ---- the circuit -----------------------------------------------------------------------------------------------------
-
-
-def note_answer(platform: str) -> None:
-    """The platform answered: forget its time-outs, close its circuit."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE provisioning_circuit SET is_open = false, failures = 0, reason = '', opened_at = NULL,"
-            " try_again_at = NULL WHERE platform = %s AND reason <> 'operator' AND (is_open OR failures > 0)",
-            [platform],
-        )
-        closed = cursor.rowcount
-    if closed:
-        OperatorItem.close("circuit", key=platform, resolution="The platform answers again.")
 
 
 def note_timeout(platform: str) -> None:

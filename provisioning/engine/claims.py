@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import connection
+
+from infra.clock import INSTANTS, Instants
 
 LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
 PATIENCE = 3  # wake-ups in a row that may end without a release before a run has to wait for the next one
 IDLE_LEASE = 30.0  # machine seconds of a lease while no call is under way
+
+# The fence: what must be so of the run whenever a claim writes.
+HELD = "id = %(run)s AND token = %(token)s AND state = 'running' AND lease_until > gtm_now('machine')"
 
 
 class LostClaim(Exception):
@@ -23,25 +28,11 @@ class LostClaim(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a run, for as long as the fence lets it pass."""
+    """The right to work on a run, for as long as the fence lets it pass. `at` is when it was taken."""
 
     run_id: uuid.UUID
     token: int
-
-    def renew(self, seconds: float = IDLE_LEASE, *, changes_page: bool = False) -> None:
-        """Extend the lease to `seconds` of machine time from now, in the current transaction.
-
-        Raises LostClaim when the token or the lease is gone; the caller's transaction then rolls back.
-        """
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE provisioning_run SET lease_until = gtm_now('machine') + make_interval(secs => %s),"
-                " version = version + %s, updated_at = gtm_now('machine')"
-                " WHERE id = %s AND token = %s AND state = 'running' AND lease_until > gtm_now('machine')",
-                [seconds, int(changes_page), self.run_id, self.token],
-            )
-            if cursor.rowcount != 1:
-                raise LostClaim(str(self.run_id))
+    at: Instants = field(compare=False)
 
 
 # `due`: unfinished, its time has come in vendor time, and nobody holds it in machine time. The states are those of the
@@ -67,11 +58,11 @@ def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
             f" WHERE id = (SELECT id FROM provisioning_run WHERE {DUE}"
             "   AND (%(run)s::uuid IS NULL OR id = %(run)s::uuid)"
             "   ORDER BY paid_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, token",
+            f" RETURNING id, token, {INSTANTS}",
             {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group(), "patience": PATIENCE},
         )
         row = cursor.fetchone()
-    return Claim(run_id=row[0], token=row[1]) if row else None
+    return Claim(row[0], row[1], Instants(*row[2:])) if row else None
 
 
 def put_off(claim: Claim) -> None:

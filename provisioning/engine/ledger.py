@@ -17,14 +17,14 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from infra import clock
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
@@ -47,6 +47,8 @@ from ..models import Capture, Operation, OperationItem
 from . import budget, switches
 from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
+from .fenced import Fenced
+from .reader import is_answer
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ ELSEWHERE = "exists_elsewhere"  # code of one thing that is there already, and n
 ITEM_FIELDS = (
     *("platform", "verb", "natural_key", "state", "evidence", "absent_reads", "created_at"),
     *("operation__state", "operation__status", "operation__attempt", "operation__sentence", "operation__target"),
-    *("operation__absent_after", "operation__run__provision_id"),
+    *("operation__absent_after", "operation__request_id", "operation__settled_at"),
 )
 
 
@@ -125,7 +127,9 @@ class Ledger:
         self.wakeup_ends = wakeup_ends  # clock.monotonic()
         self.after_write = after_write
         self.step_key = ""
-        self.began = clock.vendor_now()
+        self.now = claim.at
+        self.began = claim.at.vendor
+        self._own: list[OperationItem] | None = None
         self._refusal: Rejected | None = None
         self._refused: Permanent | None = None
 
@@ -151,12 +155,14 @@ class Ledger:
         book: Book[T] = Book()
         call = build(tuple(keys))
         items = self._settle_open(call, keys, build, look, again, book)
-        fresh = tuple(key for key in keys if key not in items or self._may_be_sent(items[key], call))
-        if fresh:
-            book.reply = self._send(build(fresh), again)
+        fresh = [key for key in keys if key not in items or self._may_be_sent(items[key], call)]
+        elsewhere = self._open_elsewhere(call.platform, call.verb, fresh)
+        book.waiting |= dict.fromkeys(elsewhere, LOOK_AGAIN)
+        if len(fresh) > len(elsewhere):
+            book.reply = self._send(build(tuple(key for key in fresh if key not in elsewhere)), again)
             book.refusal = self._refusal
             items = self._latest(call, keys)
-        self._report(items, call, book)
+        self._report(items, call, book, besides=elsewhere)
         return book
 
     def settle(
@@ -188,22 +194,17 @@ class Ledger:
         """Judge answers that nobody judged, then look for what is still open; return the newest item per key."""
         self._refusal = None
         items = self._latest(call, keys)
-        unjudged = {item.operation_id: item.operation for item in self._open(items) if item.operation.status is None}
+        unjudged = {
+            item.operation_id: item.operation for item in _open(items.values()) if item.operation.status is None
+        }
         judged = [self._judge_capture(operation, keys, build, again) for operation in unjudged.values()]
         if any(judged):
             items = self._latest(call, keys)
-        unresolved = self._open(items)
+        unresolved = _open(items.values())
         if unresolved:
             self._look(unresolved, look(), book)
             items = self._latest(call, keys)
         return items
-
-    def _open(self, items: Mapping[str, OperationItem]) -> list[OperationItem]:
-        """Return the unresolved items that are this provision's. Those of others are theirs to settle: we see only ours."""
-        return self._open_of(items.values())
-
-    def _open_of(self, items: Iterable[OperationItem]) -> list[OperationItem]:
-        return [i for i in items if i.state in UNRESOLVED and i.operation.run.provision_id == self.provision.pk]
 
     def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
         """Return the one thing `key`: from the answer, from its stored capture, or found at the platform.
@@ -243,10 +244,8 @@ class Ledger:
         """
         if not call.repeatable:
             raise ValueError(f"{call.verb} is not repeatable")
-        with transaction.atomic():
-            self.claim.renew()
-            stale = [i for i in self._items(call.platform, call.verb, call.items) if i.state in UNRESOLVED]
-            _settle(stale, OperationState.ABSENT, {"superseded": "absolute values are set again"})
+        stale = _open(self._items(call.platform, call.verb, call.items))
+        self._settle({OperationState.ABSENT: stale}, {"superseded": "absolute values are set again"})
         self._refused = None
         reply = self._send(replace(call, proof=Proof.ANSWER), frozenset())
         if self._refused is not None:
@@ -257,40 +256,31 @@ class Ledger:
 
     def forget(self, platform: str, verb: str, key: str, *, why: str) -> None:
         """Declare a thing absent after we removed it ourselves, so that it may be made anew."""
-        with transaction.atomic():
-            self.claim.renew()
-            made = [i for i in self._items(platform, verb, [key]) if i.state in (*UNRESOLVED, OperationState.DONE)]
-            _settle(made, OperationState.ABSENT, {"removed": why})
+        made = [i for i in self._items(platform, verb, [key]) if i.state in (*UNRESOLVED, OperationState.DONE)]
+        self._settle({OperationState.ABSENT: made}, {"removed": why})
 
     def seen(self, platform: str, verb: str) -> bool:
         """Settle as done whatever attempts of a verb are open: what they were for is so. Return whether there were any
         attempts at all."""
-        items = list(self._history(platform, verb).filter(operation__run__provision=self.provision))
-        self.prove(platform, verb, {item.natural_key: {"read_back": True} for item in self._open_of(items)})
+        items = self._items(platform, verb)
+        self.prove(platform, verb, {item.natural_key: {"read_back": True} for item in _open(items)})
         return bool(items)
 
     def prove(self, platform: str, verb: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Settle as done what a step has just seen by itself: natural key -> evidence."""
-        open_items = self._open_of(self._items(platform, verb, list(found)))
-        if not open_items:
-            return
-        with transaction.atomic():
-            self.claim.renew()
-            for item in open_items:
-                item.evidence = {**item.evidence, **found[item.natural_key]}
-            _settle(open_items, OperationState.DONE, {})
+        open_items = _open(self._items(platform, verb, list(found)))
+        for item in open_items:
+            item.evidence = {**item.evidence, **found[item.natural_key]}
+        self._settle({OperationState.DONE: open_items})
 
     def sendable(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
         """Return the keys that `bring_about` would send now: never sent, refused for the moment, or proven absent."""
         blocked = {
             item.natural_key
             for item in self._items(platform, verb, keys)
-            if item.state in UNRESOLVED
-            or (
-                item.operation.run.provision_id == self.provision.pk
-                and item.state in (OperationState.DONE, OperationState.REJECTED)
-            )
+            if item.state in (*UNRESOLVED, OperationState.DONE, OperationState.REJECTED)
         }
+        blocked |= self._open_elsewhere(platform, verb, [key for key in keys if key not in blocked])
         return [key for key in keys if key not in blocked]
 
     def attempted(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
@@ -301,36 +291,44 @@ class Ledger:
         before = {
             item.natural_key
             for item in self._items(platform, verb, keys)
-            if item.operation.run.provision_id == self.provision.pk
-            and (item.state != OperationState.NOT_DONE or item.evidence.get("code"))
+            if item.state != OperationState.NOT_DONE or item.evidence.get("code")
         }
-        return [key for key in self.sendable(platform, verb, keys) if key in before]
+        return [key for key in self.sendable(platform, verb, keys) if key in before] if before else []
 
     def counts(self, platform: str, verb: str, keys: Sequence[str]) -> Counter[str]:
         """Return by key how many requests of this provision carried it and may have been carried out."""
-        return Counter(
-            item.natural_key
-            for item in self._items(platform, verb, keys)
-            if item.operation.run.provision_id == self.provision.pk and item.state != OperationState.NOT_DONE
-        )
+        sent = [item for item in self._items(platform, verb, keys) if item.state != OperationState.NOT_DONE]
+        return Counter(item.natural_key for item in sent)
 
     # ---- reading the books -------------------------------------------------------------------------------------------
 
-    def _items(self, platform: str, verb: str, keys: Sequence[str]) -> list[OperationItem]:
-        return list(self._history(platform, verb).filter(natural_key__in=keys))
+    def _items(self, platform: str, verb: str, keys: Sequence[str] | None = None) -> list[OperationItem]:
+        """Return this provision's items of a verb, oldest first.
 
-    def _history(self, platform: str, verb: str) -> QuerySet[OperationItem]:
-        """Return the items of a verb, oldest first, with as much of their operations as is needed here."""
-        items = OperationItem.objects.filter(platform=platform, verb=verb).select_related("operation__run")
-        return items.only(*ITEM_FIELDS).order_by("created_at")
+        Read once a wake-up: whoever holds the claim is the only one who writes them.
+        """
+        if self._own is None:
+            own = OperationItem.objects.filter(operation__run__provision=self.provision).select_related("operation")
+            self._own = list(own.only(*ITEM_FIELDS).order_by("created_at"))
+            operations: dict[uuid.UUID, Operation] = {}
+            for item in self._own:  # one object for each operation, so that its items see the same
+                item.operation = operations.setdefault(item.operation_id, item.operation)
+        return [
+            item
+            for item in self._own
+            if (item.platform, item.verb) == (platform, verb) and (keys is None or item.natural_key in keys)
+        ]
+
+    def _open_elsewhere(self, platform: str, verb: str, keys: Sequence[str]) -> set[str]:
+        """Return the keys that others have left unresolved: theirs to settle, and nobody else may ask for them now."""
+        if not keys:
+            return set()
+        items = OperationItem.objects.filter(platform=platform, verb=verb, natural_key__in=keys, state__in=UNRESOLVED)
+        return set(items.exclude(operation__run__provision=self.provision).values_list("natural_key", flat=True))
 
     def _latest(self, call: Call[Any], keys: Sequence[str]) -> dict[str, OperationItem]:
-        """Return the newest item per key that concerns this provision, or that anybody has left unresolved."""
-        latest: dict[str, OperationItem] = {}
-        for item in self._items(call.platform, call.verb, keys):
-            if item.operation.run.provision_id == self.provision.pk or item.state in UNRESOLVED:
-                latest[item.natural_key] = item
-        return latest
+        """Return this provision's newest item per key."""
+        return {item.natural_key: item for item in self._items(call.platform, call.verb, keys)}
 
     def _may_be_sent(self, item: OperationItem, call: Call[Any]) -> bool:
         if item.state in (OperationState.NOT_DONE, OperationState.ABSENT):
@@ -338,9 +336,17 @@ class Ledger:
         # A counter is brought to its target again and again: done for one target says nothing about the next.
         return item.state == OperationState.DONE and bool(call.target) and item.operation.target != dict(call.target)
 
-    def _report(self, items: Mapping[str, OperationItem], call: Call[Any], book: Book[Any]) -> None:
-        now = clock.vendor_now()
+    def _report(
+        self,
+        items: Mapping[str, OperationItem],
+        call: Call[Any],
+        book: Book[Any],
+        *,
+        besides: Collection[str] = (),
+    ) -> None:
         for key, item in items.items():
+            if key in besides:
+                continue
             if item.state == OperationState.DONE:
                 book.done.setdefault(key, item.evidence)
             elif item.state == OperationState.REJECTED:
@@ -353,7 +359,7 @@ class Ledger:
                     status=evidence.get("status"),
                 )
             else:
-                until = (item.operation.absent_after - now).total_seconds() + 1.0
+                until = (item.operation.absent_after - self.now.vendor).total_seconds() + 1.0
                 book.waiting[key] = until if item.state in UNRESOLVED and until > 0 else LOOK_AGAIN
 
     # ---- resolving ---------------------------------------------------------------------------------------------------
@@ -375,9 +381,9 @@ class Ledger:
             capture = locked.captures.filter(attempt=locked.attempt).first()
         if capture is None or locked.state not in UNRESOLVED or locked.status is not None:
             return False
-        carried = set(locked.items.values_list("natural_key", flat=True))
+        carried = {item.natural_key for item in self._of(operation)}
         # Built for what the step still asks for: other things of that request may have left the wave since.
-        self._judge(locked, build(tuple(key for key in asked if key in carried)), raw_of(capture), again)
+        self._judge(operation, build(tuple(key for key in asked if key in carried)), raw_of(capture), again)
         return True
 
     def _look(self, unresolved: Sequence[OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
@@ -399,12 +405,42 @@ class Ledger:
                 elsewhere.append(item)
             else:
                 gone.append(item)
-        with transaction.atomic():
-            self.claim.renew()
-            _settle(there, OperationState.DONE, {"read_back": True})
-            _settle(elsewhere, OperationState.REJECTED, {})
-            _settle(gone, OperationState.ABSENT, {"absent_reads": ABSENT_READS})
-            _still_open(still_open)
+        for item in there:
+            item.evidence = {**item.evidence, "read_back": True}
+        for item in gone:
+            item.evidence = {**item.evidence, "absent_reads": ABSENT_READS}
+        for item in still_open:  # what was intended and left no answer is unknown from now on
+            if item.state == OperationState.INTENDED:
+                item.state = OperationState.UNKNOWN
+            if item.operation.state == OperationState.INTENDED:
+                item.operation.state = OperationState.UNKNOWN
+        settled = {OperationState.DONE: there, OperationState.REJECTED: elsewhere, OperationState.ABSENT: gone}
+        self._settle(settled, besides=still_open)
+
+    def _settle(
+        self,
+        settled: Mapping[OperationState, Sequence[OperationItem]],
+        evidence: Mapping[str, Any] | None = None,
+        *,
+        besides: Sequence[OperationItem] = (),
+    ) -> None:
+        """Close items in one fenced commit, and the operations of which no item is open any more."""
+        changed = list(besides)
+        for state, items in settled.items():
+            for item in items:
+                item.state, item.evidence = state, {**item.evidence, **(evidence or {})}
+            for item in items:
+                if not _open(self._of(item.operation)):
+                    item.operation.state, item.operation.settled_at = state, timezone.now()
+            changed += items
+        if not changed:
+            return
+        operations = {item.operation_id: item.operation for item in changed}
+        write = Fenced(self.claim).update(changed, ("state", "evidence", "absent_reads"))
+        self.now = write.update(list(operations.values()), ("state", "settled_at")).execute()
+
+    def _of(self, operation: Operation) -> list[OperationItem]:
+        return [item for item in self._own or () if item.operation_id == operation.pk]
 
     def _parse_stored(self, key: str, call: Call[T]) -> T | None:
         capture = (
@@ -437,6 +473,7 @@ class Ledger:
         send_before = clock.monotonic() + SEND_WINDOW
         operation, held = self._intend(call)
         failpoint("after_intent", call)
+        answered = False
         try:
             if held.is_stale():
                 held = self._renew(operation, held, call)
@@ -444,6 +481,7 @@ class Ledger:
             failpoint("after_answer", call)
             capture_answer(operation, raw)
             failpoint("after_capture", call)
+            answered = is_answer(call.classify(raw))
         except NotSent as error:
             self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence)
             raise
@@ -452,20 +490,21 @@ class Ledger:
             self._conclude(operation, OperationState.UNKNOWN, sentence=error.sentence)
             return None
         finally:
-            budget.release(held)
+            budget.release(held, answered=answered)
             self.after_write()
         return self._judge(operation, call, raw, again)
 
     def _intend(self, call: Call[Any]) -> tuple[Operation, budget.Pass]:
         """Commit permit and intent together: without a permit no intent is left, without an intent no permit is spent."""
+        self._items(call.platform, call.verb)  # read before it grows
+        lease = SEND_WINDOW + call.deadline + LEASE_MARGIN
         with transaction.atomic():
-            self.claim.renew(SEND_WINDOW + call.deadline + LEASE_MARGIN)
             self._may_spend(call)
-            held = budget.acquire(call)
-            machine, vendor = clock.machine_now(), clock.vendor_now()
-            wait = (SEND_WINDOW + call.deadline) * clock.scale()  # machine seconds, as vendor time sees them
+            held = budget.acquire(call, self.claim, lease=lease)
+            self.now = held.now
+            wait = (SEND_WINDOW + call.deadline) * held.now.scale  # machine seconds, as vendor time sees them
             wait += call.late_execution + call.list_lag + call.order_drop + ABSENCE_MARGIN
-            operation = Operation.objects.create(
+            operation = Operation(
                 run_id=self.claim.run_id,
                 student_id=self.provision.student_id,
                 step_key=self.step_key,
@@ -477,31 +516,33 @@ class Ledger:
                 token=self.claim.token,
                 price_ceilings=dict(call.price_ceilings),
                 target=dict(call.target),
-                send_before=machine + timedelta(seconds=SEND_WINDOW),
-                absent_after=clock.later(vendor, wait),
+                send_before=held.now.machine + timedelta(seconds=SEND_WINDOW),
+                absent_after=clock.later(held.now.vendor, wait),
             )
+            items = [
+                OperationItem(
+                    operation=operation,
+                    student_id=self.provision.student_id,
+                    platform=call.platform,
+                    verb=call.verb,
+                    natural_key=key,
+                )
+                for key in call.items
+            ]
             try:
-                with transaction.atomic():
-                    OperationItem.objects.bulk_create(
-                        OperationItem(
-                            operation=operation,
-                            student_id=self.provision.student_id,
-                            platform=call.platform,
-                            verb=call.verb,
-                            natural_key=key,
-                        )
-                        for key in call.items
-                    )
+                Fenced(self.claim).insert([operation]).insert(items).execute(lease=lease)
             except IntegrityError as error:
                 raise budget.NotNow(LOOK_AGAIN, "another attempt for the same thing is not resolved yet") from error
+        self._own = [*(self._own or ()), *items]
         return operation, held
 
     def _may_spend(self, call: Call[Any]) -> None:
+        if not (call.price_ceilings or call.target):
+            return
+        # Locked until the intent is committed: a cancellation comes before it, or finds it.
         state = (
             Provision.objects.select_for_update(of=("self",)).values_list("state", flat=True).get(pk=self.provision.pk)
         )
-        if not (call.price_ceilings or call.target):
-            return
         if state in (ProvisionState.CANCELLING, ProvisionState.CANCELLED, ProvisionState.SUSPENDED):
             raise Halted(f"the order is {state}")
         if switches.purchases_paused(call.platform):
@@ -521,8 +562,6 @@ class Ledger:
         error = call.classify(raw)
         request_id = raw.headers.get("x-request-id", "")
         where: dict[str, Any] = {"status": raw.status, "request_id": request_id}
-        if error is None or (isinstance(error, Permanent) and not isinstance(error, BadCredentials)):
-            budget.note_answer(call.platform)  # a refusal is an answer too
         if error is None:
             try:
                 reply = call.parse(raw)
@@ -588,44 +627,21 @@ class Ledger:
     ) -> None:
         """Write the outcome of an operation and its items in one fenced commit."""
         failpoint("before_outcome", operation)
-        with transaction.atomic():
-            self.claim.renew()
-            settled = state not in UNRESOLVED
-            Operation.objects.filter(pk=operation.pk).update(
-                state=state,
-                sentence=sentence[:300],
-                status=status,
-                request_id=request_id[:120],
-                settled_at=clock.machine_now() if settled else None,
-                updated_at=clock.machine_now(),
-            )
-            operation.items.filter(state__in=UNRESOLVED).update(state=state, evidence=dict(evidence or {}))
+        items = _open(self._of(operation))
+        operation.state, operation.sentence = state, sentence[:300]
+        operation.status, operation.request_id = status, request_id[:120]
+        operation.settled_at = timezone.now() if state not in UNRESOLVED else None
+        for item in items:
+            item.state, item.evidence = state, dict(evidence or {})
+        write = Fenced(self.claim).update(items, ("state", "evidence"))
+        columns = ("state", "sentence", "status", "request_id", "settled_at")
+        self.now = write.update([operation], columns).execute()
         failpoint("after_outcome", operation)
 
 
-def _settle(items: Sequence[OperationItem], state: OperationState, evidence: Mapping[str, Any]) -> None:
-    """Close items, and the operations of which no item is open any more."""
-    if not items:
-        return
-    for item in items:
-        item.state, item.evidence = state, {**item.evidence, **evidence}
-    OperationItem.objects.bulk_update(items, ["state", "evidence", "absent_reads"])
-    open_items = OperationItem.objects.filter(operation=OuterRef("pk"), state__in=UNRESOLVED)
-    Operation.objects.filter(~Exists(open_items), pk__in={item.operation_id for item in items}).update(
-        state=state, settled_at=clock.machine_now()
-    )
-
-
-def _still_open(items: Sequence[OperationItem]) -> None:
-    """Note a read that did not find them. What was intended and left no answer is unknown from now on."""
-    if not items:
-        return
-    for item in items:
-        item.state = OperationState.UNKNOWN if item.state == OperationState.INTENDED else OperationState(item.state)
-    OperationItem.objects.bulk_update(items, ["state", "absent_reads"])
-    Operation.objects.filter(pk__in={item.operation_id for item in items}, state=OperationState.INTENDED).update(
-        state=OperationState.UNKNOWN
-    )
+def _open(items: Iterable[OperationItem]) -> list[OperationItem]:
+    """Return the items that are not resolved."""
+    return [item for item in items if item.state in UNRESOLVED]
 
 
 def capture_answer(operation: Operation, raw: Raw) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from django.db import transaction
-
 from integrations.http.call import Call
 from integrations.http.errors import BadCredentials, OutcomeUnknown, Permanent, PlatformError, Unavailable
 from integrations.http.transport import Transport
@@ -47,31 +45,33 @@ class Reader:
 
 def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -> T:
     """Take a pass, send, judge and parse. Raises PlatformError, budget.NotNow or, for a claimed run, LostClaim."""
+    held, answered = budget.acquire(call, claim, lease=call.deadline + LEASE_MARGIN), False
     failpoint("before_read", call)
-    with transaction.atomic():
-        if claim is not None:
-            claim.renew(call.deadline + LEASE_MARGIN)
-        held = budget.acquire(call)
     try:
         if held.is_stale():
             held = budget.renew(held, call)
         raw = transport.send(call)
-        failpoint("after_read", call)
-    except OutcomeUnknown as error:
+        error = call.classify(raw)
+        answered = is_answer(error)
+    except OutcomeUnknown as lost:
         budget.note_timeout(call.platform)
-        raise Unavailable(error.sentence, platform=call.platform, verb=call.verb) from error
+        raise Unavailable(lost.sentence, platform=call.platform, verb=call.verb) from lost
     finally:
-        budget.release(held)
-    error_found = call.classify(raw)
-    if error_found is not None:
-        raise as_read_error(error_found, call)
-    budget.note_answer(call.platform)
+        budget.release(held, answered=answered)
+    failpoint("after_read", call)
+    if error is not None:
+        raise as_read_error(error, call)
     try:
         return call.parse(raw)
     except PlatformError:
         raise
-    except Exception as error:
-        raise Unavailable("the answer has an unknown shape", platform=call.platform, verb=call.verb) from error
+    except Exception as broken:
+        raise Unavailable("the answer has an unknown shape", platform=call.platform, verb=call.verb) from broken
+
+
+def is_answer(error: PlatformError | None) -> bool:
+    """Tell whether the platform works: a refusal is an answer too, but one of our credentials is none."""
+    return error is None or (isinstance(error, Permanent) and not isinstance(error, BadCredentials))
 
 
 def as_read_error(error: PlatformError, call: Call[Any]) -> PlatformError:
@@ -81,6 +81,4 @@ def as_read_error(error: PlatformError, call: Call[Any]) -> PlatformError:
         return error
     if isinstance(error, OutcomeUnknown):
         return Unavailable(error.sentence, platform=call.platform, verb=call.verb, status=error.status)
-    if isinstance(error, Permanent):
-        budget.note_answer(call.platform)  # a refusal is an answer too
     return error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from infra import clock
-from infra.clock import VendorInstant
+from infra.clock import Instants, VendorInstant
 from infra.models import (
     Credential,
     Domain,
@@ -31,16 +33,30 @@ from infra.models import (
 
 from ..models import OPEN_STEP, Event, Run, Step
 from . import substitution
-from .claims import Claim
+from .claims import IDLE_LEASE, Claim
 from .failpoints import failpoint
-from .outcomes import PEOPLE, Done, Failed, Lost, NeedsOperator, NeedsStudent, Outcome, Wait, WaitsOn
+from .fenced import Fenced
+from .outcomes import PEOPLE, Done, Failed, Lost, NeedsOperator, NeedsStudent, NewCredential, Outcome, Wait, WaitsOn
 from .specs import HOUR, GivesUpTo, Scope, StackSpec, StepSpec
 from .wave import Wave
 
+CRASHES_TO_PARK = 5  # wake-ups in a row that did not come to their end until a person is told
 ASK_AGAIN = 24 * HOUR  # vendor seconds until a question to a person is looked at again by itself
 TOO_SLOW = "too_slow"  # code of what did not end within its step's deadline
 LATE_FACTOR = 3  # a step that takes so many times its usual time is "delayed"
 LATE_AT_LEAST = 0.5 * HOUR
+
+
+Row = Step | Domain | Mailbox | Provision
+# The columns that a run changes, by the rows that it reads at its beginning.
+WRITTEN: Mapping[type[Row], tuple[str, ...]] = {
+    Step: (
+        *("state", "waits_on", "why", "next_attempt_at", "opened_at", "attempts", "errors", "started_at"),
+        *("finished_at", "facts", "failure_code", "failure_sentence"),
+    ),
+    Domain: ("state", "facts", "reason", "bought_at", "expires_at"),
+    Mailbox: ("state", "facts", "reason", "warmup_started_at"),
+}
 
 
 @dataclass(slots=True)
@@ -51,20 +67,41 @@ class Recorder:
     run: Run
     provision: Provision
     wave: Wave
+    now: Instants
     _events: list[Event] = field(default_factory=list)
+    _changed: dict[tuple[type[Row], tuple[str, ...]], dict[uuid.UUID, Row]] = field(default_factory=dict)
+    _besides: list[Callable[[], object]] = field(default_factory=list)
+    _taken: set[uuid.UUID] = field(default_factory=set)
 
     def record(self, spec: StepSpec, outcomes: Mapping[str, Outcome], now: VendorInstant) -> bool:
         """Write the outcomes of a step by item key; return whether anything moved forward."""
         failpoint("before_record", spec)
         moved = False
-        with transaction.atomic():
-            self.claim.renew(changes_page=True)
-            for item_key, outcome in outcomes.items():
-                row = self.wave.rows[spec.key, item_key]
-                moved |= self._record_one(spec, row, outcome, now)
-            self._write_events()
+        for item_key, outcome in outcomes.items():
+            row = self.wave.rows[spec.key, item_key]
+            moved |= self._record_one(spec, row, outcome, now)
+        self._commit()
         failpoint("after_record", spec)
         return moved
+
+    def _commit(self, *, lease: float | None = IDLE_LEASE, changes_page: bool = True, **run: Any) -> None:
+        """Write what has changed in memory, in one fenced commit: one statement, unless something is to be done besides."""
+        write = Fenced(self.claim).run(**run)
+        for (_model, columns), rows in self._changed.items():
+            write.update(list(rows.values()), columns)
+        write.insert(self._events)
+        besides = self._besides
+        self._events, self._changed, self._besides, self._taken = [], {}, [], set()
+        if not besides:
+            self.now = write.execute(lease=lease, changes_page=changes_page)
+            return
+        with transaction.atomic():
+            self.now = write.execute(lease=lease, changes_page=changes_page)
+            for act in besides:
+                act()
+
+    def _note(self, row: Row, columns: tuple[str, ...] = ()) -> None:
+        self._changed.setdefault((type(row), columns or WRITTEN[type(row)]), {})[row.pk] = row
 
     def hold(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> None:
         """Let rows that nobody has attempted wait for their siblings; all of them until the first has waited enough."""
@@ -72,10 +109,9 @@ class Recorder:
         fresh = [row for row in rows if row.next_attempt_at != until]
         for row in fresh:
             row.next_attempt_at = until
+            self._note(row)
         if fresh:
-            with transaction.atomic():
-                self.claim.renew()
-                Step.objects.bulk_update(fresh, ["next_attempt_at"])
+            self._commit(changes_page=False)
 
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
@@ -106,7 +142,8 @@ class Recorder:
         item = self._item(spec, row)
         if item is None:
             self.provision.facts = {**self.provision.facts, **outcome.facts}
-            self.provision.save(update_fields=["facts", "updated_at"])
+            if outcome.facts:
+                self._note(self.provision, ("facts",))
         else:
             item.facts = {**item.facts, **outcome.facts}
             if spec.ends:
@@ -115,19 +152,22 @@ class Recorder:
                 _date(item, outcome.facts)
             if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
                 item.warmup_started_at = item.warmup_started_at or timezone.now()
-            item.save()
+            self._note(item)
         if outcome.credential is not None:
-            Credential.objects.update_or_create(
-                provision=self.provision,
-                kind=outcome.credential.kind,
-                defaults={
-                    "student_id": self.provision.student_id,
-                    "login": outcome.credential.login,
-                    "password": outcome.credential.password,
-                },
-            )
+            self._besides.append(partial(self._keep, outcome.credential))
         if row.facts.get("delayed"):
-            Mail.post("fixed", key=f"{self.run.pk}:{spec.stage}", provision=self.provision, stage=spec.stage)
+            self._post("fixed", key=f"{self.run.pk}:{spec.stage}", stage=spec.stage)
+
+    def _keep(self, credential: NewCredential) -> None:
+        Credential.objects.update_or_create(
+            provision=self.provision,
+            kind=credential.kind,
+            defaults={
+                "student_id": self.provision.student_id,
+                "login": credential.login,
+                "password": credential.password,
+            },
+        )
 
     def _wait(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
         if row.waits_on in PEOPLE and outcome.on not in PEOPLE and row.facts.get("code") != TOO_SLOW:
@@ -141,20 +181,23 @@ class Recorder:
                 return self._give_up(spec, row, outcome, now)
             self._note_delay(spec, row, waited)
         if outcome.on is WaitsOn.FUNDS:
-            sentence = f"{self.provision.reference} waits for money: {outcome.why}"
-            # One wallet is short, however many orders wait for it: the first one alerts, the others are listed.
-            known = OperatorItem.objects.filter(kind="wallet_short", resolved_at__isnull=True).exists()
-            OperatorItem.open(
-                "wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision, alert=not known
-            )
+            self._besides.append(partial(self._alert_of_short_wallet, outcome.why))
         row.facts = {**{name: fact for name, fact in row.facts.items() if name != "firm"}, **FIRM[outcome.firm]}
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
         self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         item = self._item(spec, row)
         if item is not None and spec.begins and item.state != spec.begins:
             item.state = spec.begins
-            item.save(update_fields=["state", "updated_at"])
+            self._note(item)
         return False
+
+    def _alert_of_short_wallet(self, why: str) -> None:
+        # One wallet is short, however many orders wait for it: the first one alerts, the others are listed.
+        known = OperatorItem.objects.filter(kind="wallet_short", resolved_at__isnull=True).exists()
+        sentence = f"{self.provision.reference} waits for money: {why}"
+        OperatorItem.open(
+            "wallet_short", key=str(self.run.pk), sentence=sentence, provision=self.provision, alert=not known
+        )
 
     def _give_up(self, spec: StepSpec, row: Step, outcome: Wait, now: VendorInstant) -> bool:
         if spec.gives_up_to is GivesUpTo.SET_ASIDE:
@@ -166,7 +209,7 @@ class Recorder:
 
     def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
         item = self._item(spec, row)
-        Mail.post("needs_you", key=f"{row.pk}:{outcome.question}", provision=self.provision, item=str(item or ""))
+        self._post("needs_you", key=f"{row.pk}:{outcome.question}", item=str(item or ""))
         row.facts = {**row.facts, "question": outcome.question}
         row.next_attempt_at = clock.later(now, ASK_AGAIN)
         self._move(row, StepState.WAITING, waits_on=WaitsOn.STUDENT, why=outcome.why or outcome.question)
@@ -175,7 +218,7 @@ class Recorder:
         self, spec: StepSpec, row: Step, outcome: NeedsOperator, now: VendorInstant, *, look_again: float = HOUR
     ) -> None:
         sentence = f"{self.provision.reference}, {spec.label}: {outcome.why}"
-        OperatorItem.open("step", key=str(row.pk), sentence=sentence, provision=self.provision, code=outcome.code)
+        self._alert("step", key=str(row.pk), sentence=sentence, code=outcome.code)
         row.facts = {**row.facts, "code": outcome.code}
         row.next_attempt_at = clock.later(now, look_again)
         self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
@@ -188,24 +231,20 @@ class Recorder:
             self._fail_run(outcome)
         else:
             self.set_aside(row.item_key, outcome.sentence)
-            OperatorItem.open(
-                "set_aside",
-                key=str(row.pk),
-                sentence=f"{self.provision.reference}, {spec.label}: {self._item(spec, row)}: {outcome.sentence}",
-                provision=self.provision,
-            )
+            what = f"{self.provision.reference}, {spec.label}: {self._item(spec, row)}"
+            self._alert("set_aside", key=str(row.pk), sentence=f"{what}: {outcome.sentence}")
 
     def _lose(self, spec: StepSpec, row: Step, outcome: Lost, now: VendorInstant) -> bool:
         domain = self.wave.domains[row.item_key]
-        spare = substitution.next_spare(self.provision)
+        spare = substitution.next_spare(self.provision, besides=self._taken)
         if spare is None:
             self._ask_student(spec, row, NeedsStudent("choose_replacement", outcome.sentence), now)
             return False
         row.failure_code, row.failure_sentence = "name_lost", outcome.sentence[:300]
         self._close_items(row)
         self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
-        substitution.replace(self.run, domain, spare, reason=outcome.sentence)
-        self.reload()
+        self._taken.add(spare.pk)
+        self._besides += [partial(substitution.replace, self.run, domain, spare, reason=outcome.sentence), self.reload]
         return True
 
     # ---- the run -----------------------------------------------------------------------------------------------------
@@ -219,62 +258,48 @@ class Recorder:
             if item is not None:
                 item.state = DomainState.FAILED if isinstance(item, Domain) else MailboxState.FAILED
                 item.reason = sentence[:300]
-                item.save(update_fields=["state", "reason", "updated_at"])
+                self._note(item)
         for (_, key), row in self.wave.rows.items():
             if key in keys and row.state in OPEN_STEP:
                 self._move(row, StepState.SKIPPED, finished=True, why=sentence)
 
     def _fail_run(self, outcome: Failed) -> None:
         self.run.failure_code, self.run.failure_sentence = outcome.code[:40], outcome.sentence[:300]
-        Run.objects.filter(pk=self.run.pk).update(
-            failure_code=self.run.failure_code, failure_sentence=self.run.failure_sentence
-        )
 
     def finish(self) -> None:
         """Close a run whose every row is closed."""
         exceptions = self.has_exceptions()
         state = ProvisionState.ACTIVE_WITH_EXCEPTIONS if exceptions else ProvisionState.ACTIVE
-        with transaction.atomic():
-            self.claim.renew(changes_page=True)
-            self._close_run(RunState.DONE)
-            Provision.objects.filter(pk=self.provision.pk).update(
-                state=state, parked_reason="", ready_at=timezone.now(), updated_at=timezone.now()
-            )
-            kind = "ready_with_exceptions" if exceptions else "ready"
-            Mail.post(kind, key=str(self.run.pk), provision=self.provision)
+        self._post("ready_with_exceptions" if exceptions else "ready", key=str(self.run.pk))
+        self._close_run(RunState.DONE, state, parked_reason="", ready_at=timezone.now())
 
     def fail(self, outcome: Failed) -> None:
         """Close a run that cannot go on. What was built stays; a retry continues at the failed step."""
-        with transaction.atomic():
-            self.claim.renew(changes_page=True)
-            self._fail_run(outcome)
-            self._close_run(RunState.FAILED)
-            Provision.objects.filter(pk=self.provision.pk).update(
-                state=ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR, updated_at=timezone.now()
-            )
-            OperatorItem.open(
-                "run_failed",
-                key=str(self.run.pk),
-                sentence=f"{self.provision.reference} failed: {outcome.sentence}",
-                provision=self.provision,
-            )
-            Mail.post(
-                "failed", key=f"{self.run.pk}:{self.run.token}", provision=self.provision, sentence=outcome.sentence
-            )
+        self._fail_run(outcome)
+        sentence = f"{self.provision.reference} failed: {outcome.sentence}"
+        self._alert("run_failed", key=str(self.run.pk), sentence=sentence)
+        self._post("failed", key=f"{self.run.pk}:{self.run.token}", sentence=outcome.sentence)
+        self._close_run(RunState.FAILED, ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR)
 
-    def _close_run(self, state: RunState) -> None:
-        Run.objects.filter(pk=self.run.pk).update(
+    def _close_run(self, state: RunState, becomes: ProvisionState, **provision: Any) -> None:
+        columns = {"state": becomes, **provision}
+        for name, value in columns.items():
+            setattr(self.provision, name, value)
+        self._note(self.provision, tuple(columns))
+        close = partial(OperatorItem.close, "run_crashes", resolution="The run came to its end.")
+        self._besides.append(partial(close, key=str(self.run.pk)))
+        self._event("run", from_state=RunState.RUNNING, to_state=state)
+        self._commit(
+            lease=None,
             state=state,
             finished_at=timezone.now(),
-            lease_until=None,
             next_attempt_at=None,
             waits_on="",
             why="",
             crashes=0,
+            failure_code=self.run.failure_code,
+            failure_sentence=self.run.failure_sentence,
         )
-        OperatorItem.close("run_crashes", key=str(self.run.pk), resolution="The run came to its end.")
-        self._event("run", from_state=RunState.RUNNING, to_state=state)
-        self._write_events()
 
     def release(self, now: VendorInstant) -> None:
         """Give the run back until its next row is due."""
@@ -289,17 +314,17 @@ class Recorder:
         waiting = [row for row in open_rows if row.state == StepState.WAITING]
         # What the next wake-up is for: the tick rings by it when a budget is what is missing.
         waits = min(waiting, key=lambda row: row.next_attempt_at or now, default=None)
-        with transaction.atomic():
-            self.claim.renew(changes_page=False)
-            Run.objects.filter(pk=self.run.pk).update(
-                state=state,
-                lease_until=None,
-                next_attempt_at=min(due, default=clock.later(now, HOUR)),
-                waits_on=waits.waits_on if waits else "",
-                why=waits.why if waits else "",
-                crashes=0,
-            )
-            Provision.objects.filter(pk=self.provision.pk).exclude(parked_reason=reason).update(parked_reason=reason)
+        self.provision.parked_reason = reason
+        self._note(self.provision, ("parked_reason",))
+        self._commit(
+            lease=None,
+            changes_page=False,
+            state=state,
+            next_attempt_at=min(due, default=clock.later(now, HOUR)),
+            waits_on=waits.waits_on if waits else "",
+            why=waits.why if waits else "",
+            crashes=0,
+        )
 
     # ---- small things ------------------------------------------------------------------------------------------------
 
@@ -325,17 +350,26 @@ class Recorder:
 
     def _close_items(self, row: Step) -> None:
         """Close what was opened for a person, now that the row goes on."""
-        resolution = "The step went on by itself."
-        if row.facts.get("code") or row.waits_on or row.errors:
-            OperatorItem.close("step", key=str(row.pk), resolution=resolution)
+        close = partial(OperatorItem.close, resolution="The step went on by itself.")
+        if row.facts.get("code") or row.waits_on in PEOPLE:
+            self._besides.append(partial(close, "step", key=str(row.pk)))
         short = [other for other in self.wave.rows.values() if other.waits_on == WaitsOn.FUNDS]
         if short == [row]:  # one alert for the run, until nothing of it waits for money
-            OperatorItem.close("wallet_short", key=str(self.run.pk), resolution=resolution)
+            self._besides.append(partial(close, "wallet_short", key=str(self.run.pk)))
+
+    def _alert(self, kind: str, *, key: str, sentence: str, **details: Any) -> None:
+        provision = self.provision
+        self._besides.append(
+            partial(OperatorItem.open, kind, key=key, sentence=sentence, provision=provision, **details)
+        )
+
+    def _post(self, kind: str, *, key: str, **details: Any) -> None:
+        self._besides.append(partial(Mail.post, kind, key=key, provision=self.provision, **details))
 
     def _note_delay(self, spec: StepSpec, row: Step, waited: float) -> None:
         if not row.facts.get("delayed") and waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1]):
             row.facts = {**row.facts, "delayed": True}
-            Mail.post("delayed", key=f"{self.run.pk}:{spec.stage}", provision=self.provision, stage=spec.stage)
+            self._post("delayed", key=f"{self.run.pk}:{spec.stage}", stage=spec.stage)
 
     def _move(self, row: Step, state: StepState, *, finished: bool = False, waits_on: str = "", why: str = "") -> None:
         before = row.state
@@ -343,7 +377,7 @@ class Recorder:
         row.state, row.waits_on, row.why = state, waits_on, why[:300]
         if finished:
             row.finished_at, row.next_attempt_at = timezone.now(), None
-        row.save()
+        self._note(row)
         if changed:
             item = self.wave.domains.get(row.item_key) or self.wave.mailboxes.get(row.item_key)
             self._event("step", step_key=row.key, item=str(item or ""), from_state=before, to_state=state, sentence=why)
@@ -353,10 +387,6 @@ class Recorder:
         self._events.append(
             Event(provision=self.provision, run=self.run, student_id=self.provision.student_id, kind=kind, **fields)
         )
-
-    def _write_events(self) -> None:
-        Event.objects.bulk_create(self._events)
-        self._events = []
 
 
 def _date(domain: Domain, facts: Mapping[str, Any]) -> None:

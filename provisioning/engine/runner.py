@@ -38,7 +38,7 @@ from .ledger import Halted, Ledger, TimeSpent
 from .options import Options
 from .outcomes import Failed, NeedsOperator, Outcome, Outcomes, Wait, WaitsOn
 from .reader import Reader
-from .recorder import Recorder, load_wave
+from .recorder import CRASHES_TO_PARK, Recorder, load_wave
 from .specs import MINUTE, Scope, StackSpec, StepSpec
 from .wave import Wave
 
@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
-CRASHES_TO_PARK = 5
 NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
 NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited)  # waits, not errors: they cost no attempt
 
@@ -111,7 +110,7 @@ class Wakeup:
             OperatorItem.open("run_crashes", key=str(self.run.pk), sentence=sentence, provision=self.provision)
         self.stack: StackSpec = stack_of(self.run.stack, self.run.stack_version)
         self.wave: Wave = load_wave(self.run, self.provision, self.stack)
-        self.recorder = Recorder(claim, self.run, self.provision, self.wave)
+        self.recorder = Recorder(claim, self.run, self.provision, self.wave, claim.at)
         self.reader = Reader(workshop.transport, claim)
         self.ledger = Ledger(
             claim=claim,
@@ -125,7 +124,7 @@ class Wakeup:
         """Walk all open steps, again and again while something moves."""
         moved = True
         while moved and clock.monotonic() < self.ends:
-            moved, now = False, clock.vendor_now()
+            moved, now = False, self.recorder.now.vendor
             if self.wave.has_nothing_left():  # people take items out of the wave too
                 self.recorder.fail(NOTHING_LEFT)
                 return
@@ -135,7 +134,7 @@ class Wakeup:
                     continue
                 outcomes = self._attempt(spec, rows, now)
                 moved |= self.recorder.record(spec, outcomes, now)
-                now = clock.vendor_now()
+                now = self.recorder.now.vendor
                 failed = outcomes.get("") if spec.scope is Scope.RUN else None
                 if isinstance(failed, Failed):
                     self.recorder.fail(failed)
@@ -146,7 +145,7 @@ class Wakeup:
         if self.wave.is_finished():
             self.recorder.finish()
         else:
-            self.recorder.release(clock.vendor_now())
+            self.recorder.release(self.recorder.now.vendor)
 
     def _that_go(self, spec: StepSpec, rows: list[Step], now: VendorInstant) -> list[Step]:
         """Return the rows to attempt now; hold those that had better travel with siblings that are on their way."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection
+
 from django.utils import timezone
 
 from infra.models import Domain, DomainState, Mailbox, MailboxState, OrderLine, Provision, StepState
@@ -9,9 +12,9 @@ from infra.models import Domain, DomainState, Mailbox, MailboxState, OrderLine, 
 from ..models import OPEN_STEP, Run, Step
 
 
-def next_spare(provision: Provision) -> Domain | None:
-    """Return the student's best-ranked spare that is left."""
-    return provision.domains.filter(state=DomainState.SPARE).order_by("position").first()
+def next_spare(provision: Provision, *, besides: Collection[uuid.UUID] = ()) -> Domain | None:
+    """Return the student's best-ranked spare that is left, besides those just taken."""
+    return provision.domains.filter(state=DomainState.SPARE).exclude(pk__in=besides).order_by("position").first()
 
 
 def replace(run: Run, lost: Domain, substitute: Domain, *, reason: str) -> None:

@@ -10,6 +10,7 @@ from integrations.http.call import Call, Raw
 from integrations.http.transport import Transport
 from provisioning.engine import claims
 from provisioning.engine.claims import Claim, LostClaim
+from provisioning.engine.fenced import Fenced
 from provisioning.engine.runner import Workshop, wake
 from provisioning.models import Capture, Operation, Run
 
@@ -38,6 +39,10 @@ def with_a_sleeper(made: Story, verb: str, meanwhile: Any) -> Workshop:
     return Workshop(Sleeper(shop.transport, verb, meanwhile), shop.clients, shop.options)
 
 
+def renew(claim: Claim) -> None:
+    Fenced(claim).execute()
+
+
 def up_to(made: Story, verb: str) -> None:
     """Play until the call before `verb` has been made; the next wake-up may make it."""
     made.play(lambda: made.calls()[f"plusvibe.{verb}"] == 0 and made.rows("sender_workspace").exists(), hours=0.1)
@@ -47,12 +52,12 @@ def test_a_claimed_run_cannot_be_claimed_again() -> None:
     made = story()
     first = claim(made.run)
     assert claims.take_next() is None
-    first.renew()
+    renew(first)
     made.advance(LONGEST_LEASE)
     second = claim(made.run)
     with pytest.raises(LostClaim):
-        first.renew()
-    second.renew()
+        renew(first)
+    renew(second)
 
 
 def test_a_lease_that_ran_out_is_lost_even_if_nobody_took_it() -> None:
@@ -60,7 +65,7 @@ def test_a_lease_that_ran_out_is_lost_even_if_nobody_took_it() -> None:
     first = claim(made.run)
     made.advance(LONGEST_LEASE)
     with pytest.raises(LostClaim):
-        first.renew()
+        renew(first)
 
 
 def sleeps_through(made: Story, verb: str) -> list[Capture]:
@@ -104,7 +109,7 @@ def test_a_password_that_a_late_worker_captured_is_used() -> None:
 
 
 def test_control_without_the_fence_a_late_worker_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Claim, "renew", lambda self, *args, **kwargs: None)
+    monkeypatch.setattr(claims, "HELD", "id = %(run)s")
     made = story()
     captures = sleeps_through(made, "create_workspace")
     assert captures[0].operation.token < Run.objects.get(pk=made.run.pk).token
@@ -118,7 +123,7 @@ def test_two_workers_ring_and_exactly_one_works() -> None:
     wake(first, made.world.workshop)
     assert Run.objects.get(pk=made.run.pk).wakeups == 1
     with pytest.raises(LostClaim):
-        first.renew()  # it was given back
+        renew(first)  # it was given back
 
 
 def test_a_run_that_cannot_be_worked_on_does_not_stop_the_others() -> None:

@@ -113,13 +113,10 @@ def test_control_without_waiting_out_the_bounds_slots_are_bought_twice(monkeypat
 
 
 def blind_resend(self: Ledger, unresolved: list[Any], found: Any, book: Any) -> None:
-    for item in unresolved:
-        if item.natural_key in found:
-            book.done[item.natural_key] = found[item.natural_key]
     there = [item for item in unresolved if item.natural_key in found]
-    ledger_module._settle(there, OperationState.DONE, {})
     gone = [item for item in unresolved if item.natural_key not in found]
-    ledger_module._settle(gone, OperationState.ABSENT, {})
+    book.done |= {item.natural_key: found[item.natural_key] for item in there}
+    self._settle({OperationState.DONE: there, OperationState.ABSENT: gone})
 
 
 def doubles(made: Story, *, after_each_death: Callable[[], None]) -> bool:

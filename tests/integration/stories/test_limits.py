@@ -10,7 +10,7 @@ import pytest
 from infra import clock
 from integrations.sandbox import Sandbox
 from provisioning import actions
-from provisioning.engine import supervisor
+from provisioning.engine import budget, supervisor
 from provisioning.models import Circuit, Run
 
 from .kit import begin, make_world, story
@@ -32,7 +32,7 @@ def test_five_orders_at_once_never_exceed_a_window() -> None:
 
 
 def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.engine.budget._take_permit", lambda budget, weight_class: None)
+    monkeypatch.setattr(budget, "PERMIT", "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s LIMIT 1")
     world = make_world(switches={"zapmail_general_per_minute": 5})
     for name in FIVE:
         begin(world, name)
