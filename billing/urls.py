@@ -1,9 +1,9 @@
 from django.urls import path
 
-from . import views, webhooks
+from . import inbox, views
 
 urlpatterns = [
-    path("webhook/", webhooks.receive, name="billing-webhook"),
+    path("webhook/", inbox.receive, name="billing-webhook"),
     path("return/", views.returned, name="billing-return"),
     path("cancel/", views.cancelled, name="billing-cancel"),
 ]

@@ -1,4 +1,4 @@
-"""Stripe's webhooks: verified on the raw body, stored before they are judged, worked on later and in any order.
+"""Stripe's webhooks, as `inbox` has stored them: worked on later, and in any order.
 
 An event is never more than a pointer: the object is fetched and its present state written down, so that order, number
 and age of the events do not matter.
@@ -10,99 +10,24 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.core.exceptions import RequestDataTooBig
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from infra.clock import MachineInstant, machine_now
 from infra.models import OperatorItem, Provision, ProvisionState
 from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, NotFound, PlatformError
-from provisioning.engine.doorbell import ring
 from provisioning.models import Event
 
 from . import gateway, refunds
 from .actions import Fulfilment, fulfil, later, report_refused_key
-from .gateway import BadSignature, Notice
 from .models import Payment, WebhookEvent
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 500_000  # events have a few kilobytes
 ALERT_AFTER = 5
 GIVE_UP_AFTER = 30  # more than a day of attempts; the sweep of open checkouts goes on without the event
-
-
-# --- receiving --------------------------------------------------------------------------------------------------------
-
-
-@csrf_exempt
-@require_POST
-def receive(request: HttpRequest) -> HttpResponse:
-    """Take a delivery: 413 too large, 400 not from our Stripe account, 200 as soon as it is stored."""
-    body = _body(request)
-    if body is None:
-        return HttpResponse("too large\n", status=413, content_type="text/plain")
-    try:
-        notice = gateway.current().verify(body, request.headers.get("Stripe-Signature", ""))
-    except BadSignature as error:
-        return HttpResponse(f"{error}\n", status=400, content_type="text/plain")
-    with acting_as("worker"):
-        if notice.livemode is not gateway.current().livemode:
-            _report_other_mode(notice)
-            return HttpResponse("an event of the other mode\n", status=400, content_type="text/plain")
-        _store(notice)
-    return HttpResponse("stored\n", content_type="text/plain")
-
-
-def _body(request: HttpRequest) -> bytes | None:
-    """Return the raw body, or None when it is too large. The announced length is enough to refuse it unread."""
-    announced = request.META.get("CONTENT_LENGTH") or "0"
-    if not announced.isdecimal() or int(announced) > MAX_BODY:
-        return None
-    try:
-        return request.body
-    except RequestDataTooBig:
-        return None
-
-
-def _store(notice: Notice) -> None:
-    """Keep the event, once per id, in a transaction of its own; then ring."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE billing_webhookevent SET deliveries = deliveries + 1, updated_at = gtm_now('machine')"
-            " WHERE event_id = %s",
-            [notice.id],
-        )
-        known = cursor.rowcount > 0
-        if not known:
-            event = WebhookEvent(
-                event_id=notice.id[:120],
-                type=notice.type[:80],
-                api_version=notice.api_version[:40],
-                livemode=notice.livemode,
-                payload=notice.payload,
-            )
-            # Two copies may arrive at the same moment; one of them is enough.
-            WebhookEvent.objects.bulk_create([event], ignore_conflicts=True)
-    ring("webhooks")
-
-
-def _report_other_mode(notice: Notice) -> None:
-    OperatorItem.open(
-        "webhook_mode",
-        key="live" if notice.livemode else "test",
-        sentence="Stripe sends us events of the other mode (test or live): check which endpoint has our address. "
-        "They are refused.",
-        event=notice.id,
-    )
-
-
-# --- working ----------------------------------------------------------------------------------------------------------
 
 
 def drain(limit: int = 10) -> int:

@@ -11,7 +11,7 @@ A lost connection comes back as the process's first role, so web processes fail 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -218,6 +218,22 @@ def acting_as(role: str) -> Iterator[None]:
             connection.gtm_role = before  # type: ignore[attr-defined]
             if not connection.in_atomic_block:
                 connection.close()
+
+
+def execute_as(role: str, statement: str, parameters: Sequence[Any]) -> None:
+    """Execute one statement in another role, in one round trip and one transaction of its own.
+
+    Where a transaction is open already, the statement becomes part of it.
+    """
+    connection.ensure_connection()
+    before = getattr(connection, "gtm_role", None)
+    if connection.in_atomic_block or before is None or before[0] == role:
+        with acting_as(role), connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+        return
+    with connection.cursor() as cursor:
+        # Sent together they are one transaction, and a role that is local to it ends with it, also when it fails.
+        cursor.execute(f"SELECT set_config('role', %s, true); {statement}", [f"gtm_{role}", *parameters])
 
 
 class VisitorRoleMiddleware:

@@ -329,3 +329,18 @@ def test_control_without_the_policy_the_rows_are_seen() -> None:
 def test_the_tests_run_as_the_powerless_login() -> None:
     assert settings.DATABASES["default"]["USER"] == rls.LOGIN
     assert {model.__name__ for model in (OrderLine, Event, Step)} <= {model.__name__ for model in OWNED}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_statement_in_another_role_leaves_the_connection_as_it_was() -> None:
+    rls.set_role("visitor")
+    with pytest.raises(DatabaseError, match="permission denied"):
+        query("SELECT * FROM billing_webhookevent")
+    rls.execute_as("worker", "SELECT * FROM billing_webhookevent WHERE event_id = %s", ["evt_1"])
+    assert query("SELECT current_user") == [("gtm_visitor",)]
+    with pytest.raises(DatabaseError, match="division by zero"):
+        rls.execute_as("worker", "SELECT 1 / %s", [0])
+    assert query("SELECT current_user") == [("gtm_visitor",)]
+    with transaction.atomic():
+        rls.execute_as("worker", "SELECT * FROM billing_webhookevent", [])
+        assert query("SELECT current_user") == [("gtm_visitor",)]

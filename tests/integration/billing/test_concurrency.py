@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from billing import actions, gateway, prices, refunds, webhooks
 from billing.actions import CheckoutRefused
@@ -119,7 +120,24 @@ def test_the_same_event_delivered_at_once_is_stored_once(shop: Shop) -> None:
         "data": {"object": {"id": "cus_1"}},
     }
     assert at_once(lambda: shop.post_event(event)) == [200] * THREADS
-    assert WebhookEvent.objects.count() == 1
+    assert WebhookEvent.objects.get().deliveries == THREADS
+
+
+def test_a_delivery_is_stored_and_rung_for_in_one_statement(shop: Shop) -> None:
+    """Stripe waits for the answer. Beside it, two statements give the request its role and take it away again."""
+    queries = CaptureQueriesContext(connection)
+    event = {"id": "evt_1", "object": "event", "type": "x", "livemode": False, "data": {"object": {"id": "cus_1"}}}
+    with queries:
+        shop.post_event(event)
+        shop.post_event(event)
+    assert len(queries) == 2 * 3
+    assert (WebhookEvent.objects.count(), rings()) == (1, 1)  # the copy is counted; it needs no ring of its own
+
+
+def rings() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM django_q_ormq")
+        return int(cursor.fetchone()[0])
 
 
 def test_pressing_pay_in_many_tabs_leaves_one_open_page(shop: Shop) -> None:
