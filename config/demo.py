@@ -17,6 +17,7 @@ from typing import IO
 from urllib.error import URLError
 
 GUARD = Path(__file__).with_name("guard.py")
+GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 LOG_LIMIT_BYTES = 5_000_000
 STOP_SECONDS = 30.0
 # A service that ends is started again, but not for ever.

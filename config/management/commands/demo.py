@@ -135,7 +135,7 @@ def _services(
         f"--speed={environment['PROVISIONING_TIME_SCALE']}",
         f"--webhook-url={site}/billing/webhook/",
     ]
-    gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *GUNICORN]
+    gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *demo.GUNICORN]
     return (
         demo.Service(
             "sandbox", _manage("sandbox", *platforms), environment, logs / "sandbox.log", f"{control}/healthz"
@@ -144,9 +144,6 @@ def _services(
         demo.Service("worker", _manage("worker"), environment, logs / "worker.log", f"{site}/readyz"),
         demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/healthz"),
     )
-
-
-GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 
 
 def _manage(*arguments: str) -> list[str]:

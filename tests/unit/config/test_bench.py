@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.urls import Resolver404, resolve, reverse
 
 from config import bench, demo, processes
-from config.bench import product, provision, rows, worlds
+from config.bench import bare, hammer, product, provision, rows, webhooks, worlds
 from provisioning.models import Step
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "performance.md"
@@ -102,3 +103,32 @@ def test_every_chapter_is_found_and_no_two_have_a_part_of_the_same_name() -> Non
 def test_an_unknown_chapter_is_refused_by_name() -> None:
     with pytest.raises(bench.BenchFailed, match=r"no chapter 'nonsense'"):
         list(bench.chapters("product,nonsense"))
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_the_value_that_so_many_do_not_exceed(share: float, value: int) -> None:
+    assert hammer.percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_the_webhook_is_compared_with_the_bare_view() -> None:
+    slow, fast = reverse("billing-webhook"), bare.PATH
+    answers = [hammer.Answer(slow, 200, n / 500) for n in range(1, 101)]
+    answers += [hammer.Answer(fast, 200, n / 1000) for n in range(1, 101)]
+
+    numbers = webhooks.figures(answers)
+
+    assert (numbers["webhook_p99_ms"], numbers["bare_p99_ms"]) == (198.0, 99.0)
+    assert (numbers["webhook_p50_over_bare"], numbers["webhook_p99_over_bare"]) == (2.0, 2.0)
+
+
+def test_both_views_get_the_same_bodies_and_each_event_several_times() -> None:
+    bodies = webhooks.deliveries(40)
+
+    assert Counter(Counter(bodies).values()) == {webhooks.COPIES: 40 // webhooks.COPIES}
+    assert webhooks.unsigned(bodies[0]).body == webhooks.signed(bodies[0]).body == bodies[0]
+
+
+def test_the_product_has_no_bare_view() -> None:
+    with pytest.raises(Resolver404):
+        resolve(bare.PATH)
+    assert resolve(bare.PATH, "config.bench.bare").func is bare.insert
