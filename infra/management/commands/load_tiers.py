@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand
@@ -19,6 +20,10 @@ class Default(NamedTuple):
     setup_cents: int
     monthly_cents: int
 
+    @property
+    def slug(self) -> str:
+        return self.name.lower()
+
 
 ZAPMAIL = (
     Default("Starter", 3, 6, 9700, 4700),
@@ -26,19 +31,23 @@ ZAPMAIL = (
     Default("Scale", 10, 20, 24700, 14700),
 )
 
+# By stack; each stack has packages of its own.
+DEFAULTS: Mapping[str, tuple[Default, ...]] = {"zapmail": ZAPMAIL}
+
 
 class Command(BaseCommand):
     help = "Create the default tiers that are missing."
 
     def handle(self, *args: Any, **options: Any) -> None:
         rls.set_role("worker")
+        rows = [(stack, default) for stack, defaults in DEFAULTS.items() for default in defaults]
         created = 0
-        for order, default in enumerate(ZAPMAIL, start=1):
+        for order, (stack, default) in enumerate(rows, start=1):
             _tier, is_new = Tier.objects.get_or_create(
-                slug=default.name.lower(),
+                slug=default.slug,
                 defaults={
                     "name": default.name,
-                    "stack": "zapmail",
+                    "stack": stack,
                     "domain_count": default.domains,
                     "mailbox_count": default.mailboxes,
                     "setup_fee_cents": default.setup_cents,
@@ -47,4 +56,4 @@ class Command(BaseCommand):
                 },
             )
             created += is_new
-        self.stdout.write(f"{created} tiers created, {len(ZAPMAIL) - created} were there already.")
+        self.stdout.write(f"{created} tiers created, {len(rows) - created} were there already.")
