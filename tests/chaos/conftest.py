@@ -6,14 +6,23 @@ No test marks itself `django_db`: those fixtures would wrap it in a transaction,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
+from infra import clock
+from integrations.sandbox import seeds
 from tests import harness
 
 from . import database
+from .harness import alike, seeds_in_use
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -30,16 +39,39 @@ def chaos_database(_committing_database: str, django_db_blocker: DjangoDbBlocker
 
     Runs that earlier tests left unfinished are ended, and what all orders share is as new. Returns the database's name.
     """
-    with django_db_blocker.unblock(), harness.on_database(_committing_database):
+    seeds_in_use.clear()
+    seeds.treat_alike(alike)
+    with django_db_blocker.unblock(), harness.on_database(_committing_database), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "monotonic", database.monotonic)
         database.tidy_up()
         yield _committing_database
+    seeds.treat_alike(str)
 
 
 @pytest.fixture
 def running_clock(chaos_database: str) -> Iterator[None]:
-    """Let the database's clocks run with the machine's, as they do in production, for tests with real processes."""
+    """Let the clocks run with the machine's, as they do in production, for tests with real processes."""
     with harness.as_owner():
-        database.execute(database.RUNNING_CLOCK)
-    yield
+        database.execute(database.RUNNING_CLOCK + "DELETE FROM gtm_clock")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "monotonic", time.monotonic)
+        yield
     with harness.as_owner():
         database.execute(database.FROZEN_CLOCK)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Say of a failing test how it is played again."""
+    report = yield
+    if report.failed and seeds_in_use:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        last = seeds_in_use[-1]
+        report.sections.append(
+            (
+                "chaos",
+                f"seeds of this test's worlds: {seeds_in_use}, commit {commit.stdout.strip() or 'unknown'}\n"
+                f"play it again: GTM_CHAOS_SEED={last} pytest '{item.nodeid}'",
+            )
+        )
+    return report

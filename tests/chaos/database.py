@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from django.db import connection
 
 from infra import clock
@@ -35,6 +37,11 @@ DELETE FROM infra_counter;
 DELETE FROM django_q_ormq;
 DELETE FROM gtm_clock;
 """
+START_CLOCK = f"INSERT INTO gtm_clock (machine_origin, vendor_origin, scale) VALUES ('{BEGINNING}', '{BEGINNING}', 1);"
+MOVE = "UPDATE gtm_clock SET machine_offset = machine_offset + make_interval(secs => %s)"
+
+_moved = 0.0  # seconds since BEGINNING, as far as this process moved the clocks
+_moving = threading.Lock()
 
 
 def execute(statements: str) -> None:
@@ -43,7 +50,23 @@ def execute(statements: str) -> None:
         cursor.execute(statements)
 
 
+def advance(seconds: float) -> None:
+    """Move machine time forward, and vendor time with it: in the database and for `infra.clock.monotonic`."""
+    global _moved
+    with _moving:
+        _moved += seconds
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE, [seconds])
+
+
+def monotonic() -> float:
+    """Stand in for `infra.clock.monotonic`."""
+    return _moved
+
+
 def tidy_up() -> None:
     """End what earlier or failed tests have left under way, and make what all orders share as new; both clocks go back
     to `BEGINNING`. Rows that are done stay: the names in them are never used again."""
-    execute(TIDY)
+    global _moved
+    execute(TIDY + START_CLOCK)
+    _moved = 0.0

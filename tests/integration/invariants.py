@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from infra import clock
 from infra.models import UNRESOLVED, DomainState, Mail, OperatorItem, Provision, ProvisionState, RunState, StepState
@@ -23,24 +25,30 @@ LIVE = (
     ProvisionState.UPGRADING,
     ProvisionState.SUSPENDED,
 )
+Orders = QuerySet[Provision]
+EVER = datetime.min.replace(tzinfo=UTC)
 ENDED = (StepState.COMPLETED, StepState.FAILED, StepState.SKIPPED)
 
 
-def check(sandbox: Sandbox, *, quotas: bool = True) -> None:
-    """Assert I1-I4, I6-I9, I11 and I12. `quotas=False` where a story makes the platform refuse on purpose."""
+def check(sandbox: Sandbox, *, quotas: bool = True, since: datetime = EVER) -> None:
+    """Assert I1-I4, I6-I9, I11 and I12 for the orders made since an instant.
+
+    `quotas=False` where a story makes the platform refuse on purpose.
+    """
+    orders = Provision.objects.filter(created_at__gte=since)
     no_domain_is_bought_twice(sandbox)
-    the_wallet_is_explained(sandbox)
-    nothing_lives_without_a_row(sandbox)
-    no_row_lives_without_a_thing(sandbox)
-    every_login_opens(sandbox)
-    no_intent_is_forgotten()
-    one_live_provision_per_student()
+    the_wallet_is_explained(sandbox, orders)
+    nothing_lives_without_a_row(sandbox, orders)
+    no_row_lives_without_a_thing(sandbox, orders)
+    every_login_opens(sandbox, orders)
+    no_intent_is_forgotten(orders)
+    one_live_provision_per_student(orders)
     if quotas:
         assert sandbox.quotas.violations == []  # I7
-    steps_moved_forward_with_events()
+    steps_moved_forward_with_events(orders)
     no_password_is_readable(sandbox)
-    nothing_unfinished_is_forgotten()
-    mails_are_sent_once()
+    nothing_unfinished_is_forgotten(orders)
+    mails_are_sent_once(orders)
 
 
 def no_domain_is_bought_twice(sandbox: Sandbox) -> None:
@@ -60,7 +68,7 @@ def no_domain_is_bought_twice(sandbox: Sandbox) -> None:
         assert not doubled, f"{what} twice: {doubled}"
 
 
-def the_wallet_is_explained(sandbox: Sandbox) -> None:
+def the_wallet_is_explained(sandbox: Sandbox, orders: Orders) -> None:
     """I1, second half: what left the wallet is what we own; what was refunded came back whole."""
     world, spent = sandbox.world, defaultdict[str, int](int)
     for entry in world.zapmail.ledger:
@@ -72,24 +80,27 @@ def the_wallet_is_explained(sandbox: Sandbox) -> None:
     inherited = world.switches.zapmail_inherited_slots if world.switches.zapmail_new_workspace == "inherits" else 0
     given = inherited * (len(world.zapmail.workspaces) - 1)
     assert -spent["slots"] == (slots - given) * slot_price(world)
-    for order in Provision.objects.filter(state__in=[ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS]):
+    for order in orders.filter(state__in=[ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS]):
         workspace = world.zapmail.workspaces[order.facts["zapmail_workspace_id"]]
         if not inherited:
             assert workspace.slots <= order.order["mailbox_count"], "more slots than were ordered"
 
 
-def nothing_lives_without_a_row(sandbox: Sandbox) -> None:
+def nothing_lives_without_a_row(sandbox: Sandbox, orders: Orders) -> None:
     """I2, first half. What an unresolved attempt may have made is accounted for by its intent."""
     world = sandbox.world
     rows: dict[str, set[Any]] = defaultdict(set)
-    for provision in Provision.objects.all():
+    for provision in orders:
         for name, fact in provision.facts.items():
             rows[name].add(fact)
         rows["domain"] |= set(provision.domains.filter(bought_at__isnull=False).values_list("name", flat=True))
         rows["mailbox"] |= set(provision.mailboxes.values_list("address", flat=True))
-    open_keys = set(OperationItem.objects.filter(state__in=UNRESOLVED).values_list("natural_key", flat=True))
-    unrecorded = set(OperationItem.objects.filter(state="done").values_list("natural_key", flat=True))
-    known = open_keys | (unrecorded if Run.objects.filter(state__in=ACTIVE_RUN).exists() else set())
+    items = OperationItem.objects.filter(operation__run__provision__in=orders)
+    open_keys = set(items.filter(state__in=UNRESOLVED).values_list("natural_key", flat=True))
+    unrecorded = set(items.filter(state="done").values_list("natural_key", flat=True))
+    known = open_keys | (
+        unrecorded if Run.objects.filter(provision__in=orders, state__in=ACTIVE_RUN).exists() else set()
+    )
     for workspace in world.zapmail.workspaces.values():
         assert workspace.id in rows["zapmail_workspace_id"] | {PRIMARY} or workspace.name in known, workspace.name
     for domain in world.zapmail.domains.values():
@@ -105,13 +116,13 @@ def nothing_lives_without_a_row(sandbox: Sandbox) -> None:
         assert lead_list.id in rows["heyreach_list_id"] or lead_list.name in known, lead_list.name
 
 
-def no_row_lives_without_a_thing(sandbox: Sandbox) -> None:
+def no_row_lives_without_a_thing(sandbox: Sandbox, orders: Orders) -> None:
     """I2, second half."""
     world = sandbox.world
     owned = {domain.name: domain for domain in world.zapmail.domains.values()}
     boxes = {mailbox.id for mailbox in world.zapmail.mailboxes.values()}
     accounts = {account.id: account for account in world.plusvibe.accounts.values()}
-    for provision in Provision.objects.all():
+    for provision in orders:
         facts = provision.facts
         assert facts.get("zapmail_workspace_id", PRIMARY) in world.zapmail.workspaces
         assert facts.get("plusvibe_workspace_id", AGENCY) in world.plusvibe.workspaces
@@ -126,35 +137,36 @@ def no_row_lives_without_a_thing(sandbox: Sandbox) -> None:
                 assert accounts[account].workspace_id == facts["plusvibe_workspace_id"]
 
 
-def every_login_opens(sandbox: Sandbox) -> None:
+def every_login_opens(sandbox: Sandbox, orders: Orders) -> None:
     """I3: each stored login sees exactly its student's workspace."""
-    for provision in Provision.objects.all():
+    for provision in orders:
         for credential in provision.credentials.all():
             seen = sandbox.check_login(credential.login, credential.password.open())
             assert seen == [provision.facts["plusvibe_workspace_id"]], f"{credential.login} opens {seen}"
 
 
-def no_intent_is_forgotten() -> None:
+def no_intent_is_forgotten(orders: Orders) -> None:
     """I4: nothing unresolved is older than its bounds without a person who knows; a finished run leaves nothing open."""
-    for item in OperationItem.objects.filter(state__in=UNRESOLVED).select_related("operation__run"):
+    ours = OperationItem.objects.filter(operation__run__provision__in=orders)
+    for item in ours.filter(state__in=UNRESOLVED).select_related("operation__run"):
         run = item.operation.run
         known = OperatorItem.objects.filter(provision=run.provision, resolved_at__isnull=True).exists()
         assert run.state != RunState.DONE or known, f"{item.verb} {item.natural_key} is open in a finished run"
         overdue = clock.seconds_between(item.operation.absent_after, clock.vendor_now()) > 3600
         assert not overdue or known, f"{item.verb} {item.natural_key} was forgotten"
-    for operation in Operation.objects.filter(state__in=UNRESOLVED):
+    for operation in Operation.objects.filter(run__provision__in=orders, state__in=UNRESOLVED):
         assert operation.items.filter(state__in=UNRESOLVED).exists(), f"{operation} is open without an open item"
 
 
-def one_live_provision_per_student() -> None:
+def one_live_provision_per_student(orders: Orders) -> None:
     """I6."""
-    live = Counter(Provision.objects.filter(state__in=LIVE).values_list("student_id", flat=True))
+    live = Counter(orders.filter(state__in=LIVE).values_list("student_id", flat=True))
     assert all(count == 1 for count in live.values())
 
 
-def steps_moved_forward_with_events() -> None:
+def steps_moved_forward_with_events(orders: Orders) -> None:
     """I8: events chain without a gap from the first state to the present one, and nothing closed is opened silently."""
-    for run in Run.objects.all():
+    for run in Run.objects.filter(provision__in=orders):
         people = run.events.filter(kind__in=["retried", "done_by_hand"]).exists()
         moves: dict[tuple[str, str], list[Event]] = defaultdict(list)
         for event in run.events.filter(kind="step").order_by("created_at"):
@@ -192,15 +204,15 @@ def no_password_is_readable(sandbox: Sandbox) -> None:
             assert cursor.fetchone()[0] == 0, f"{table} holds a password"
 
 
-def nothing_unfinished_is_forgotten() -> None:
+def nothing_unfinished_is_forgotten(orders: Orders) -> None:
     """I11: every unfinished run has a next action time, every stopped one an operator item."""
-    for run in Run.objects.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]):
+    for run in Run.objects.filter(provision__in=orders, state__in=[*ACTIVE_RUN, RunState.FAILED]):
         known = OperatorItem.objects.filter(provision=run.provision, resolved_at__isnull=True).exists()
         assert known or (run.state != RunState.FAILED and run.next_attempt_at is not None), f"{run} is forgotten"
 
 
-def mails_are_sent_once() -> None:
+def mails_are_sent_once(orders: Orders) -> None:
     """I12: one letter per event. Keys are unique; no run says twice how it ended."""
-    for run in Run.objects.filter(state=RunState.DONE):
+    for run in Run.objects.filter(provision__in=orders, state=RunState.DONE):
         ends = Mail.objects.filter(kind__in=["ready", "ready_with_exceptions"], key__contains=str(run.pk))
         assert ends.count() == 1

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Min
+from django.db import connection
 from django.utils import timezone
 
 from config.env import SANDBOX_BUILD_OPTIONS
 from infra import clock
 from infra.models import Domain, DomainState, NameAnswer, NameCheck, Provision, Tier, User
 from integrations import registry
+from integrations.http.transport import Transport
 from integrations.sandbox import Sandbox
 from provisioning import actions
 from provisioning.engine import budget, claims
@@ -33,12 +34,23 @@ SETTINGS: dict[str, object] = {
 }
 
 
+UNTIL_NEXT = """
+SELECT EXTRACT(EPOCH FROM min(GREATEST(next_attempt_at - gtm_now('vendor'), lease_until - gtm_now('machine'))))
+FROM provisioning_run WHERE state IN ('queued', 'running', 'waiting', 'parked')
+"""
+
+
 @dataclass
 class World:
     """The sandbox, the workshop that talks to it, and the passing of time."""
 
     sandbox: Sandbox
     workshop: Workshop
+    began: datetime = field(default_factory=timezone.now)  # rows that were made earlier belong to other worlds
+
+    def fresh(self, name: str) -> str:
+        """Return the name to use for an order called `name`: itself, where every test begins with an empty database."""
+        return name
 
     def advance(self, seconds: float) -> None:
         """Let vendor time pass, ours and the sandbox's alike."""
@@ -55,14 +67,21 @@ class World:
 
     def run_until(self, done: Callable[[], bool], *, hours: float = 24) -> None:
         """Wake what is due and let time pass until `done`. Fails when that takes more than `hours` of vendor time."""
-        ends = clock.vendor_now() + timedelta(hours=hours)
+        left = hours * 3600
         while not done():
             if self.run_once():
                 continue
-            now = clock.vendor_now()
-            assert now < ends, "not done in time: " + describe()
-            due = Run.objects.filter(next_attempt_at__isnull=False).aggregate(first=Min("next_attempt_at"))["first"]
-            self.advance(max(1.0, (due - now).total_seconds()) if due else 60.0)
+            assert left > 0, "not done in time: " + describe()
+            seconds = max(1.0, self.until_next())
+            self.advance(seconds)
+            left -= seconds
+
+    def until_next(self) -> float:
+        """Return the seconds until an unfinished run is due: its time has come, and nobody's lease is on it."""
+        with connection.cursor() as cursor:
+            cursor.execute(UNTIL_NEXT)
+            (seconds,) = cursor.fetchone()
+        return 60.0 if seconds is None else float(seconds)
 
     def state(self) -> Any:
         """Return what the platforms hold."""
@@ -71,15 +90,37 @@ class World:
 
 def new_world(**settings: object) -> World:
     """Make a world without faults. Keyword arguments override settings."""
-    values = {**SETTINGS, **settings}
-    # Its clock runs as ours does, beside what the test adds: on a busy machine the two would drift apart otherwise.
-    sandbox = Sandbox(seed=1, speed=1.0, public_url="http://sandbox.test")
+    sandbox = new_sandbox()
+    return World(sandbox, new_workshop(sandbox, settings))
+
+
+def new_sandbox(*, seed: int = 1, profile: str = "none", switches: Mapping[str, Any] | None = None) -> Sandbox:
+    """Make the platforms. Their clock runs as ours does, beside what the test adds: on a busy machine the two would
+    drift apart otherwise."""
+    sandbox = Sandbox(seed=seed, speed=1.0, public_url="http://sandbox.test", profile=profile)
+    sandbox.switches.set(**(switches or {}))
+    return sandbox
+
+
+def new_workshop(sandbox: Sandbox, settings: Mapping[str, object]) -> Workshop:
+    """Make what a worker builds with, and the slot rows that its budgets need. `settings` override ours."""
+    synchronise(settings)
+    return open_workshop(sandbox.transport(), settings)
+
+
+def synchronise(settings: Mapping[str, object]) -> None:
+    """Make the slot rows that the budgets of these settings need, as a worker does when it starts."""
+    found = registry.budgets({**SETTINGS, **settings})
     budget.synchronise(
-        [budget.Limit(b.name, b.limit, b.window, {"paid": b.reserved_paid}) for b in registry.budgets(values)],
+        [budget.Limit(b.name, b.limit, b.window, {"paid": b.reserved_paid}) for b in found],
         {row.slug: 8 for row in registry.PLATFORMS},
     )
-    workshop = Workshop(sandbox.transport(), registry.build_clients(values), Options.from_mapping(values))
-    return World(sandbox, workshop)
+
+
+def open_workshop(transport: Transport, settings: Mapping[str, object]) -> Workshop:
+    """Make what a worker builds with. `settings` override ours."""
+    values = {**SETTINGS, **settings}
+    return Workshop(transport, registry.build_clients(values), Options.from_mapping(values))
 
 
 def starter() -> Tier:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.utils import timezone
 
 from infra import clock
+from infra.management.commands.load_tiers import DEFAULTS
 from infra.models import Domain, DomainState, Mail, NameAnswer, NameCheck, OperatorItem, Provision, Tier, User
-from integrations import registry
 from integrations.sandbox import Sandbox
 from integrations.sandbox.zapmail_world import top_up
 from provisioning import actions
-from provisioning.engine import budget, claims, failpoints
-from provisioning.engine.options import Options
-from provisioning.engine.runner import Workshop, wake
+from provisioning.engine import claims, failpoints
+from provisioning.engine.runner import wake
 from provisioning.models import Run, Step
 
 from .. import invariants
-from ..world import SETTINGS
 from ..world import World as PlainWorld
+from ..world import new_sandbox, new_workshop
 
 ENDED = ("done", "failed", "cancelled")
 PREFIXES = ("get", "try", "use", "go", "hey", "meet", "with", "join", "my", "the", "our", "all", "one", "top", "pro")
-SIZES = {"starter": (3, 6, 9700), "growth": (5, 10, 14700), "scale": (10, 20, 24700)}
 LONGEST_LEASE = 90.0  # machine seconds
 
 
@@ -38,6 +36,10 @@ class World(PlainWorld):
     def advance(self, seconds: float) -> None:
         clock.advance_machine(seconds)
         self.sandbox.advance(seconds)
+
+    def bury(self) -> None:
+        """After a crash: let the lease of the dead worker end."""
+        self.advance(LONGEST_LEASE)
 
 
 class Crash(BaseException):
@@ -93,12 +95,14 @@ class Story:
         return list(self.provision.domains.filter(state=DomainState.SELECTED).values_list("name", flat=True))
 
     def items(self, kind: str = "", *, is_open: bool | None = None) -> Any:
-        """Return the operator's items about this order."""
-        found = OperatorItem.objects.all() if not kind else OperatorItem.objects.filter(kind=kind)
+        """Return the operator's items of this world."""
+        found = OperatorItem.objects.filter(created_at__gte=self.world.began)
+        found = found.filter(kind=kind) if kind else found
         return found if is_open is None else found.filter(resolved_at__isnull=is_open)
 
     def mails(self) -> Counter[str]:
-        return Counter(Mail.objects.values_list("kind", flat=True))
+        """Count the mails of this world by kind."""
+        return Counter(Mail.objects.filter(created_at__gte=self.world.began).values_list("kind", flat=True))
 
     def calls(self) -> Counter[str]:
         """Return how often each verb was called."""
@@ -113,7 +117,7 @@ class Story:
         self.refresh()
         print(f"\n{sum(self.calls().values())} calls, {self.run.wakeups} wake-ups: {dict(self.calls())}")
         assert self.provision.state == state, describe(self.run)
-        invariants.check(self.sandbox, quotas=quotas)
+        invariants.check(self.sandbox, quotas=quotas, since=self.world.began)
         if state == "active":
             self.check_complete()
 
@@ -140,29 +144,22 @@ def make_world(
     *, seed: int = 1, profile: str = "none", switches: dict[str, Any] | None = None, **settings: object
 ) -> World:
     """Make a world: sandbox with seed, profile and switches; keyword arguments override settings."""
-    values = {**SETTINGS, **settings}
-    # Its clock runs as ours does, beside what the test adds: on a busy machine the two would drift apart otherwise.
-    sandbox = Sandbox(seed=seed, speed=1.0, public_url="http://sandbox.test", profile=profile)
-    sandbox.switches.set(**(switches or {}))
-    budget.synchronise(
-        [budget.Limit(b.name, b.limit, b.window, {"paid": b.reserved_paid}) for b in registry.budgets(values)],
-        {row.slug: 8 for row in registry.PLATFORMS},
-    )
-    return World(sandbox, Workshop(sandbox.transport(), registry.build_clients(values), Options.from_mapping(values)))
+    sandbox = new_sandbox(seed=seed, profile=profile, switches=switches)
+    return World(sandbox, new_workshop(sandbox, settings))
 
 
 def make_tier(slug: str) -> Tier:
-    """Return one of the default tiers."""
-    domains, mailboxes, fee = SIZES[slug]
+    """Return one of the default tiers, of whatever stack."""
+    stack, size = next((stack, one) for stack, sizes in DEFAULTS.items() for one in sizes if one.slug == slug)
     tier, _created = Tier.objects.get_or_create(
         slug=slug,
         defaults={
-            "name": slug.title(),
-            "stack": "zapmail",
-            "domain_count": domains,
-            "mailbox_count": mailboxes,
-            "setup_fee_cents": fee,
-            "monthly_fee_cents": fee // 2,
+            "name": size.name,
+            "stack": stack,
+            "domain_count": size.domains,
+            "mailbox_count": size.mailboxes,
+            "setup_fee_cents": size.setup_cents,
+            "monthly_fee_cents": size.monthly_cents,
             "stripe_setup_price_id": "price_setup",
             "stripe_monthly_price_id": "price_monthly",
         },
@@ -184,30 +181,41 @@ def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) ->
         sender_last_name="Sample",
         mailbox_patterns=["ada", "ada.sample"],
     )
-    for position, prefix in enumerate(PREFIXES[: size.domain_count + spares]):
-        domain = f"{prefix}{name}.com"
-        answer(domain)
-        state = DomainState.SELECTED if position < size.domain_count else DomainState.SPARE
-        Domain.objects.create(provision=provision, student=student, name=domain, position=position, state=state)
+    names = [f"{prefix}{name}.com" for prefix in PREFIXES[: size.domain_count + spares]]
+    answer(*names)
+    Domain.objects.bulk_create(
+        Domain(
+            provision=provision,
+            student=student,
+            name=domain,
+            position=position,
+            state=DomainState.SELECTED if position < size.domain_count else DomainState.SPARE,
+        )
+        for position, domain in enumerate(names)
+    )
     return provision
 
 
-def answer(name: str, price_cents: int = 1299) -> None:
-    """Store a fresh answer of the platform about a name."""
-    NameCheck.objects.update_or_create(
-        name=name,
-        defaults={
-            "answer": NameAnswer.AVAILABLE,
-            "price_cents": price_cents,
-            "renewal_cents": price_cents,
-            "checked_at": clock.vendor_now(),
-        },
+def answer(*names: str, price_cents: int = 1299) -> None:
+    """Store a fresh answer of the platform about names."""
+    now = clock.vendor_now()
+    found = {
+        "answer": NameAnswer.AVAILABLE,
+        "price_cents": price_cents,
+        "renewal_cents": price_cents,
+        "checked_at": now,
+    }
+    NameCheck.objects.bulk_create(
+        (NameCheck(name=name, **found) for name in names),
+        update_conflicts=True,
+        unique_fields=["platform", "name"],
+        update_fields=list(found),
     )
 
 
 def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Story:
     """Let a student order and pay."""
-    provision = make_order(name, tier=tier, spares=spares)
+    provision = make_order(world.fresh(name), tier=tier, spares=spares)
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now() - timedelta(seconds=1))
     provision.refresh_from_db()
@@ -217,19 +225,29 @@ def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: in
 def story(*, tier: str = "starter", spares: int = 1, faults: tuple[dict[str, Any], ...] = (), **world: Any) -> Story:
     """Begin one order in a world of its own; `faults` are the sandbox's, by `kind`."""
     made = make_world(**world)
-    for fault in faults:
-        values = dict(fault)
-        made.sandbox.faults.add(values.pop("kind"), **values)
+    add_faults(made.sandbox, faults)
     return begin(made, tier=tier, spares=spares)
 
 
+def add_faults(sandbox: Sandbox, faults: Iterable[dict[str, Any]]) -> None:
+    """Let the platforms misbehave; each fault is its `kind` and what `FaultTable.add` takes."""
+    for fault in faults:
+        values = dict(fault)
+        sandbox.faults.add(values.pop("kind"), **values)
+
+
+def crash(where: str) -> NoReturn:
+    """End a worker."""
+    raise Crash(where)
+
+
 @contextmanager
-def dying(at: Callable[[str, Any], bool]) -> Iterator[None]:
+def dying(at: Callable[[str, Any], bool], *, die: Callable[[str], NoReturn] = crash) -> Iterator[None]:
     """Let the worker die at the failpoints that `at(name, subject)` picks."""
 
     def hook(name: str, subject: Any) -> None:
         if at(name, subject):
-            raise Crash(f"{name} {subject}")
+            die(f"{name} {subject}")
 
     failpoints.set_hook(hook)
     try:
@@ -238,16 +256,16 @@ def dying(at: Callable[[str, Any], bool]) -> Iterator[None]:
         failpoints.set_hook(None)
 
 
-def outlive(made: Story, *, hours: float = 24) -> int:
-    """Play to the end with new workers in the place of those that die; return how many died."""
+def outlive(made: Story, until: Callable[[], bool] | None = None, *, hours: float = 24) -> int:
+    """Play with new workers in the place of those that die; return how many died."""
     deaths = 0
     while True:
         try:
-            made.play(hours=hours)
+            made.play(until, hours=hours)
             return deaths
         except Crash:
             deaths += 1
-            made.advance(LONGEST_LEASE)
+            made.world.bury()
 
 
 def claim(run: Run) -> claims.Claim:

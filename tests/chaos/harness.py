@@ -1,0 +1,201 @@
+"""The deterministic harness: whole worlds in one process, on real commits, in which only the test moves time.
+
+    made = story(seed=7)                      one order in a world of its own; takes what `kit.story` takes
+    made.play(); made.check()                 as in tests/integration/stories/kit.py
+    with dying(at): outlive(made)             workers die where `at(name, subject)` says, others go on
+    world = new_world(seed=7); begin(world)   several orders in one world
+
+A world is decided by its seed: which of several due runs goes next, how far time overshoots, which worker dies by
+chance. `GTM_CHAOS_SEED` replaces the seeds of all worlds, so that a failing test can be played again.
+
+Both clocks of the database stand still (`database.py`); the sandbox's and `infra.clock.monotonic` go in step with them.
+A call takes `LATENCY`, a call that nobody answers its whole deadline.
+
+Nothing is emptied between worlds. `world.fresh("acme")` makes a name that nobody has used, and the platforms' chance
+does not tell such names apart, so that equal seeds play equal stories.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NoReturn
+
+from django.db import connection
+
+from infra import clock
+from integrations.http.call import Call, Raw
+from integrations.http.errors import NotSent, OutcomeUnknown
+from integrations.sandbox import ManualClock, Sandbox
+from integrations.sandbox.transport import InProcessTransport
+from provisioning.engine import claims
+from provisioning.engine.claims import DUE
+from provisioning.engine.failpoints import failpoint
+from provisioning.engine.runner import wake
+from tests.integration.stories import kit
+from tests.integration.stories.kit import Crash, Story, add_faults, begin, outlive
+from tests.integration.world import open_workshop, synchronise
+
+from . import database
+
+__all__ = ["Crash", "Story", "World", "begin", "dying", "new_world", "outlive", "story"]
+
+LATENCY = 0.25  # machine seconds that a call takes
+NOW = datetime.fromisoformat(database.BEGINNING).timestamp()
+AT_ONCE = 500  # pieces of work without time passing, after which a world counts as running in circles
+
+_numbers = itertools.count(1)
+_TAG = re.compile(r"zq\d{5}")
+_REFERENCE = re.compile(r"(?i)GTM-[0-9A-Z]{6}")
+
+seeds_in_use: list[int] = []  # of the test that runs, for its report when it fails
+
+
+def alike(text: str) -> str:
+    """Return a text without what tells one world's names from another's."""
+    return _REFERENCE.sub("GTM", _TAG.sub("", text))
+
+
+class World(kit.World):
+    """A world whose time, platforms and chance belong to the test.
+
+    seed       decides everything that is free
+    chance     the one source of chance
+    overshoot  seconds at most by which time jumps beyond the next thing to do
+    mortality  share of the failpoints at which a worker dies by chance, within `dying_by_chance`
+    actors     who may go next besides due runs: each returns whether it did something
+    deaths     how many workers have died
+    """
+
+    def __init__(self, sandbox: Sandbox, settings: Mapping[str, object], *, seed: int) -> None:
+        self.settings = dict(settings)
+        super().__init__(sandbox, open_workshop(Line(sandbox), settings))
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.overshoot = 0.0
+        self.mortality = 0.0
+        self.actors: list[Callable[[], bool]] = []
+        self.orders = 0
+        self.deaths = 0
+        self._at_once = 0
+
+    def fresh(self, name: str) -> str:
+        """Return a name that begins with `name` and that nobody has used before."""
+        self.orders += 1
+        return f"{name}zq{next(_numbers):05d}"
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, on all clocks alike."""
+        self._at_once = 0
+        database.advance(seconds)
+        self.sandbox.advance(seconds)
+
+    def run_once(self) -> bool:
+        """Let somebody go on who has something to do: a due run, or one of `actors`. Return whether there was one."""
+        self._at_once += 1
+        assert self._at_once < AT_ONCE, "it runs in circles"
+        choices = list(self.actors)
+        if self.orders <= 1:
+            choices.append(self._wake)
+        else:
+            choices += [lambda run=run: self._wake(run) for run in due_runs()]  # type: ignore[misc]
+        while choices:
+            one = choices.pop(self.chance.randrange(len(choices)) if len(choices) > 1 else 0)
+            if one():
+                return True
+        return False
+
+    def _wake(self, run: Any = None) -> bool:
+        claim = claims.take_next(run)
+        if claim is not None:
+            wake(claim, self.workshop)
+        return claim is not None
+
+    def until_next(self) -> float:
+        return super().until_next() + (self.chance.uniform(0.0, self.overshoot) if self.overshoot else 0.0)
+
+    def bury(self) -> None:
+        """After a crash: keep nothing of the dead worker but what it committed, and let another one begin."""
+        self.deaths += 1
+        if _dead in connection.execute_wrappers:
+            connection.execute_wrappers.remove(_dead)
+        connection.close()
+        self.workshop = open_workshop(Line(self.sandbox), self.settings)
+
+    def dies_by_chance(self, _name: str, _subject: Any) -> bool:
+        """Tell whether the worker dies at this failpoint: give it to `dying`, and set `mortality`."""
+        return self.chance.random() < self.mortality
+
+
+class Line(InProcessTransport):
+    """The sandbox at the end of a line that takes time, with places to die within the platform."""
+
+    def send(self, call: Call[Any], *, send_before: float | None = None) -> Raw:
+        if send_before is not None and clock.monotonic() >= send_before:
+            raise NotSent("too late to send", platform=call.platform, verb=call.verb)
+        failpoint("before_work", call)
+        seconds = LATENCY
+        try:
+            return super().send(call)
+        except OutcomeUnknown as error:
+            seconds = call.deadline if "within the deadline" in error.sentence else LATENCY
+            raise
+        finally:
+            failpoint("after_work", call)
+            database.advance(seconds)
+            self.sandbox.clock.advance(seconds)
+
+
+def _dead(*_arguments: object) -> NoReturn:
+    raise Crash("a dead process does not speak to the database")
+
+
+def die(where: str) -> NoReturn:
+    """End the worker as SIGKILL does: what its `finally` blocks would still write does not happen."""
+    connection.execute_wrappers.append(_dead)
+    raise Crash(where)
+
+
+def dying(at: Callable[[str, Any], bool]) -> AbstractContextManager[None]:
+    """Let the worker die at the failpoints that `at(name, subject)` picks; `outlive` brings the next one."""
+    return kit.dying(at, die=die)
+
+
+def due_runs() -> list[Any]:
+    """Return the ids of the runs that could be claimed now, oldest paid first."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM provisioning_run WHERE {DUE} ORDER BY paid_at, created_at")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def new_world(
+    *,
+    seed: int = 1,
+    profile: str = "none",
+    switches: Mapping[str, Any] | None = None,
+    faults: Iterable[dict[str, Any]] = (),
+    **settings: object,
+) -> World:
+    """Make a world in which nothing has happened yet. It is 9 o'clock, whatever was before; earlier orders have ended.
+
+    seed, profile, switches, faults  of the sandbox; the seed is the scheduler's, too
+    settings                         override ours
+    """
+    seed = int(os.environ.get("GTM_CHAOS_SEED", seed))
+    seeds_in_use.append(seed)
+    database.tidy_up()
+    synchronise(settings)
+    sandbox = Sandbox(seed=seed, speed=ManualClock(virtual=NOW, machine=lambda: NOW), profile=profile)
+    sandbox.switches.set(**(switches or {}))
+    add_faults(sandbox, faults)
+    return World(sandbox, settings, seed=seed)
+
+
+def story(*, tier: str = "starter", spares: int = 1, name: str = "acme", **world: Any) -> Story:
+    """Begin one order in a world of its own; `world` is what `new_world` takes."""
+    return begin(new_world(**world), name, tier=tier, spares=spares)
