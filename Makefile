@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RIVALS := .venv-bench
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
 # On two cores two processes; more only where there are more.
@@ -39,7 +40,7 @@ format: $(VENV)/.dev ## ruff, mending what it can
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/.dev ## the benchmarks; ratios in var/bench.json
+bench: $(VENV)/.dev $(RIVALS)/.bench ## the benchmarks; ratios in var/bench.json
 	@$(PY) manage.py bench
 
 browser: $(VENV)/.dev ## the browser gate alone
@@ -49,7 +50,7 @@ screens: $(VENV)/.dev ## pictures of every page and state, in var/screens
 	@GTM_REQUIRE_BROWSER=1 GTM_SCREENS=1 $(PYTEST) tests/browser -m screens $(ARGS)
 
 clean: ## remove what can be made again; the demo's data in var/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/static
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/static
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -64,22 +65,26 @@ python:
 	@test -w . || { echo "No write permission in $(CURDIR): the environment and the data live there."; exit 1; }
 
 $(VENV)/.base: requirements/base.txt | python
-	@$(call install,requirements/base.txt)
+	@$(call install,requirements/base.txt,$(VENV))
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | python
-	@$(call install,requirements/dev.txt)
+	@$(call install,requirements/dev.txt,$(VENV))
 	@touch $(VENV)/.base $@
+
+$(RIVALS)/.bench: requirements/bench.txt | python
+	@$(call install,requirements/bench.txt,$(RIVALS))
+	@touch $@
 
 # dev.txt holds base.txt with the same versions, so that each may follow the other.
 define install
-	echo "Installing $(1) into $(VENV) ..."; \
+	echo "Installing $(1) into $(2) ..."; \
 	if command -v uv >/dev/null 2>&1; then \
-		{ test -x $(PY) || uv venv --quiet --python $(PYTHON) $(VENV); } && \
-		uv pip install --quiet --python $(PY) --require-hashes -r $(1); \
+		{ test -x $(2)/bin/python || uv venv --quiet --python $(PYTHON) $(2); } && \
+		uv pip install --quiet --python $(2)/bin/python --require-hashes -r $(1); \
 	else \
-		{ test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
+		{ test -x $(2)/bin/python || $(PYTHON) -m venv $(2) || \
 			{ echo "Python's venv module is missing: install it (on Debian: apt install python3-venv)."; exit 1; }; } && \
-		$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r $(1); \
+		$(2)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(1); \
 	fi || { echo "Installing the packages failed; see above."; exit 1; }
 endef
