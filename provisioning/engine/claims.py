@@ -7,15 +7,17 @@ our rows, never the platform: what protects the platform is that nobody resends 
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from dataclasses import dataclass, field
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from infra.clock import INSTANTS, Instants
 
 LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
 PATIENCE = 3  # wake-ups in a row that may end without a release before a run has to wait for the next one
+GIVE_BACK_TRIES, GIVE_BACK_PAUSE = 20, 0.5  # how often, and after how many machine seconds
 IDLE_LEASE = 30.0  # machine seconds of a lease while no call is under way
 
 # The fence: what must be so of the run whenever a claim writes.
@@ -74,6 +76,25 @@ def put_off(claim: Claim) -> None:
             " WHERE id = %s AND token = %s AND state = 'running'",
             [claim.run_id, claim.token],
         )
+
+
+def give_back(claim: Claim) -> None:
+    """End the lease of a wake-up whose connection broke, on a new one: whoever claims the run next goes on at once.
+
+    The database may be starting again: tried for a while. Then the lease ends by itself.
+    """
+    for _ in range(GIVE_BACK_TRIES):
+        connection.close()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE provisioning_run SET lease_until = gtm_now('machine'), rung_at = NULL"
+                    " WHERE id = %s AND token = %s AND state = 'running' AND lease_until > gtm_now('machine')",
+                    [claim.run_id, claim.token],
+                )
+            return
+        except (OperationalError, InterfaceError):
+            time.sleep(GIVE_BACK_PAUSE)
 
 
 def worker_group() -> str:

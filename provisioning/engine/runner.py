@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError
 
 from infra import clock
 from infra.clock import VendorInstant
@@ -85,10 +85,10 @@ def wake(claim: Claim, workshop: Workshop) -> None:
         Wakeup(claim, workshop).run_all()
     except LostClaim:
         log.info("claim lost", extra={"run": str(claim.run_id), "token": claim.token})
-    except OperationalError:
-        # The connection is gone; the lease ends by itself and the supervisor rings again.
+    except (OperationalError, InterfaceError):
+        # What was under way is written down: the next wake-up reads it back.
         log.warning("database connection lost", extra={"run": str(claim.run_id)})
-        connection.close()
+        claims.give_back(claim)
     except Exception:
         # One run that cannot be worked on must not keep the others waiting; its claim was counted beforehand.
         log.exception("a wake-up crashed", extra={"run": str(claim.run_id)})
@@ -162,7 +162,7 @@ class Wakeup:
         outcomes: Outcomes
         try:
             outcomes = spec.function(context)
-        except (LostClaim, OperationalError):
+        except (LostClaim, OperationalError, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001 - the one table turns all of them into outcomes
             errors = max(row.errors for row in rows)
