@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from infra import clock
@@ -647,23 +647,26 @@ def _open(items: Iterable[OperationItem]) -> list[OperationItem]:
 def capture_answer(operation: Operation, raw: Raw) -> None:
     """Append the raw answer. Exempt from the fence: a worker that wakes too late may hold the only copy.
 
-    The connection may have died while the platform was thinking, and the answer is in our memory only: the insert is
-    tried again on a new connection for a while. Raises OperationalError when the database stays away.
+    The connection may have died while the platform was thinking, the disk may be full for a moment, and the answer is in
+    our memory only: whatever the database says, the insert is tried again on a new connection for a while. Raises what
+    it said last.
     """
+    kept = Capture(
+        id=uuid.uuid4(),
+        operation=operation,
+        student_id=operation.student_id,
+        attempt=operation.attempt,
+        status=raw.status,
+        headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
+        body=Secret(raw.body.decode("latin-1")),
+    )
     for tries_left in reversed(range(CAPTURE_TRIES)):
         try:
             with transaction.atomic(durable=True):  # it must not depend on a transaction that may roll back
-                Capture.objects.create(
-                    id=uuid.uuid4(),
-                    operation=operation,
-                    student_id=operation.student_id,
-                    attempt=operation.attempt,
-                    status=raw.status,
-                    headers={name: value for name, value in raw.headers.items() if name in KEPT_HEADERS},
-                    body=Secret(raw.body.decode("latin-1")),
-                )
+                # It is there already where a commit was done and its acknowledgement lost.
+                Capture.objects.bulk_create([kept], ignore_conflicts=True)
             return
-        except (OperationalError, InterfaceError):
+        except Error:
             if not tries_left:
                 raise
             connection.close()
