@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection
+from django.db import Error, OperationalError, connection
 
 from infra import clock, rls, secret
 from integrations import registry
@@ -37,16 +37,34 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="Drain what is due in this process, then stop.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rls.set_role("worker")
-        prepare()
         if options["once"]:
+            prepare()
             self.stdout.write(f"{drain_here()} pieces of work done.")
             return
+        prepare_patiently()
         Watchdog().run()
+
+
+def prepare_patiently() -> None:
+    """Prepare once the database answers: it may start after us, or be away just now."""
+    while True:
+        try:
+            prepare()
+            return
+        except OperationalError as error:
+            note_absence(error)
+            time.sleep(TICK)
+
+
+def note_absence(error: Error) -> None:
+    """The database does not answer: say so, and begin anew with a fresh connection."""
+    log.warning("the database does not answer; trying again (%s)", str(error).splitlines()[:1])
+    connection.close()
 
 
 def prepare() -> None:
     """Check the keys, let the vendor clock run at its speed, make the slot rows match the settings."""
+    rls.set_role("worker")
     try:
         secret.check_canary()
     except secret.SecretUnreadable as error:
@@ -78,6 +96,8 @@ class Watchdog:
         self.group = ""
         self.folder = Path(settings.VAR_DIR) / "workers"
         self.member: groups.Membership | None = None
+        self.dead: list[tuple[str, groups.Membership | None]] = []  # groups whose leases are still to be ended
+        self.rings_are_lost = True
         self.cluster: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self.stopping = False
@@ -86,31 +106,37 @@ class Watchdog:
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        self._bury_dead()
+        self.dead = [(group, None) for group in groups.bury_dead(self.folder)]
         self._start()
         next_check = time.monotonic() + CHECK_EVERY
         while not self.stopping:
             try:
+                self._bury()
                 supervisor.tick()
                 self._ring_due()
-            except DatabaseError:
-                log.warning("the database does not answer; trying again")
-                connection.close()
-            if self._died() or time.monotonic() >= next_check:
-                next_check = time.monotonic() + CHECK_EVERY
-                self._check()
+                if self._died() or time.monotonic() >= next_check:
+                    next_check = time.monotonic() + CHECK_EVERY
+                    self._check()
+            except Error as error:
+                note_absence(error)
             time.sleep(TICK)
         self._end()
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _bury_dead(self) -> None:
-        """End the leases of groups of this machine that were killed; what they were rung for is rung for again."""
-        for group in groups.bury_dead(self.folder):
-            runs = supervisor.bury(group)
-            log.warning("a killed group of workers was found", extra={"group": group, "runs": runs})
+    def _bury(self) -> None:
+        """End the leases of groups whose processes are dead; what they were rung for is rung for again."""
+        if not self.rings_are_lost:
+            return
+        for group, _ in self.dead:
+            log.warning("a killed group of workers is buried", extra={"group": group, "runs": supervisor.bury(group)})
         supervisor.forget_rings()
+        while self.dead:
+            _, member = self.dead.pop()
+            if member is not None:
+                member.end()
+        self.rings_are_lost = False
 
     def _start(self) -> None:
         self.group = f"{socket.gethostname()[:40]}:{os.getpid()}:{time.time_ns()}"
@@ -131,13 +157,9 @@ class Watchdog:
                 doorbell.ring(name)
 
     def _check(self) -> None:
-        try:
-            idle = supervisor.seconds_without_work(self.group)
-        except DatabaseError:
-            return
         # What lay due before this cluster began is no fault of its own.
-        stuck = min(idle, time.monotonic() - self.started_at) > STUCK_AFTER
-        died = self._died()
+        idle = min(supervisor.seconds_without_work(self.group), time.monotonic() - self.started_at)
+        died, stuck = self._died(), idle > STUCK_AFTER
         if died or stuck:
             log.error("the cluster does no work", extra={"died": died, "stuck": stuck})
             self._kill()
@@ -153,15 +175,8 @@ class Watchdog:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.cluster.pid, signal.SIGKILL)
         self.cluster.wait()
-        try:
-            runs = supervisor.bury(self.group)
-            supervisor.forget_rings()
-            log.info("the killed group was buried", extra={"runs": runs})
-        except DatabaseError:
-            connection.close()
-            return  # the locks stay, so that the next start ends the leases
-        if self.member is not None:
-            self.member.end()
+        self.dead.append((self.group, self.member))
+        self.rings_are_lost = True
 
     def _end(self) -> None:
         """Ask the cluster's main process to stop, wait, then kill what is left of the group."""
@@ -174,3 +189,7 @@ class Watchdog:
         except subprocess.TimeoutExpired:
             log.warning("the cluster did not stop in time")
         self._kill()
+        try:
+            self._bury()
+        except Error as error:
+            note_absence(error)  # the locks stay, so that the next start ends the leases
