@@ -93,6 +93,14 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """Whose a charge is; an id is empty where it has none."""
+
+    payment_intent_id: str
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefundMade:
     """A refund that exists at Stripe. `refund_id` is ours, from its metadata."""
 
@@ -197,6 +205,13 @@ class Gateway:
         )
         return page[0] if page else None
 
+    def sessions_of_customer(self, customer_id: str) -> list[Session]:
+        """Return the newest sessions of a customer: enough of them for anybody who buys one thing."""
+        return self._read(
+            lambda: self._v1.checkout.sessions.list({"customer": customer_id, "limit": PAGE}),
+            lambda rows: [self._session(row) for row in rows.data],
+        )
+
     def expire_session(self, session_id: str) -> Session:
         """Close an open session. Raises Rejected when it is not open any more; so no key of ours is needed."""
         return self._write(
@@ -231,10 +246,11 @@ class Gateway:
             lambda rows: [self._refund(row) for row in rows],
         )
 
-    def payment_intent_of_charge(self, charge_id: str) -> str:
-        """Return the payment intent of a charge; empty when it has none. Raises NotFound."""
+    def charge(self, charge_id: str) -> Charge:
+        """Return whose charge it is. Raises NotFound."""
         return self._read(
-            lambda: self._v1.charges.retrieve(charge_id), lambda row: _id(self._checked(row).payment_intent)
+            lambda: self._v1.charges.retrieve(charge_id),
+            lambda row: Charge(_id(self._checked(row).payment_intent), _id(row.customer)),
         )
 
     def cancel_subscription(self, subscription_id: str) -> None:

@@ -173,14 +173,33 @@ def _report_dispute(subject: Subject) -> bool:
 
 
 def _payment_of(payment_intent_id: str, charge_id: str) -> Payment | None:
-    """Return the payment that Stripe speaks of. A dispute names its charge, and not always the payment intent."""
-    if not payment_intent_id and charge_id:
-        try:
-            payment_intent_id = gateway.current().payment_intent_of_charge(charge_id)
-        except NotFound:
-            return None
+    """Return the payment that Stripe speaks of. A dispute names its charge, and not always the payment intent.
+
+    The news of what became of a payment may overtake the news of the payment.
+    """
+    payment = _payment_with(payment_intent_id)
+    if payment is not None or not charge_id:
+        return payment
+    try:
+        charge = gateway.current().charge(charge_id)
+    except NotFound:
+        return None
+    payment = _payment_with(charge.payment_intent_id)
+    if payment is None and charge.customer_id:
+        _fulfil_for(charge.customer_id)
+        payment = _payment_with(charge.payment_intent_id)
+    return payment
+
+
+def _payment_with(payment_intent_id: str) -> Payment | None:
     payments = Payment.objects.exclude(stripe_payment_intent_id="").select_related("provision")
     return payments.filter(stripe_payment_intent_id=payment_intent_id).first()
+
+
+def _fulfil_for(customer_id: str) -> None:
+    for session in gateway.current().sessions_of_customer(customer_id):
+        if session.checkout_id:
+            fulfil(session_id=session.id, actor="stripe")
 
 
 def _check_refunds(subject: Subject) -> bool:

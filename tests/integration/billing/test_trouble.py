@@ -69,19 +69,39 @@ def test_a_dispute_of_a_payment_that_we_do_not_know_is_the_operators_too(shop: S
     assert (item.provision, "dp_1" in item.sentence) == (None, True)
 
 
+def test_a_dispute_may_be_heard_before_its_payment(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    hear(shop, "charge.dispute.created", dispute(charge=charge_of(shop)["id"], payment_intent=None))
+    assert shop.state() == "provisioning"
+    assert OperatorItem.objects.get(kind="payment_trouble").provision == shop.provision
+    assert Event.objects.get(kind="disputed").provision == shop.provision
+
+
 # --- refunds ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_refund_made_in_stripes_dashboard_is_the_operators_once(shop: Shop) -> None:
-    paid(shop)
+def test_a_refund_made_in_stripes_dashboard_may_be_heard_before_its_payment(shop: Shop) -> None:
+    shop.press(shop.order(), "pay")
+    refund_by_hand(charge_of(shop)["payment_intent"])
+    hear(shop, "charge.refunded", charge_of(shop))
+    assert shop.state() == "provisioning"
+    assert OperatorItem.objects.get(kind="payment_trouble").provision == shop.provision
+
+
+def refund_by_hand(payment_intent_id: str) -> None:
     gateway.current().create_refund(
-        payment_intent_id=Payment.objects.get().stripe_payment_intent_id,
+        payment_intent_id=payment_intent_id,
         amount_cents=5000,
         refund_id="made by hand",
         reference="",
         duplicate=False,
         key="by-hand",
     )
+
+
+def test_a_refund_made_in_stripes_dashboard_is_the_operators_once(shop: Shop) -> None:
+    paid(shop)
+    refund_by_hand(Payment.objects.get().stripe_payment_intent_id)
     shop.deliver()
     webhooks.drain(10)
     item = OperatorItem.objects.get(kind="payment_trouble")
