@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -299,7 +299,12 @@ def _send_create(checkout: Checkout) -> Session:
 
 
 def _read_back(checkout: Checkout) -> Session | None:
-    return gateway.current().find_session(str(checkout.pk), since=checkout.created_at - timedelta(minutes=5))
+    return gateway.current().find_session(str(checkout.pk), since=_intended_at(checkout) - timedelta(minutes=5))
+
+
+def _intended_at(checkout: Checkout) -> datetime:
+    """Return when a checkout began, by the database's clock. `created_at` is by the clock of some web server."""
+    return checkout.expires_at - SESSION_LIFE
 
 
 def _write_opened(checkout: Checkout, session: Session) -> bool:
@@ -688,7 +693,8 @@ def is_sweep_due() -> bool:
 
 
 def _unheard(now: MachineInstant) -> QuerySet[Checkout]:
-    due = Q(checked_at__isnull=True, created_at__lt=now - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
+    # By what is left of its life: when it was intended is known by the database's clock only so (`_intended_at`).
+    due = Q(checked_at__isnull=True, expires_at__lt=now + SESSION_LIFE - FIRST_LOOK) | Q(checked_at__lt=now - NEXT_LOOK)
     # Given up, and paid all the same: the money waits to be given back.
     is_paid = Exists(Payment.objects.filter(checkout=OuterRef("pk")))
     given_up = Q(state__in=[Checkout.State.EXPIRED, Checkout.State.FAILED]) & Q(is_paid)
@@ -715,9 +721,9 @@ def _look_after(checkout: Checkout, *, actor: str) -> None:
         except NotFound:
             _write_expired(checkout, actor=actor)
             return
-        if outcome is Fulfilment.CONFIRMING and machine_now() > checkout.created_at + CONFIRMING_LATE:
+        if outcome is Fulfilment.CONFIRMING and machine_now() > _intended_at(checkout) + CONFIRMING_LATE:
             post("confirming_late", str(checkout.pk), checkout.provision)
-    elif machine_now() > checkout.created_at + ABSENT_AFTER:
+    elif machine_now() > _intended_at(checkout) + ABSENT_AFTER:
         _write_expired(checkout, actor=actor)
 
 
