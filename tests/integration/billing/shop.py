@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
 
@@ -103,7 +104,7 @@ class Shop:
     # looking
 
     def newest(self) -> Checkout:
-        return Checkout.objects.latest("created_at")
+        return self.provision.checkouts.latest("created_at")
 
     def state(self) -> str:
         self.provision.refresh_from_db()
@@ -112,17 +113,20 @@ class Shop:
     def picture(self) -> dict[str, Any]:
         """Return everything that a purchase leaves behind and that must not depend on what was heard when."""
         self.provision.refresh_from_db()
+        order, payments = self.provision, Payment.objects.filter(provision=self.provision)
+        # What is told without an order belongs to everybody, until somebody has dealt with it.
+        items = OperatorItem.objects.filter(Q(provision=order) | Q(provision=None, resolved_at=None))
         return {
-            "provision": self.provision.state,
-            "paid": self.provision.paid_at is not None,
-            "customer": bool(self.provision.stripe_customer_id),
-            "subscription": bool(self.provision.stripe_subscription_id),
-            "checkouts": sorted(Checkout.objects.values_list("state", flat=True)),
-            "payments": sorted(Payment.objects.values_list("amount_cents", "refunded_cents")),
-            "refunds": sorted(Refund.objects.values_list("state", "amount_cents")),
-            "runs": sorted(self.provision.runs.values_list("kind", flat=True)),
-            "mails": sorted(Mail.objects.values_list("kind", flat=True)),
-            "items": sorted(OperatorItem.objects.values_list("kind", flat=True)),
+            "provision": order.state,
+            "paid": order.paid_at is not None,
+            "customer": bool(order.stripe_customer_id),
+            "subscription": bool(order.stripe_subscription_id),
+            "checkouts": sorted(order.checkouts.values_list("state", flat=True)),
+            "payments": sorted(payments.values_list("amount_cents", "refunded_cents")),
+            "refunds": sorted(Refund.objects.filter(payment__in=payments).values_list("state", "amount_cents")),
+            "runs": sorted(order.runs.values_list("kind", flat=True)),
+            "mails": sorted(Mail.objects.filter(provision=order).values_list("kind", flat=True)),
+            "items": sorted(items.values_list("kind", flat=True)),
         }
 
     def charged(self) -> int:
