@@ -68,8 +68,10 @@ class Recorder:
     provision: Provision
     wave: Wave
     now: Instants
+    is_closed: bool = False
     _events: list[Event] = field(default_factory=list)
-    _changed: dict[tuple[type[Row], tuple[str, ...]], dict[uuid.UUID, Row]] = field(default_factory=dict)
+    _changed: dict[type[Row], dict[uuid.UUID, Row]] = field(default_factory=dict)
+    _columns: dict[type[Row], dict[str, None]] = field(default_factory=dict)
     _besides: list[Callable[[], object]] = field(default_factory=list)
     _taken: set[uuid.UUID] = field(default_factory=set)
 
@@ -80,18 +82,21 @@ class Recorder:
         for item_key, outcome in outcomes.items():
             row = self.wave.rows[spec.key, item_key]
             moved |= self._record_one(spec, row, outcome, now)
-        self._commit()
+        if all(isinstance(outcome, Done) for outcome in outcomes.values()) and self.wave.is_finished():
+            self.finish()  # in the same commit as the last step
+        else:
+            self._commit()
         failpoint("after_record", spec)
         return moved
 
     def _commit(self, *, lease: float | None = IDLE_LEASE, changes_page: bool = True, **run: Any) -> None:
         """Write what has changed in memory, in one fenced commit: one statement, unless something is to be done besides."""
         write = Fenced(self.claim).run(**run)
-        for (_model, columns), rows in self._changed.items():
-            write.update(list(rows.values()), columns)
+        for model, rows in self._changed.items():
+            write.update(list(rows.values()), tuple(self._columns[model]))
         write.insert(self._events)
         besides = self._besides
-        self._events, self._changed, self._besides, self._taken = [], {}, [], set()
+        self._events, self._changed, self._columns, self._besides, self._taken = [], {}, {}, [], set()
         if not besides:
             self.now = write.execute(lease=lease, changes_page=changes_page)
             return
@@ -101,7 +106,9 @@ class Recorder:
                 act()
 
     def _note(self, row: Row, columns: tuple[str, ...] = ()) -> None:
-        self._changed.setdefault((type(row), columns or WRITTEN[type(row)]), {})[row.pk] = row
+        # One statement changes a row once: what is noted of a model in several places is written together.
+        self._changed.setdefault(type(row), {})[row.pk] = row
+        self._columns.setdefault(type(row), {}).update(dict.fromkeys(columns or WRITTEN[type(row)]))
 
     def hold(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> None:
         """Let rows that nobody has attempted wait for their siblings; all of them until the first has waited enough."""
@@ -282,6 +289,7 @@ class Recorder:
         self._close_run(RunState.FAILED, ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR)
 
     def _close_run(self, state: RunState, becomes: ProvisionState, **provision: Any) -> None:
+        self.is_closed = True
         columns = {"state": becomes, **provision}
         for name, value in columns.items():
             setattr(self.provision, name, value)
@@ -418,10 +426,13 @@ def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
 
 
 def load_wave(run: Run, provision: Provision, stack: StackSpec) -> Wave:
-    """Read the rows of a run."""
+    """Read the rows of a run, and the items that they are about."""
+    steps = list(run.steps.order_by("position", "created_at"))
+    if not any(step.item_key for step in steps):
+        return Wave(stack, steps, [], [])
     return Wave(
         stack,
-        list(run.steps.order_by("position", "created_at")),
+        steps,
         list(provision.domains.order_by("position", "created_at")),
         list(provision.mailboxes.order_by("domain__position", "position")),
     )

@@ -134,6 +134,8 @@ class Wakeup:
                     continue
                 outcomes = self._attempt(spec, rows, now)
                 moved |= self.recorder.record(spec, outcomes, now)
+                if self.recorder.is_closed:
+                    return
                 now = self.recorder.now.vendor
                 failed = outcomes.get("") if spec.scope is Scope.RUN else None
                 if isinstance(failed, Failed):
