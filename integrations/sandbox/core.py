@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 LATE = "__late_request__"
 REFERENCE = re.compile(rb"GTM-[0-9A-Z]{6}")
 ENDED = frozenset({"delivered", "given_up"})
+BROKEN_WIRES = {
+    "refuse": Wire.REFUSED,
+    "unreachable": Wire.UNREACHABLE,
+    "timeout_before": Wire.SILENT,
+    "late_execution": Wire.SILENT,
+    "reset_before": Wire.RESET,
+}
 
 
 def all_platforms() -> tuple[Platform, ...]:
@@ -299,10 +306,8 @@ class Sandbox:
     def _before_the_work(self, platform: Platform, fault: Fault, request: Request, now: float) -> Response:
         if fault.kind == "late_execution":
             self.world.schedule(now + fault.seconds, platform.name, LATE, request=request)
-        wire = {"refuse": Wire.REFUSED, "timeout_before": Wire.SILENT, "late_execution": Wire.SILENT}
-        wire |= {"reset_before": Wire.RESET}
-        if fault.kind in wire:
-            return Response(0, wire=wire[fault.kind])
+        if fault.kind in BROKEN_WIRES:
+            return Response(0, wire=BROKEN_WIRES[fault.kind])
         if fault.kind == "redirect":
             status = fault.status if 300 <= fault.status < 400 else 302
             return Response(status, {"location": f"{self.world.public_url}/elsewhere"})

@@ -3,25 +3,27 @@
 A fault names what it does (`kind`), whom it hits (`platform`, `verb`, `items`, `ref`; empty means all) and how often
 (`share` of the matching requests, `times` at most, after the first `skip`). Kinds fall into four groups:
 
-before the work   refuse, timeout_before, reset_before, rate_limit, status, redirect, late_execution
+before the work   refuse, unreachable, timeout_before, reset_before, rate_limit, status, redirect, late_execution
 after the work    timeout_after, reset_after, status_after, empty_body, truncated_body, html_body, garbage_body,
-                  wrong_type, null_id, slow_body, huge_body
+                  wrong_type, null_id, unknown_word, slow_body, huge_body
 in the work       nothing_happens, domain_taken, price_changed, wallet_short, slow_domains, slow_slots,
                   slow_mailboxes, failing_mailboxes, slow_export, export_incomplete, login_expired, list_lag,
-                  unknown_status, accounts_lost, account_disconnected, key_revoked, rows_lost
+                  shuffled, unknown_status, accounts_lost, account_disconnected, key_revoked, rows_lost
 on webhooks       webhook_duplicate, webhook_lost, webhook_delay, and whatever the Stripe module names
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .seeds import fraction
 
+T = TypeVar("T")
+
 BEFORE = frozenset(
-    {"refuse", "timeout_before", "reset_before", "rate_limit", "status", "redirect", "late_execution"},
+    {"refuse", "unreachable", "timeout_before", "reset_before", "rate_limit", "status", "redirect", "late_execution"},
 )
 AFTER = frozenset(
     {
@@ -34,6 +36,7 @@ AFTER = frozenset(
         "garbage_body",
         "wrong_type",
         "null_id",
+        "unknown_word",
         "slow_body",
         "huge_body",
     },
@@ -52,6 +55,7 @@ EFFECTS = frozenset(
         "export_incomplete",
         "login_expired",
         "list_lag",
+        "shuffled",
         "unknown_status",
         "accounts_lost",
         "account_disconnected",
@@ -74,7 +78,7 @@ class Fault:
     advice   Retry-After of `rate_limit`: None for none, any text otherwise ("30", "-1", "next Tuesday")
     seconds  virtual for late_execution, list_lag, slow_* effects and webhook_delay; machine seconds for slow_body
     amount   cents for price_changed; bytes for huge_body
-    value    free text, such as the unknown status value
+    value    free text, such as the unknown status value or word
     """
 
     kind: str
@@ -178,6 +182,14 @@ class FaultTable:
         """Return how many virtual seconds a list is behind."""
         fault = self.standing("list_lag", platform, verb)
         return fault.seconds if fault else 0.0
+
+    def ordered(self, platform: str, verb: str, rows: Sequence[T]) -> list[T]:
+        """Return the rows of a list in the order it shows them: anew each time it is asked while `shuffled` is on."""
+        fault = self.draw({"shuffled"}, platform, verb)
+        if fault is None:
+            return list(rows)
+        places = sorted(range(len(rows)), key=lambda place: fraction(self.seed, "order", fault.id, fault.seen, place))
+        return [rows[place] for place in places]
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return the table as plain JSON."""

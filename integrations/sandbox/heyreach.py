@@ -118,7 +118,7 @@ def find_lists(world: World, request: Request, now: float) -> Response:
         for item in world.heyreach.lists.values()
         if item.created_at + lag <= now and kind in (None, item.kind) and _matches(world, keyword, item.name)
     ]
-    return _page(world, body, found, MOST_LISTS)
+    return _page(world, body, world.faults.ordered(NAME, "find_lists", found), MOST_LISTS)
 
 
 def get_list(world: World, request: Request, now: float) -> Response:
@@ -198,7 +198,8 @@ def _page(world: World, body: dict[str, Any], rows: list[dict[str, Any]], most: 
     offset, limit = whole(body, "offset", 0), whole(body, "limit", most)
     if limit > most and world.switches.heyreach_over_limit == "refuse":
         raise Refusal(400, f"limit must be at most {most}", "limit")
-    return json_response({"totalCount": len(rows), "items": rows[offset : offset + min(limit, most)]})
+    limit = min(limit, most, max(1, world.switches.heyreach_page_most))
+    return json_response({"totalCount": len(rows), "items": rows[offset : offset + limit]})
 
 
 def _matches(world: World, keyword: str, name: str) -> bool:

@@ -15,6 +15,7 @@ class Wire(enum.StrEnum):
 
     ANSWERED = "answered"
     REFUSED = "refused"  # the connection was never made
+    UNREACHABLE = "unreachable"  # nobody ever answered the attempt to connect
     SILENT = "silent"  # sent, and no answer comes
     RESET = "reset"  # sent, and the connection breaks before the answer
     TRUNCATED = "truncated"  # the body ends before its announced length

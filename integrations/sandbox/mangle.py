@@ -11,6 +11,8 @@ from .http import Response, Wire
 
 HTML = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
 ID_NAMES = frozenset({"id", "_id", "client_id", "clientId", "export_id", "exportId"})
+WORD_NAMES = frozenset({"status", "warmup_status", "provider", "serviceProvider", "listType", "appName"})
+ODD_WORD = "PENDING_REVIEW"
 
 
 def after_the_work(fault: Fault, response: Response, failure: Response) -> Response:
@@ -34,6 +36,9 @@ def after_the_work(fault: Fault, response: Response, failure: Response) -> Respo
             return replace(response, body=json.dumps(_wrong_types(_document(response))).encode())
         case "null_id":
             return replace(response, body=json.dumps(_null_ids(_document(response))).encode())
+        case "unknown_word":
+            odd = _odd_words(_document(response), fault.value or ODD_WORD)
+            return replace(response, body=json.dumps(odd).encode())
         case "slow_body":
             return replace(response, delay=fault.seconds)
         case _:  # huge_body
@@ -48,10 +53,28 @@ def _document(response: Response) -> Any:
 
 
 def _wrong_types(document: Any) -> Any:
-    """Texts where objects and lists belong, a list where the whole is not an object."""
+    """Texts where objects, lists, numbers and ids belong, lists where texts do; a list for what is not an object."""
     if isinstance(document, dict):
-        return {k: "unexpected" if isinstance(v, dict | list) or k in ID_NAMES else v for k, v in document.items()}
+        return {name: _of_another_kind(name, value) for name, value in document.items()}
     return ["unexpected"]
+
+
+def _of_another_kind(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    return ["unexpected"] if isinstance(value, str) and name not in ID_NAMES else "unexpected"
+
+
+def _odd_words(document: Any, word: str) -> Any:
+    """A word nobody has documented wherever a status or a kind is named."""
+    if isinstance(document, dict):
+        return {
+            name: word if name in WORD_NAMES and isinstance(value, str) else _odd_words(value, word)
+            for name, value in document.items()
+        }
+    if isinstance(document, list):
+        return [_odd_words(item, word) for item in document]
+    return document
 
 
 def _null_ids(document: Any) -> Any:

@@ -136,7 +136,8 @@ def error(world: World, status: int, sentence: str) -> Response:
 def authenticate(world: World, given: dict[str, Any], now: float) -> Response:
     lag = world.faults.lag(NAME, "authenticate")
     seen = [item for item in world.plusvibe.workspaces.values() if item.created_at + lag <= now]
-    return json_response({"status": "success", "workspaces": [{"_id": item.id, "name": item.name} for item in seen]})
+    rows = [{"_id": item.id, "name": item.name} for item in world.faults.ordered(NAME, "authenticate", seen)]
+    return json_response({"status": "success", "workspaces": rows})
 
 
 def create_workspace(world: World, given: dict[str, Any], now: float) -> Response:
@@ -183,7 +184,9 @@ def list_clients(world: World, given: dict[str, Any], now: float) -> Response:
     _workspace(world, given)
     lag = world.faults.lag(NAME, "list_clients")
     seen = [client for client in world.plusvibe.clients.values() if client.created_at + lag <= now]
-    return json_response({"clients": [_client_row(client) for client in seen]})
+    return json_response(
+        {"clients": [_client_row(client) for client in world.faults.ordered(NAME, "list_clients", seen)]}
+    )
 
 
 def update_client(world: World, given: dict[str, Any], now: float) -> Response:
@@ -322,7 +325,8 @@ def list_accounts(world: World, given: dict[str, Any], now: float) -> Response:
         and part in account.email
         and (not tag or tag in account.tags)
     ]
-    return json_response({"accounts": [_account_row(world, item, now) for item in seen[skip : skip + min(limit, 100)]]})
+    page = world.faults.ordered(NAME, "list_accounts", seen)[skip : skip + min(limit, 100)]
+    return json_response({"accounts": [_account_row(world, item, now) for item in page]})
 
 
 def account_status(world: World, given: dict[str, Any], now: float) -> Response:

@@ -305,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._hang()
                 self._break()
                 return
-            case Wire.REFUSED | Wire.RESET:
+            case Wire.REFUSED | Wire.UNREACHABLE | Wire.RESET:
                 self._break()
                 return
         cut = response.wire is Wire.TRUNCATED

@@ -60,6 +60,8 @@ class Switches:
     zapmail_wrong_sender_login: Literal["refuse", "accept"] = "refuse"
     zapmail_client_logins: Literal["accepted", "refused"] = "accepted"
     zapmail_export_target: Literal["first_visible", "last_visible"] = "first_visible"
+    zapmail_owned_name: Literal["refuse", "charge"] = "refuse"
+    zapmail_page_most: int = 100
     # Zapmail: times (virtual seconds)
     zapmail_domain_active_seconds: Span = (480.0, 1200.0)
     zapmail_slots_seconds: Span = (30.0, 120.0)
@@ -96,6 +98,7 @@ class Switches:
     heyreach_error_form: Literal["aspnet", "message"] = "aspnet"
     heyreach_duplicate_names: Literal["allow", "refuse"] = "allow"
     heyreach_over_limit: Literal["refuse", "clip"] = "refuse"
+    heyreach_page_most: int = 100
     heyreach_optional_members: Literal["present", "missing"] = "present"
     heyreach_list_visible_seconds: float = 5.0
     heyreach_get_by_id_post_status: Literal[404, 405] = 404

@@ -56,6 +56,8 @@ def _received(call: Call[Any], response: Response) -> Raw:
     match response.wire:
         case Wire.REFUSED:
             raise NotSent("connection refused", **where)
+        case Wire.UNREACHABLE:
+            raise NotSent("no connection within the deadline", **where)
         case Wire.SILENT:
             raise OutcomeUnknown("no answer within the deadline", **where)
         case Wire.RESET:

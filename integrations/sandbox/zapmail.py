@@ -49,7 +49,6 @@ API_KEY = "sandbox-zapmail-key"
 DAY, WEEK = 86_400.0, 604_800.0
 MOST_SEARCHED = 20
 TOP_UP_PAUSE = 60.0
-PAGE_MOST = 100
 NO_SLOTS = "You don't have enough mailboxes. Please purchase more mailboxes to continue"
 DOMAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.[a-z]{2,24}")
 USERNAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -130,9 +129,9 @@ def list_workspaces(world: World, asked: Asked, now: float) -> Response:
     seen = [w for w in world.zapmail.workspaces.values() if w.created_at + lag <= now and part in w.name.lower()]
     rows = [_workspace_row(world, workspace) for workspace in seen]
     if world.switches.zapmail_workspaces_as == "array":
-        return envelope("Workspaces fetched successfully", _paged(asked, rows)[1])
+        return envelope("Workspaces fetched successfully", _paged(world, asked, "list_workspaces", rows)[1])
     others = [row for row in rows if row["id"] != asked.workspace.id]
-    paging, page = _paged(asked, others)
+    paging, page = _paged(world, asked, "list_workspaces", others)
     current = _workspace_row(world, asked.workspace)
     return envelope("Workspaces fetched successfully", {"currentWorkspace": current, "workspaces": page, **paging})
 
@@ -262,7 +261,7 @@ def _check_sellable(world: World, name: str) -> None:
     label, ending = name.rsplit(".", 1)
     if ending not in world.switches.zapmail_endings.split():
         raise Refusal(400, f"TLD .{ending} is not supported")
-    if world.zapmail.domain_named(name):
+    if world.switches.zapmail_owned_name == "refuse" and world.zapmail.domain_named(name):
         raise Refusal(400, f"{name} already exists in your account")
     if any(phrase in label for phrase in world.switches.zapmail_banned_phrases.split()):
         raise Refusal(400, f"{name} contains a banned phrase")
@@ -293,7 +292,7 @@ def list_domains(world: World, asked: Asked, now: float) -> Response:
         for domain in _domains(world, asked, "list_domains", now)
         if not wanted or domain.status in wanted
     ]
-    paging, page = _paged(asked, rows)
+    paging, page = _paged(world, asked, "list_domains", rows)
     return envelope("Domains fetched successfully", {**paging, "domains": page})
 
 
@@ -305,7 +304,7 @@ def assignable_domains(world: World, asked: Asked, now: float) -> Response:
         for domain in _domains(world, asked, "assignable_domains", now)
         if domain.status == "ACTIVE" and (keep_full or _room(world, domain) > 0)
     ]
-    paging, page = _paged(asked, rows)
+    paging, page = _paged(world, asked, "assignable_domains", rows)
     return envelope("Domains fetched successfully", {**paging, "domains": page})
 
 
@@ -331,7 +330,7 @@ def connection_requests(world: World, asked: Asked, now: float) -> Response:
             for domain in _domains(world, asked, "connection_requests", now)
             if domain.status == "PENDING"
         ]
-    paging, page = _paged(asked, rows)
+    paging, page = _paged(world, asked, "connection_requests", rows)
     return envelope("Connection requests fetched", {**paging, "totalCount": len(rows), "data": page})
 
 
@@ -482,15 +481,16 @@ def create_mailboxes(world: World, asked: Asked, now: float) -> Response:
 
 def list_mailboxes(world: World, asked: Asked, now: float) -> Response:
     """Pages count domains. Holds live secrets, as the service's does."""
-    number, boxes = _number_form(world), list(world.zapmail.mailboxes.values())
-    mine = [box for box in boxes if box.workspace_id == asked.workspace.id]
+    number, seen = _number_form(world), now - world.faults.lag(NAME, "list_mailboxes")
+    boxes = [box for box in world.zapmail.mailboxes.values() if box.workspace_id == asked.workspace.id]
+    mine, slots = [box for box in boxes if box.created_at <= seen], asked.workspace.slots_at(seen)
     rows = [_mailbox_domain_row(world, domain, now) for domain in _domains(world, asked, "list_mailboxes", now)]
-    paging, page = _paged(asked, rows)
+    paging, page = _paged(world, asked, "list_mailboxes", rows)
     counters = {
-        "purchasedMailboxes": number(asked.workspace.slots),
+        "purchasedMailboxes": number(slots),
         "totalAssignedMailboxes": number(len(mine)),
         "totalActiveMailboxes": number(sum(box.status == "ACTIVE" for box in mine)),
-        "availableMailboxes": number(world.zapmail.free_slots(asked.workspace)),
+        "availableMailboxes": number(slots - len(mine)),
         "scheduledMailboxes": number(sum(box.scheduled_for_removal for box in mine)),
     }
     return envelope("Mailboxes fetched successfully", {**paging, **counters, "domains": page})
@@ -681,7 +681,7 @@ def register_sender(world: World, asked: Asked, now: float) -> Response:
     if same and world.switches.zapmail_duplicate_sender == "refuse":
         raise Refusal(400, "Account already exists")
     _check_login(world, app, email, password)
-    made = Sender(world.uuid("zapmail sender"), asked.workspace.id, app, email, password)
+    made = Sender(world.uuid("zapmail sender"), asked.workspace.id, app, email, password, now)
     world.zapmail.senders[made.id] = made
     return envelope("Account added successfully")
 
@@ -698,11 +698,13 @@ def update_sender(world: World, asked: Asked, now: float) -> Response:
 
 
 def list_senders(world: World, asked: Asked, now: float) -> Response:
-    rows = []
+    rows, seen = [], now - world.faults.lag(NAME, "list_senders")
     for sender in _senders(world, asked, text(asked.query, "app")):
         problem = sender_problem(world, sender)
         row = {"id": sender.id, "appName": sender.app, "email": sender.email}
-        rows.append(row | ({"error": problem} if problem else {}))
+        if sender.created_at <= seen:
+            rows.append(row | ({"error": problem} if problem else {}))
+    rows = world.faults.ordered(NAME, "list_senders", rows)
     return envelope("Accounts fetched successfully", {"accounts": rows})
 
 
@@ -821,10 +823,12 @@ def create_endpoint(world: World, asked: Asked, now: float) -> Response:
 # Shapes
 
 
-def _paged(asked: Asked, rows: list[T]) -> tuple[dict[str, Any], list[T]]:
+def _paged(world: World, asked: Asked, verb: str, rows: list[T]) -> tuple[dict[str, Any], list[T]]:
     """Return one page and the paging members. `nextPage` never ends: it is no end marker at the vendor either."""
     given = asked.query if asked.request.method == "GET" else {**asked.query, **asked.body}
-    page, limit = whole(given, "page", 1, low=1), min(whole(given, "limit", 10, low=1), PAGE_MOST)
+    page, limit = whole(given, "page", 1, low=1), whole(given, "limit", 10, low=1)
+    limit = max(1, min(limit, world.switches.zapmail_page_most))
+    rows = world.faults.ordered(NAME, verb, rows)
     pages = max(1, -(-len(rows) // limit))
     members = {"totalSearchedCount": len(rows), "currentPage": page, "nextPage": page + 1, "totalPages": pages}
     return members, rows[(page - 1) * limit : page * limit]

@@ -32,7 +32,10 @@ PROVIDERS = ("GOOGLE", "MICROSOFT")
 
 @dataclass
 class Workspace:
-    """`slots` are the bought mailboxes that have landed, `slots_coming` those paid for and still on their way."""
+    """`slots` are the bought mailboxes that have landed, `slots_coming` those paid for and still on their way.
+
+    `landings` says when how many of them landed, for counters that lag.
+    """
 
     id: str
     name: str
@@ -42,6 +45,11 @@ class Workspace:
     slots: int = 0
     slots_coming: int = 0
     plan: str = ""
+    landings: tuple[tuple[float, int], ...] = ()
+
+    def slots_at(self, moment: float) -> int:
+        """Return how many slots had landed by a moment."""
+        return self.slots - sum(quantity for at, quantity in self.landings if at > moment)
 
 
 @dataclass
@@ -125,6 +133,7 @@ class Sender:
     app: str
     email: str
     password: str
+    created_at: float = 0.0
 
 
 @dataclass
@@ -277,6 +286,10 @@ def buy(world: World, order: Order, cents: Mapping[str, int], now: float) -> Non
             world.schedule(now + wait, NAME, "refund", name=name, cents=cents[name], workspace=order.workspace_id)
             continue
         bought.bought += 1
+        owned = state.domain_named(name)
+        if owned is not None:  # paid for again, another year: what nobody may ever find in the ledger
+            owned.years += years
+            continue
         domain_id = world.uuid("zapmail domain")
         state.domains[domain_id] = Domain(
             domain_id, name, order.workspace_id, order.provider, now, now, cents[name], years
@@ -376,6 +389,7 @@ def _order_drop(world: World, data: dict[str, Any], now: float) -> None:
 def _slots_land(world: World, data: dict[str, Any], now: float) -> None:
     workspace = world.zapmail.workspaces[data["workspace"]]
     workspace.slots += data["quantity"]
+    workspace.landings = (*workspace.landings, (now, data["quantity"]))
     workspace.slots_coming -= data["quantity"]
 
 

@@ -92,7 +92,12 @@ def test_events_happen_in_order_at_their_own_time_even_when_the_clock_jumps(box:
 
 @pytest.mark.parametrize(
     ("kind", "wire"),
-    [("refuse", Wire.REFUSED), ("timeout_before", Wire.SILENT), ("reset_before", Wire.RESET)],
+    [
+        ("refuse", Wire.REFUSED),
+        ("unreachable", Wire.UNREACHABLE),
+        ("timeout_before", Wire.SILENT),
+        ("reset_before", Wire.RESET),
+    ],
 )
 def test_a_connection_fault_before_the_work_leaves_nothing_done(box: Box, kind: str, wire: Wire) -> None:
     box.sandbox.faults.add(kind, platform="heyreach", verb="create_list", times=1)
@@ -158,6 +163,18 @@ def test_answers_are_mangled_as_named(box: Box) -> None:
     assert cut.wire is Wire.TRUNCATED
 
 
+def test_wrong_types_spare_no_member_and_odd_words_stand_where_words_stood(box: Box) -> None:
+    plain = box.zapmail("POST", "/v2/workspaces", {"name": "Other GTM-AAAAAA", "billingDetails": BILLING}).json()
+    box.sandbox.faults.add("wrong_type", verb="create_workspace", times=1)
+    mangled = box.zapmail("POST", "/v2/workspaces", {"name": "More GTM-BBBBBB", "billingDetails": BILLING}).json()
+    assert set(mangled) == set(plain)
+    assert all(type(mangled[name]) is not type(plain[name]) for name in plain)
+
+    box.sandbox.faults.add("unknown_word", value="QUEUED")
+    rows = box.heyreach("POST", "/list/GetAll", {}).json()["items"] or [make_list(box).json()]
+    assert (rows[0]["listType"], rows[0]["status"], rows[0]["name"]) == ("QUEUED", "QUEUED", "Prospects GTM-7K3F9Q")
+
+
 def test_a_slow_body_takes_machine_seconds(box: Box) -> None:
     box.sandbox.faults.add("slow_body", seconds=3.0)
     assert make_list(box).delay == 3.0
@@ -169,6 +186,19 @@ def test_a_lagging_list_shows_new_things_later(box: Box) -> None:
     assert box.heyreach("POST", "/list/GetAll", {}).json()["totalCount"] == 0
     box.sandbox.advance(90)
     assert box.heyreach("POST", "/list/GetAll", {}).json()["totalCount"] == 1
+
+
+def test_a_shuffled_list_shows_the_same_things_in_another_order_each_time(box: Box) -> None:
+    names = [f"Prospects GTM-{letter * 6}" for letter in "ABCDEFGH"]
+    for name in names:
+        make_list(box, name)
+    box.sandbox.faults.add("shuffled", platform="heyreach")
+    orders = []
+    for _ in range(4):
+        rows = box.heyreach("POST", "/list/GetAll", {}).json()["items"]
+        orders.append([row["name"] for row in rows])
+    assert all(sorted(order) == names for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
 
 
 # The fault table

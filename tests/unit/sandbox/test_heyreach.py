@@ -294,3 +294,11 @@ def test_the_simulator_serves_this_machine_only(host: str) -> None:
 def test_the_simulator_refuses_live_mode() -> None:
     with pytest.raises(CannotServe, match="live"):
         refuse_production({"PLATFORM_MODE": "live"})
+
+
+def test_pages_may_be_smaller_than_asked_for() -> None:
+    box = Box(heyreach_page_most=2)
+    for number in range(3):
+        make(box, f"{number} {NAME}")
+    page = find(box).json()
+    assert (page["totalCount"], len(page["items"])) == (3, 2)

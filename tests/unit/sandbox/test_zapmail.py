@@ -872,3 +872,42 @@ def test_lists_can_lag(box: Box, workspace: str, verb: str) -> None:
     box.buy(workspace, NAME)
     shown = box.domains(workspace)
     assert (NAME in shown) is (verb != "list_domains")
+
+
+def test_lists_can_lag_for_bought_slots_and_registered_logins(box: Box, workspace: str) -> None:
+    box.sandbox.faults.add("list_lag", seconds=600.0)
+    email, password = box.login_for(box.sending_workspace())
+    box.register(workspace, email, password)
+    box.slots(workspace, 3)
+    box.sandbox.advance(599)  # landed, and not shown yet
+    assert counters(box, workspace) == ("0", "0")
+    assert senders(box, workspace) == []
+    box.sandbox.advance(600)
+    assert counters(box, workspace) == ("3", "3")
+    assert senders(box, workspace) == [email]
+
+
+def counters(box: Box, workspace: str) -> tuple[str, str]:
+    shown = data(box.zapmail("GET", "/v2/mailboxes/list", workspace=workspace))
+    return shown["purchasedMailboxes"], shown["availableMailboxes"]
+
+
+def senders(box: Box, workspace: str) -> list[str]:
+    rows = data(box.zapmail("GET", "/v2/exports/accounts/third-party", workspace=workspace, app="PIPL"))["accounts"]
+    return [row["email"] for row in rows]
+
+
+def test_pages_may_be_smaller_than_asked_for(workspace: str, box: Box) -> None:
+    box.sandbox.switches.set(zapmail_page_most=2)
+    box.buy(workspace, "getone.com", "gettwo.com", "getthree.com")
+    first = data(box.zapmail("GET", "/v2/domains", workspace=workspace, limit=50))
+    assert (len(first["domains"]), first["totalPages"], first["totalSearchedCount"]) == (2, 2, 3)
+
+
+def test_money_an_owned_name_may_be_charged_again_by_switch(box: Box, workspace: str) -> None:
+    box.sandbox.switches.set(zapmail_owned_name="charge")
+    for _ in range(2):
+        assert box.buy(workspace, NAME).status == 200
+    bought = box.sandbox.state()["zapmail"]
+    assert (bought["purchases"][NAME]["bought"], len(bought["domains"])) == (2, 1)
+    assert [entry["cents"] for entry in bought["ledger"] if entry["kind"] == "domain"] == [-1299, -1299]
