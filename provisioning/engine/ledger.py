@@ -437,7 +437,15 @@ class Ledger:
             return
         operations = {item.operation_id: item.operation for item in changed}
         write = Fenced(self.claim).update(changed, ("state", "evidence", "absent_reads"))
-        self.now = write.update(list(operations.values()), ("state", "settled_at")).execute()
+        self._write(write.update(list(operations.values()), ("state", "settled_at")))
+
+    def _write(self, write: Fenced) -> None:
+        """Commit what has changed in memory. Where that fails memory says more than is so: it is read anew."""
+        try:
+            self.now = write.execute()
+        except Error:
+            self._own = None
+            raise
 
     def _of(self, operation: Operation) -> list[OperationItem]:
         return [item for item in self._own or () if item.operation_id == operation.pk]
@@ -635,7 +643,7 @@ class Ledger:
             item.state, item.evidence = state, dict(evidence or {})
         write = Fenced(self.claim).update(items, ("state", "evidence"))
         columns = ("state", "sentence", "status", "request_id", "settled_at")
-        self.now = write.update([operation], columns).execute()
+        self._write(write.update([operation], columns))
         failpoint("after_outcome", operation)
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.engine import ledger
+from provisioning.engine import ledger, runner
 from provisioning.engine.ledger import Ledger
 from provisioning.models import Operation
 from tests.chaos import whole
 from tests.chaos.figures import Figures
 
+from . import harness
 from .failing_writes import CAPTURE, OUTCOME, Refusal, refusing
 from .harness import Story, story
 
 RAISED, DISK_FULL, NOT_SERIALIZABLE = "P0001", "53100", "40001"
 CODES = (RAISED, DISK_FULL, NOT_SERIALIZABLE)
+SLOW = runner.BACKOFF[0] + 1.0  # so long takes a call that a step is due again within the wake-up in which it failed
+CASES = [(CAPTURE, harness.LATENCY), (CAPTURE, SLOW), (OUTCOME, harness.LATENCY), (OUTCOME, SLOW)]
 THE_PASSWORD = ("plusvibe", "create_client")  # shown once, in the answer
 
 
@@ -49,8 +52,11 @@ def played(refusal: Refusal) -> Story:
     return made
 
 
-@pytest.mark.parametrize("table", [CAPTURE, OUTCOME])
-def test_any_one_write_may_be_refused_after_the_platform_has_acted(table: str, figures: Figures) -> None:
+@pytest.mark.parametrize("table, latency", whole.sample(CASES, part=2))
+def test_any_one_write_may_be_refused_after_the_platform_has_acted(
+    table: str, latency: float, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "LATENCY", latency)
     for refusal in refusals(table):
         print(refusal)
         made = played(refusal)
