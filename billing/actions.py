@@ -611,7 +611,7 @@ def _reopen(provision: Provision, *, actor: str, reason: str, release_holds: boo
         return
     thaw_order(provision=provision, actor=actor)
     if release_holds:
-        DomainHold.objects.filter(provision=provision).delete()
+        DomainHold.let_go(provision)
     _note(provision, "reopened", actor=actor, to_state=ProvisionState.DRAFT, reason=reason)
 
 

@@ -77,7 +77,8 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         _freeze_prices(chosen + spares, tier.domain_price_cap_cents)
         try:
             with transaction.atomic():
-                for domain in chosen + spares:
+                # Always in one order, so that two students who order the same names never wait for each other.
+                for domain in sorted(chosen + spares, key=lambda one: one.name):
                     domain.ordered_at = now
                     domain.save()
                 _plan_mailboxes(provision, chosen, tier.mailbox_count)
@@ -193,7 +194,7 @@ def start_run(*, provision: Provision, kind: str = RunKind.SETUP, actor: str, pa
         provision.state = ProvisionState.PROVISIONING
         provision.paid_at = provision.paid_at or paid_at
         provision.save()
-        DomainHold.objects.filter(provision=provision).delete()
+        DomainHold.let_go(provision)
         _note(provision, "run_started", run=run, actor=actor)
         doorbell.ring("runs")
     return run
@@ -557,7 +558,7 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
         unbought = provision.domains.filter(bought_at__isnull=True)
         unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
         Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
-        DomainHold.objects.filter(provision=provision).delete()
+        DomainHold.let_go(provision)
         provision.state, provision.cancelled_at, provision.parked_reason = ProvisionState.CANCELLED, timezone.now(), ""
         provision.save()
         # Only what is about building: an alert about money outlives the order.

@@ -323,33 +323,35 @@ def _lock(names: Sequence[str]) -> None:
     list(rows.select_for_update().values_list("pk", flat=True))
 
 
+TAKE = """
+    INSERT INTO infra_domainhold (id, name, provision_id, student_id, expires_at, created_at, updated_at)
+    VALUES (%(id)s, %(name)s, %(provision)s, %(student)s, gtm_now('machine') + make_interval(secs => %(hold)s),
+            gtm_now('machine'), gtm_now('machine'))
+    ON CONFLICT (name) DO UPDATE SET provision_id = excluded.provision_id, student_id = excluded.student_id,
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at
+        WHERE infra_domainhold.expires_at <= gtm_now('machine') OR infra_domainhold.provision_id = excluded.provision_id
+    RETURNING name
+"""
+
+
 def hold(*, provision: Provision, names: Sequence[str]) -> list[str]:
     """Keep names for this provision for half an hour; return those that another student holds or has ordered."""
     with rls.acting_as("worker"), transaction.atomic(), connection.cursor() as cursor:
-        DomainHold.objects.filter(provision=provision).exclude(name__in=names).delete()
+        mine = DomainHold.objects.filter(provision=provision)
         lost = set(
             Domain.objects.filter(name__in=names, ordered_at__isnull=False)
             .exclude(state__in=GONE)
             .exclude(provision=provision)
             .values_list("name", flat=True)
         )
-        for name in sorted(set(names) - lost):  # always in one order, so that two students never wait for each other
-            cursor.execute(
-                "INSERT INTO infra_domainhold (id, name, provision_id, student_id, expires_at, created_at, updated_at)"
-                " VALUES (%(id)s, %(name)s, %(provision)s, %(student)s, gtm_now('machine') + make_interval(secs => %(hold)s),"
-                " gtm_now('machine'), gtm_now('machine'))"
-                " ON CONFLICT (name) DO UPDATE SET provision_id = excluded.provision_id, student_id = excluded.student_id,"
-                " expires_at = excluded.expires_at, updated_at = excluded.updated_at"
-                " WHERE infra_domainhold.expires_at <= gtm_now('machine')"
-                " OR infra_domainhold.provision_id = excluded.provision_id RETURNING name",
-                {
-                    "id": uuid.uuid4(),
-                    "name": name,
-                    "provision": provision.pk,
-                    "student": provision.student_id,
-                    "hold": HOLD,
-                },
-            )
+        let_go = set(mine.exclude(name__in=names).values_list("name", flat=True))
+        # What is taken and what is let go always in one order, so that two students never wait for each other.
+        for name in sorted({*names, *let_go} - lost):
+            if name in let_go:
+                mine.filter(name=name).delete()
+                continue
+            whose = {"provision": provision.pk, "student": provision.student_id}
+            cursor.execute(TAKE, {"id": uuid.uuid4(), "name": name, "hold": HOLD, **whose})
             if cursor.fetchone() is None:
                 lost.add(name)
     return [name for name in names if name in lost]
@@ -358,7 +360,7 @@ def hold(*, provision: Provision, names: Sequence[str]) -> list[str]:
 def release_holds(*, provision: Provision) -> None:
     """Let a provision's names go."""
     with rls.acting_as("worker"):
-        DomainHold.objects.filter(provision=provision).delete()
+        DomainHold.let_go(provision)
 
 
 def is_prune_due() -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -59,3 +59,11 @@ class DomainHold(Record):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name"], name="infra_domainhold_one_per_name")]
+
+    @classmethod
+    def let_go(cls, provision: Provision) -> None:
+        """Let a provision's names go: one after the other by name, as they are taken, so that nobody waits in a circle."""
+        with transaction.atomic():
+            mine = cls.objects.filter(provision=provision)
+            list(mine.select_for_update(of=("self",)).order_by("name").values_list("pk", flat=True))
+            mine.delete()
