@@ -27,6 +27,12 @@ def create_table() -> None:
         cursor.execute(f"GRANT INSERT ON {TABLE} TO gtm_visitor")
 
 
+def drop_table() -> None:
+    """Remove the table. Needs the owner."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {TABLE}")
+
+
 @csrf_exempt
 @require_POST
 def insert(request: HttpRequest) -> HttpResponse:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 from django.db import connection
-from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -18,11 +12,10 @@ from billing.actions import CheckoutRefused
 from billing.models import Checkout, Payment, Refund, WebhookEvent
 from infra.models import Flag, Mail, OrderLine, Tier
 from tests.integration.billing.shop import Shop, gateway_over
+from tests.integration.billing.threads import THREADS, at_once, nothing_locked, overtaken, together
 from tests.integration.world import new_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-THREADS = 6
 
 
 @pytest.fixture
@@ -34,46 +27,11 @@ def shop(client: Client, transactional_db: None, monkeypatch: pytest.MonkeyPatch
     return shop
 
 
-def at_once(work: Callable[[], Any], *, threads: int = THREADS) -> list[Any]:
-    """Run `work` in many threads that start together; return results and exceptions."""
-    start, results = threading.Barrier(threads), []
-
-    def run() -> None:
-        start.wait()
-        try:
-            results.append(work())
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            results.append(error)
-        finally:
-            connection.close()
-
-    running = [threading.Thread(target=run) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join(60)
-    return results
-
-
-@contextmanager
-def everyone_asks_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let all threads hold the same answer of Stripe before the first of them may write it down."""
-    asked = threading.Barrier(THREADS)
-    original = actions._record
-
-    def together(*args: Any, **kwargs: Any) -> Any:
-        asked.wait(30)
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(actions, "_record", together)
-        yield
-
-
 def test_concurrent_fulfilments_start_one_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout = shop.order()
     shop.press(checkout, "pay")
-    with everyone_asks_before_anyone_writes(monkeypatch):
+    # All of them hold the same answer of Stripe before the first may write it down.
+    with together(monkeypatch, actions, "_record"):
         results = at_once(lambda: actions.fulfil(session_id=checkout.session_id, actor="test"))
     assert {str(result) for result in results} == {"paid"}
     assert Payment.objects.count() == 1
@@ -81,23 +39,17 @@ def test_concurrent_fulfilments_start_one_run(shop: Shop, monkeypatch: pytest.Mo
     assert Mail.objects.filter(kind="paid").count() == 1
 
 
-def test_control_without_the_lock_they_do_not_all_end_well(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same race with `select_for_update` taken away: somebody meets what another one is writing."""
+def test_control_without_the_lock_a_paid_order_is_given_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has read that the page is open; another one pays the order meanwhile; the first goes on by what it read."""
     checkout = shop.order()
     shop.press(checkout, "pay")
-    reading = threading.Barrier(THREADS)
-    original = actions._write_payment
 
-    def nobody_has_written_yet(*args: Any, **kwargs: Any) -> Any:
-        reading.wait(30)
-        return original(*args, **kwargs)
+    def fulfil() -> str:
+        return actions.fulfil(session_id=checkout.session_id, actor="test")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(QuerySet, "select_for_update", lambda self, **options: self)
-        patch.setattr(actions, "_write_payment", nobody_has_written_yet)
-        with everyone_asks_before_anyone_writes(monkeypatch):
-            results = at_once(lambda: actions.fulfil(session_id=checkout.session_id, actor="test"))
-    assert [result for result in results if isinstance(result, Exception) or str(result) != "paid"]
+    with nothing_locked(monkeypatch), overtaken(monkeypatch, actions, "_locked_checkout", fulfil) as other:
+        assert (fulfil(), other) == ("refunded", ["paid"])
+    assert shop.picture()["refunds"] == [("due", 14400)]
 
 
 def test_many_workers_drain_the_same_events_once(shop: Shop) -> None:
