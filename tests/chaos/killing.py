@@ -1,0 +1,150 @@
+"""Killing workers at chosen places of a story: which places there are, and what happened when they died there.
+
+A place is the n-th passage of a failpoint on behalf of one call or step: "after_work zapmail.buy_domains 1". One
+undisturbed story tells which places a stack has; nobody lists them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.models import ParkedReason
+from integrations.http.call import Call, Proof
+from provisioning.engine import failpoints
+from tests.integration import invariants
+from tests.integration.books import Books
+
+from .harness import Story, die, outlive, story
+from .picture import RECOVERY, Picture, differences, picture
+
+HOURS = 12  # vendor time in which every killed story must end
+
+# The six points of every outgoing write, in order, and the two around every read.
+WRITE_POINTS = ("before_intent", "after_intent", "before_work", "after_work", "after_answer", "after_capture")
+READ_POINTS = ("before_read", "after_read")
+STEP_POINTS = ("before_record", "after_record")
+# Where a worker has sent something and nobody knows yet what became of it.
+IN_DOUBT = ("after_intent", "before_work", "after_work", "after_answer")
+# Where the platform has done its work and its answer is in the worker's memory, or on its way there.
+ANSWER_IN_MEMORY = ("after_work", "after_answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The `nth` passage of a failpoint on behalf of a call ("zapmail.buy_domains") or a step ("buy_domains")."""
+
+    failpoint: str
+    what: str
+    nth: int
+    kind: str = field(default="", compare=False)  # write, read or step
+    proof: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.failpoint} {self.what} {self.nth}"
+
+
+class Passages:
+    """Counts how often each failpoint is passed on behalf of what."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.kinds: dict[str, tuple[str, str]] = {}
+
+    def next(self, name: str, subject: Any) -> Place:
+        """Return the place that is passed now."""
+        what = named(subject)
+        self.counts[name, what] += 1
+        if isinstance(subject, Call):
+            self.kinds[what] = ("write" if subject.is_write else "read", str(subject.proof))
+        kind, proof = self.kinds.get(what, ("step", ""))
+        return Place(name, what, self.counts[name, what], kind, proof)
+
+
+def named(subject: Any) -> str:
+    """Return the name of what a failpoint is passed on behalf of: a call, an operation or a step."""
+    return f"{subject.platform}.{subject.verb}" if hasattr(subject, "verb") else str(subject.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Deaths:
+    """When workers die in one story: the first at a place, a second so many places after that (0: no second)."""
+
+    first: Place | None = None
+    later: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.first}, then {self.later} places later" if self.later else str(self.first)
+
+
+@dataclass
+class Told:
+    """How one story went: the places its workers passed, and how everything stood in the end."""
+
+    made: Story
+    places: list[Place]
+    deaths: list[Place]
+    books: Books
+    picture: Picture
+
+    def calls(self) -> set[str]:
+        """Return the calls that the platforms saw."""
+        return {f"{entry.platform}.{entry.verb}" for entry in self.made.sandbox.log}
+
+
+NOBODY_DIES = Deaths()
+
+
+def tell(tier: str, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
+    """Play one order of a tier to its end, with these deaths, and hold the invariants against it.
+
+    A story ends when its run does, or when only a person can go on. `world` is what `new_world` takes.
+    """
+    made = story(tier=tier, **world)
+    passages, places, deaths, passed = Passages(), list[Place](), list[Place](), 0
+
+    def hook(name: str, subject: Any) -> None:
+        nonlocal passed
+        place = passages.next(name, subject)
+        places.append(place)
+        passed += len(deaths) == 1
+        if (not deaths and place == plan.first) or (len(deaths) == 1 and passed == plan.later):
+            deaths.append(place)
+            die(str(place))
+
+    failpoints.set_hook(hook)
+    try:
+        outlive(made, lambda: made.has_ended() or made.parks(ParkedReason.NEEDS_OPERATOR)(), hours=HOURS)
+    finally:
+        failpoints.set_hook(None)
+    books = Books.since(made.world.began)
+    invariants.check_books(books, made.sandbox)
+    return Told(made, places, deaths, books, picture(books, made.sandbox))
+
+
+def rows(places: Sequence[Place]) -> list[Place]:
+    """Return the places of the matrix: six of every write, two of every read, and those around every step's record."""
+    wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": STEP_POINTS}
+    return [place for place in places if place.failpoint in wanted[place.kind]]
+
+
+def wrongs(model: Told, told: Told) -> list[str]:
+    """Return what is wrong with how a story with deaths ended, held against the undisturbed one."""
+    if not told.deaths:
+        return ["nobody died"]
+    found = differences(model.picture, told.picture)
+    for write, because in RECOVERY.items():
+        lost = [place for place in told.deaths if place.what == because and place.failpoint in ANSWER_IN_MEMORY]
+        if write in told.calls() and not lost:
+            found.append(f"{write} although the answer of {because} was not lost")
+    if any(is_lost_for_good(place) for place in told.deaths):
+        asked = [task for tasks in told.books.tasks.values() for task in tasks]
+        return [] if len(asked) == 1 else [f"{len(asked)} tasks for people, not one", *found]
+    return found
+
+
+def is_lost_for_good(place: Place) -> bool:
+    """Tell whether what became of a call is known nowhere after a death here: only a person can find out."""
+    return place.kind == "write" and place.proof == Proof.NONE and place.failpoint in IN_DOUBT

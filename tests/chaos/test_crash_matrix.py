@@ -1,0 +1,167 @@
+"""A worker dies at every point of every call of every package of every stack, alone and twice; another one goes on.
+
+The undisturbed story of a package tells which calls it makes and in what order, so that a stack added later enters by
+itself. Each killed story must end exactly as the undisturbed one: same rows, same things at the platforms, same money,
+same mails, and nobody asked for help, unless the call can be read back nowhere: then exactly one person is, once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from infra.management.commands.load_tiers import DEFAULTS
+from infra.models import OperationState
+from provisioning.engine import ledger
+from provisioning.engine.ledger import Ledger
+from provisioning.models import Operation, OperationItem
+from provisioning.stacks import STACKS
+from tests.integration import invariants
+from tests.integration.books import Books
+
+from . import whole
+from .figures import Figures
+from .harness import World
+from .killing import Deaths, Place, Told, rows, tell, wrongs
+
+TIERS = [size.slug for stack in STACKS for size in DEFAULTS.get(stack, ())]
+SHARDS = 8  # tests among which the places of a tier are dealt out, so that all processes have something to do
+SMALLEST = TIERS[0]
+SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
+# How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
+PART = {SMALLEST: 96}
+PART_OF_OTHERS = 16
+PAIRS = 3000
+PAIRS_IN_PART = 48
+# Where the workers of the controls die, and a platform that carries a purchase out only later.
+KILLED = (
+    "after_work heyreach.create_list 1",
+    "after_work zapmail.buy_mailbox_slots 1",
+    "after_capture plusvibe.create_client 1",
+)
+LATE = ({"kind": "late_execution", "verb": "buy_mailbox_slots", "seconds": 200.0, "times": 1},)
+SOON = 12  # places after the first death within which half of the second ones die
+
+
+@cache
+def undisturbed(tier: str) -> Told:
+    """Play the story that all others of a tier must end like, once per process."""
+    return tell(tier)
+
+
+def test_every_stack_has_packages_in_the_matrix() -> None:
+    assert set(DEFAULTS) == set(STACKS)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_death_at_any_point_of_any_call_changes_nothing(tier: str, shard: int, figures: Figures) -> None:
+    places = rows(undisturbed(tier).places)
+    chosen = whole.sample(places, part=PART.get(tier, PART_OF_OTHERS))[shard::SHARDS]
+    figures.see("calls in the matrix", *{place.what for place in places if place.kind != "step"})
+    figures.within("calls seen", "calls in the matrix")
+    figures.add("matrix_places", play(tier, [Deaths(place) for place in chosen], figures))
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_two_deaths_in_one_story_change_nothing(shard: int, figures: Figures) -> None:
+    """The second one dies soon after the first, while it looks for what that one did, or anywhere in the rest."""
+    chance = random.Random(f"{SEED} {shard}")
+    places = undisturbed(SMALLEST).places
+    pairs = []
+    for _ in range((PAIRS if whole.IS_WHOLE else PAIRS_IN_PART) // SHARDS):
+        first = chance.choice(rows(places))
+        left = len(places) - places.index(first)
+        pairs.append(Deaths(first, chance.randint(1, chance.choice([SOON, max(SOON, left)]))))
+    figures.add("matrix_pairs", play(SMALLEST, pairs, figures))
+
+
+# ---- controls: with a protection off, the oracle must tell -----------------------------------------------------------
+
+
+def place(named: str) -> Place:
+    """Return a place of the smallest package's matrix."""
+    return next(place for place in rows(undisturbed(SMALLEST).places) if str(place) == named)
+
+
+def tells(named: str, **world: Any) -> list[str]:
+    """Return what the oracle finds after a death at a place."""
+    try:
+        return wrongs(undisturbed(SMALLEST), tell(SMALLEST, Deaths(place(named)), **world))
+    except AssertionError as error:
+        return [str(error)]
+
+
+@pytest.mark.parametrize("named", KILLED)
+def test_the_oracle_finds_nothing_where_everything_is_protected(named: str) -> None:
+    assert tells(named, faults=LATE) == []
+
+
+def test_control_without_a_committed_intent_something_is_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next worker knows nothing of an attempt whose outcome nobody wrote."""
+    undisturbed(SMALLEST)
+    bury = World.bury
+
+    def bury_and_forget(self: World) -> None:
+        bury(self)
+        OperationItem.objects.filter(state=OperationState.INTENDED).update(state=OperationState.NOT_DONE)
+        Operation.objects.filter(state=OperationState.INTENDED).update(state=OperationState.NOT_DONE)
+
+    monkeypatch.setattr(World, "bury", bury_and_forget)
+    assert any("lead list twice" in sentence for sentence in tells("after_work heyreach.create_list 1"))
+
+
+def test_control_with_a_blind_resend_something_is_bought_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next worker sends again what it does not see at once."""
+    undisturbed(SMALLEST)
+
+    def look(self: Ledger, unresolved: list[OperationItem], found: Any, book: Any) -> None:
+        book.done |= {item.natural_key: found[item.natural_key] for item in unresolved if item.natural_key in found}
+        there = [item for item in unresolved if item.natural_key in found]
+        gone = [item for item in unresolved if item.natural_key not in found]
+        self._settle({OperationState.DONE: there, OperationState.ABSENT: gone})
+
+    monkeypatch.setattr(Ledger, "_look", look)
+    told = tells("after_work zapmail.buy_mailbox_slots 1", faults=LATE)
+    assert any("more slots than were ordered" in sentence for sentence in told), told
+
+
+def test_control_without_the_capture_a_password_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed(SMALLEST)
+    monkeypatch.setattr(ledger, "capture_answer", lambda operation, raw: None)
+    assert "plusvibe.delete_client although the answer of plusvibe.create_client was not lost" in tells(
+        "after_capture plusvibe.create_client 1"
+    )
+
+
+# ---- playing ---------------------------------------------------------------------------------------------------------
+
+
+def play(tier: str, plans: Sequence[Deaths], figures: Figures) -> int:
+    """Play one story for each plan of deaths and compare it with the undisturbed one; return how many were played."""
+    model, wrong, began = undisturbed(tier), list[str](), time.monotonic()
+    secrets, first = list[str](), timezone.now()
+    for plan in plans:
+        try:
+            told = tell(tier, plan)
+        except AssertionError as error:
+            wrong.append(f"{plan}: {error}")
+            continue
+        wrong += [f"{plan}: {sentence}" for sentence in wrongs(model, told)]
+        secrets += invariants.passwords_of(told.made.sandbox)
+        figures.see("calls seen", *told.calls())
+        figures.add("matrix_deaths", len(told.deaths))
+    if tier == SMALLEST:
+        figures.rate("runs_per_minute", len(plans), time.monotonic() - began)
+    assert not wrong, f"{len(wrong)} differences from the undisturbed story:\n" + "\n".join(wrong)
+    everybody = Books.since(first)
+    invariants.no_password_is_readable(secrets, everybody)
+    invariants.no_row_is_seen_by_another_student(everybody)
+    return len(plans)
