@@ -15,6 +15,7 @@ from billing import cancellation, gateway, refunds, webhooks
 from billing.models import Checkout, WebhookEvent
 from infra.models import OrderLine, ProvisionState
 from integrations.sandbox.stripe import Account
+from provisioning import actions as provisioning
 from tests.integration.billing.shop import Shop
 
 from .choices import Choices
@@ -108,6 +109,11 @@ def _cancel_order(shop: Shop) -> None:
     cancellation.cancel_order(provision=shop.provision, actor="operator", reason="asked for")
 
 
+def _give_up(shop: Shop) -> None:
+    """Cancel an order without closing its page: nobody asks whether it is being paid."""
+    provisioning.cancel(provision=shop.provision, actor="operator", reason="asked for")
+
+
 STEPS: Mapping[str, Step] = {
     "pays": _press("pay"),
     "pays later": _press("later"),
@@ -123,6 +129,7 @@ STEPS: Mapping[str, Step] = {
     "subscription ends": _end_subscription,
     "domain is lost": _lose_a_domain,
     "operator cancels": _cancel_order,
+    "order is given up": _give_up,
 }
 
 # ---- lives -----------------------------------------------------------------------------------------------------------
@@ -180,6 +187,18 @@ LIVES: Mapping[str, Life] = {
             "items": ["duplicate_payment"],
         },
         is_found=False,  # a page that Stripe has told us is closed is not asked about
+    ),
+    "paid too late": Life(
+        ("order is given up", "pays"),
+        UNPAID
+        | {
+            "provision": "cancelled",
+            "checkouts": ["refunded"],
+            "payments": [(14400, 14400)],
+            "refunds": [("sent", 14400)],
+            "mails": ["cancelled", "operator_duplicate_payment", "refunded"],
+            "items": ["duplicate_payment"],
+        },
     ),
     "dispute": Life(
         ("pays", "bank disputes", "bank decides"),
