@@ -40,6 +40,12 @@ DELETE FROM gtm_clock;
 START_CLOCK = f"INSERT INTO gtm_clock (machine_origin, vendor_origin, scale) VALUES ('{BEGINNING}', '{BEGINNING}', 1);"
 MOVE = "UPDATE gtm_clock SET machine_offset = machine_offset + make_interval(secs => %s)"
 
+SLOTS = """
+SELECT budget, count(*), count(*) FILTER (WHERE weight_class <> ''), max(window_seconds)
+FROM provisioning_permit GROUP BY budget
+UNION ALL SELECT platform, count(*), 0, 0 FROM provisioning_flight GROUP BY platform
+"""
+
 _moved = 0.0  # seconds since BEGINNING, as far as this process moved the clocks
 _moving = threading.Lock()
 
@@ -55,13 +61,21 @@ def advance(seconds: float) -> None:
     global _moved
     with _moving:
         _moved += seconds
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE, [seconds])
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        connection.connection.execute(MOVE, [seconds])  # past Django's cursor, because it happens with every call
 
 
 def monotonic() -> float:
     """Stand in for `infra.clock.monotonic`."""
     return _moved
+
+
+def slots() -> dict[str, tuple[int, int, float]]:
+    """Return how many slot rows each budget has, how many of them are reserved, and their window; bulkheads likewise."""
+    with connection.cursor() as cursor:
+        cursor.execute(SLOTS)
+        return {name: (count, reserved, window) for name, count, reserved, window in cursor.fetchall()}
 
 
 def tidy_up() -> None:

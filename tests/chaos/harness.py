@@ -23,12 +23,15 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
+from uuid import UUID
 
 from django.db import connection
 
 from infra import clock
+from integrations import registry
 from integrations.http.call import Call, Raw
 from integrations.http.errors import NotSent, OutcomeUnknown
 from integrations.sandbox import ManualClock, Sandbox
@@ -37,11 +40,14 @@ from provisioning.engine import claims
 from provisioning.engine.claims import DUE
 from provisioning.engine.failpoints import failpoint
 from provisioning.engine.runner import wake
+from provisioning.models import Run
+from tests.integration.books import Books
 from tests.integration.stories import kit
 from tests.integration.stories.kit import Crash, Story, add_faults, begin, outlive
-from tests.integration.world import open_workshop, synchronise
+from tests.integration.world import FLIGHTS, SETTINGS, UNTIL_NEXT, describe, open_workshop, synchronise
 
 from . import database
+from .copies import copy
 
 __all__ = ["Crash", "Story", "World", "begin", "dying", "new_world", "outlive", "story"]
 
@@ -59,6 +65,17 @@ seeds_in_use: list[int] = []  # of the test that runs, for its report when it fa
 def alike(text: str) -> str:
     """Return a text without what tells one world's names from another's."""
     return _REFERENCE.sub("GTM", _TAG.sub("", text))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The seconds until something is due, and the runs that have not ended."""
+
+    seconds: float
+    under_way: frozenset[UUID]
+
+
+AHEAD = UNTIL_NEXT.replace("\nFROM", ", array_agg(id)\nFROM")
 
 
 class World(kit.World):
@@ -81,23 +98,43 @@ class World(kit.World):
         self.mortality = 0.0
         self.actors: list[Callable[[], bool]] = []
         self.orders = 0
+        self.copies: list[UUID] = []
         self.deaths = 0
         self._at_once = 0
+        self._ahead: Ahead | None = None
 
     def fresh(self, name: str) -> str:
         """Return a name that begins with `name` and that nobody has used before."""
         self.orders += 1
         return f"{name}zq{next(_numbers):05d}"
 
+    def books(self) -> Books:
+        return Books.since(self.began, besides=self.copies)  # a copy is as old as its model
+
     def advance(self, seconds: float) -> None:
         """Let time pass, on all clocks alike."""
-        self._at_once = 0
+        self._at_once, self._ahead = 0, None
         database.advance(seconds)
         self.sandbox.advance(seconds)
 
+    def run_until(self, done: Callable[[], bool], *, hours: float = 24) -> None:
+        """Work on what is due and let time pass until `done`. Fails when that takes more than `hours`."""
+        self._ahead = None
+        left = hours * 3600
+        while not done():
+            seconds = self._look().seconds
+            if (seconds <= 0 or self.actors) and self.run_once():
+                continue
+            assert left > 0, "not done in time: " + describe()
+            seconds = max(1.0, seconds) + (self.chance.uniform(0.0, self.overshoot) if self.overshoot else 0.0)
+            left -= seconds
+            ahead = self._look()
+            self.advance(seconds)
+            self._ahead = Ahead(0.0, ahead.under_way)  # nothing else has happened: no need to look again
+
     def run_once(self) -> bool:
         """Let somebody go on who has something to do: a due run, or one of `actors`. Return whether there was one."""
-        self._at_once += 1
+        self._at_once, self._ahead = self._at_once + 1, None
         assert self._at_once < AT_ONCE, "it runs in circles"
         choices = list(self.actors)
         if self.orders <= 1:
@@ -110,14 +147,23 @@ class World(kit.World):
                 return True
         return False
 
+    def has_ended(self, run: Run) -> bool:
+        return run.pk not in self._look().under_way
+
+    def _look(self) -> Ahead:
+        """Return what lies ahead; one look serves until something happens."""
+        if self._ahead is None:
+            with connection.cursor() as cursor:
+                cursor.execute(AHEAD)
+                seconds, under_way = cursor.fetchone()
+            self._ahead = Ahead(60.0 if seconds is None else float(seconds), frozenset(under_way or ()))
+        return self._ahead
+
     def _wake(self, run: Any = None) -> bool:
         claim = claims.take_next(run)
         if claim is not None:
             wake(claim, self.workshop)
         return claim is not None
-
-    def until_next(self) -> float:
-        return super().until_next() + (self.chance.uniform(0.0, self.overshoot) if self.overshoot else 0.0)
 
     def bury(self) -> None:
         """After a crash: keep nothing of the dead worker but what it committed, and let another one begin."""
@@ -189,13 +235,24 @@ def new_world(
     seed = int(os.environ.get("GTM_CHAOS_SEED", seed))
     seeds_in_use.append(seed)
     database.tidy_up()
-    synchronise(settings)
+    if database.slots() != slots_for(settings):
+        synchronise(settings)
     sandbox = Sandbox(seed=seed, speed=ManualClock(virtual=NOW, machine=lambda: NOW), profile=profile)
     sandbox.switches.set(**(switches or {}))
     add_faults(sandbox, faults)
     return World(sandbox, settings, seed=seed)
 
 
+def slots_for(settings: Mapping[str, object]) -> dict[str, tuple[int, int, float]]:
+    """Return the slot rows that `synchronise` would leave, as `database.slots` counts them."""
+    budgets = registry.budgets({**SETTINGS, **settings})
+    flights = {row.slug: (FLIGHTS, 0, 0.0) for row in registry.PLATFORMS}
+    return {b.name: (b.limit, min(b.limit, b.reserved_paid), b.window) for b in budgets} | flights
+
+
 def story(*, tier: str = "starter", spares: int = 1, name: str = "acme", **world: Any) -> Story:
     """Begin one order in a world of its own; `world` is what `new_world` takes."""
-    return begin(new_world(**world), name, tier=tier, spares=spares)
+    made = new_world(**world)
+    begun = copy(made, made.fresh(name), tier=tier, spares=spares)
+    made.copies.append(begun.provision.pk)
+    return begun

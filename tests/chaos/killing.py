@@ -119,7 +119,7 @@ def tell(tier: str, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
         outlive(made, lambda: made.has_ended() or made.parks(ParkedReason.NEEDS_OPERATOR)(), hours=HOURS)
     finally:
         failpoints.set_hook(None)
-    books = Books.since(made.world.began)
+    books = made.world.books()
     invariants.check_books(books, made.sandbox)
     return Told(made, places, deaths, books, picture(books, made.sandbox))
 

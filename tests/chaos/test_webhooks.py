@@ -102,7 +102,7 @@ def build(market: Market, *, some: int = 10) -> None:
     for order in orders:
         order.refresh_from_db()
         assert order.state == ProvisionState.ACTIVE
-    invariants.check(market.world.sandbox, since=market.world.began)
+    invariants.check(market.world.sandbox, market.world.books())
     purchases = market.world.sandbox.world.zapmail.purchases
     assert len(purchases) == 3 * len(orders)
     assert {one.bought for one in purchases.values()} == {1}

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from infra.models import Credential, Domain, Mail, Mailbox, OperatorItem, OrderLine, Provision
 from provisioning.models import Event, Operation, OperationItem, Run, Step
@@ -23,7 +23,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class Books:
-    """The rows of the orders made since an instant; each kind is read when it is first asked for.
+    """The rows of some orders; each kind is read when it is first asked for.
 
     Rows are grouped by the order they belong to; steps, events and operations by their run, items by their operation.
     """
@@ -31,9 +31,10 @@ class Books:
     orders: list[Provision]
 
     @classmethod
-    def since(cls, instant: datetime = EVER) -> Books:
-        """Open the books of the orders made since an instant."""
-        return cls(list(Provision.objects.filter(created_at__gte=instant).order_by("created_at")))
+    def since(cls, instant: datetime = EVER, *, besides: Iterable[UUID] = ()) -> Books:
+        """Open the books of the orders made since an instant, and of some others."""
+        chosen = Q(created_at__gte=instant) | Q(pk__in=list(besides))
+        return cls(list(Provision.objects.filter(chosen).order_by("created_at")))
 
     @cached_property
     def ids(self) -> list[UUID]:

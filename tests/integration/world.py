@@ -34,6 +34,7 @@ SETTINGS: dict[str, object] = {
 }
 
 
+FLIGHTS = 8  # calls that may be under way at a platform at once
 UNTIL_NEXT = """
 SELECT EXTRACT(EPOCH FROM min(GREATEST(next_attempt_at - gtm_now('vendor'), lease_until - gtm_now('machine'))))
 FROM provisioning_run WHERE state IN ('queued', 'running', 'waiting', 'parked')
@@ -113,7 +114,7 @@ def synchronise(settings: Mapping[str, object]) -> None:
     found = registry.budgets({**SETTINGS, **settings})
     budget.synchronise(
         [budget.Limit(b.name, b.limit, b.window, {"paid": b.reserved_paid}) for b in found],
-        {row.slug: 8 for row in registry.PLATFORMS},
+        {row.slug: FLIGHTS for row in registry.PLATFORMS},
     )
 
 

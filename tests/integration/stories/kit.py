@@ -22,6 +22,7 @@ from provisioning.engine.runner import wake
 from provisioning.models import Run, Step
 
 from .. import invariants
+from ..books import Books
 from ..world import World as PlainWorld
 from ..world import new_sandbox, new_workshop
 
@@ -36,6 +37,14 @@ class World(PlainWorld):
     def advance(self, seconds: float) -> None:
         clock.advance_machine(seconds)
         self.sandbox.advance(seconds)
+
+    def books(self) -> Books:
+        """Open the books of this world's orders."""
+        return Books.since(self.began)
+
+    def has_ended(self, run: Run) -> bool:
+        """Tell whether a run has come to its end, good or bad."""
+        return Run.objects.filter(pk=run.pk, state__in=ENDED).exists()
 
     def bury(self) -> None:
         """After a crash: let the lease of the dead worker end."""
@@ -68,7 +77,7 @@ class Story:
         self.provision.refresh_from_db()
 
     def has_ended(self) -> bool:
-        return Run.objects.filter(pk=self.run.pk, state__in=ENDED).exists()
+        return self.world.has_ended(self.run)
 
     def parks(self, reason: str) -> Callable[[], bool]:
         """Return the question whether the provision is parked for a reason."""
@@ -117,7 +126,7 @@ class Story:
         self.refresh()
         print(f"\n{sum(self.calls().values())} calls, {self.run.wakeups} wake-ups: {dict(self.calls())}")
         assert self.provision.state == state, describe(self.run)
-        invariants.check(self.sandbox, quotas=quotas, since=self.world.began)
+        invariants.check(self.sandbox, self.world.books(), quotas=quotas)
         if state == "active":
             self.check_complete()
 
@@ -215,7 +224,12 @@ def answer(*names: str, price_cents: int = 1299) -> None:
 
 def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Story:
     """Let a student order and pay."""
-    provision = make_order(world.fresh(name), tier=tier, spares=spares)
+    return order(world, world.fresh(name), tier=tier, spares=spares)
+
+
+def order(world: World, name: str, *, tier: str, spares: int) -> Story:
+    """Begin one order under exactly this name."""
+    provision = make_order(name, tier=tier, spares=spares)
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now() - timedelta(seconds=1))
     provision.refresh_from_db()
