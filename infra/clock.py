@@ -16,6 +16,7 @@ from django.db import connection
 MachineInstant = NewType("MachineInstant", datetime)
 VendorInstant = NewType("VendorInstant", datetime)
 
+# In PL/pgSQL, because the server keeps its plan; a function in SQL is planned again by each statement that asks the time.
 CREATE_SQL = """
 CREATE TABLE gtm_clock (
     id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
@@ -24,16 +25,30 @@ CREATE TABLE gtm_clock (
     vendor_origin timestamptz NOT NULL,
     scale double precision NOT NULL CHECK (scale > 0)
 );
-CREATE FUNCTION gtm_now(kind text) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-    SELECT CASE WHEN kind = 'machine' THEN machine
-                ELSE COALESCE((SELECT vendor_origin + (machine - machine_origin) * scale FROM gtm_clock), machine) END
-    FROM (SELECT clock_timestamp() + COALESCE((SELECT machine_offset FROM gtm_clock), interval '0') AS machine) AS clock
-$$;
+CREATE FUNCTION gtm_now(kind text) RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    moved gtm_clock;
+    machine timestamptz := clock_timestamp();
+BEGIN
+    SELECT * INTO moved FROM gtm_clock;
+    IF NOT FOUND THEN
+        RETURN machine;
+    END IF;
+    machine := machine + moved.machine_offset;
+    IF kind = 'machine' THEN
+        RETURN machine;
+    END IF;
+    RETURN moved.vendor_origin + (machine - moved.machine_origin) * moved.scale;
+END $$;
 """
 DROP_SQL = "DROP FUNCTION gtm_now(text); DROP TABLE gtm_clock;"
 
 
 INSTANTS = "gtm_now('machine'), gtm_now('vendor'), COALESCE((SELECT scale FROM gtm_clock), 1)"
+PRESENT = (  # one row, for a statement that asks the time in several places
+    "SELECT gtm_now('machine') AS machine, gtm_now('vendor') AS vendor,"
+    " COALESCE((SELECT scale FROM gtm_clock), 1) AS scale"
+)
 
 
 class Instants(NamedTuple):

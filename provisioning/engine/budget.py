@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from infra import clock
-from infra.clock import INSTANTS, Instants
+from infra import clock, prepared
+from infra.clock import PRESENT, Instants
 from infra.models import OperatorItem
 from integrations.http.call import Call
 
@@ -106,18 +106,17 @@ def _refuse_unpermitted(call: Call[Any], found: _Found) -> None:
 # ---- the one statement -----------------------------------------------------------------------------------------------
 
 SEAT = (
-    "SELECT id FROM provisioning_flight WHERE platform = %(platform)s AND (until IS NULL OR until < gtm_now('machine'))"
-    " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED"
+    "SELECT id FROM provisioning_flight WHERE platform = %(platform)s"
+    " AND (until IS NULL OR until < (SELECT machine FROM present)) ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 PERMIT = (
     "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s AND weight_class IN ('', %(class)s)"
-    " AND (used_at IS NULL OR used_at + make_interval(secs => window_seconds + (SELECT slack FROM present))"
+    " AND (used_at IS NULL OR used_at + make_interval(secs => window_seconds + (SELECT %(slack)s * scale FROM present))"
     "   <= (SELECT vendor FROM present))"
     " ORDER BY weight_class DESC, used_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
-PRESENT = f"SELECT now.*, %(slack)s * now.scale AS slack FROM (SELECT {INSTANTS}) AS now (machine, vendor, scale)"
 CIRCUIT = (
-    "SELECT reason, try_again_at <= gtm_now('machine') AS may_try FROM provisioning_circuit"
+    "SELECT reason, try_again_at <= (SELECT machine FROM present) AS may_try FROM provisioning_circuit"
     " WHERE platform = %(platform)s AND is_open AND NOT %(past_circuit)s"
 )
 
@@ -165,26 +164,26 @@ def _take(
         )
     named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
     permits = "".join(f", (SELECT id FROM permit{n})" for n in slots)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {named} SELECT EXISTS (SELECT 1 FROM held), (SELECT reason FROM circuit), (SELECT may_try FROM circuit),"
-            f" (SELECT id FROM seat), machine, vendor, scale{permits} FROM present",
-            {
-                "run": claim.run_id if claim else None,
-                "token": claim.token if claim else None,
-                "lease": lease,
-                "platform": call.platform,
-                "past_circuit": past_circuit,
-                "kept": kept,
-                "flight": call.deadline + FLIGHT_MARGIN,
-                "holder": worker_group(),
-                "class": call.weight_class,
-                "slack": SLACK,
-                **{f"budget{n}": call.budgets[n] for n in slots},
-            },
-        )
-        is_held, reason, may_try, found_seat, *rest = cursor.fetchone()
-    return _Found(is_held, reason, may_try, found_seat, Instants(*rest[:3]), rest[3:])
+    found = prepared.execute(
+        f"WITH {named} SELECT EXISTS (SELECT 1 FROM held), (SELECT reason FROM circuit), (SELECT may_try FROM circuit),"
+        f" (SELECT id FROM seat), present.*{permits} FROM present",
+        {
+            "run": claim.run_id if claim else None,
+            "token": claim.token if claim else None,
+            "lease": lease,
+            "platform": call.platform,
+            "past_circuit": past_circuit,
+            "kept": kept,
+            "flight": call.deadline + FLIGHT_MARGIN,
+            "holder": worker_group(),
+            "class": call.weight_class,
+            "slack": SLACK,
+            **{f"budget{n}": call.budgets[n] for n in slots},
+        },
+    )
+    assert found is not None
+    is_held, reason, may_try, free_seat, machine, vendor, scale, *permits_found = found
+    return _Found(is_held, reason, may_try, free_seat, Instants(machine, vendor, scale), permits_found)
 
 
 def _take_try(platform: str) -> bool:
@@ -204,16 +203,14 @@ def release(held: Pass, *, answered: bool) -> None:
     A lost connection is no reason to lose what the caller holds: the place comes free by itself when its time is over.
     """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "WITH freed AS (UPDATE provisioning_flight SET until = NULL WHERE id = %(seat)s),"
-                " closed AS (UPDATE provisioning_circuit SET is_open = false, failures = 0, reason = '', opened_at = NULL,"
-                "  try_again_at = NULL WHERE %(answered)s AND platform = %(platform)s AND reason <> 'operator'"
-                "  AND (is_open OR failures > 0) RETURNING 1)"
-                " SELECT count(*) FROM closed",
-                {"seat": held.flight_id, "platform": held.platform, "answered": answered},
-            )
-            closed = cursor.fetchone()[0]
+        closed = prepared.execute(
+            "WITH freed AS (UPDATE provisioning_flight SET until = NULL WHERE id = %(seat)s),"
+            " closed AS (UPDATE provisioning_circuit SET is_open = false, failures = 0, reason = '', opened_at = NULL,"
+            "  try_again_at = NULL WHERE %(answered)s AND platform = %(platform)s AND reason <> 'operator'"
+            "  AND (is_open OR failures > 0) RETURNING 1)"
+            " SELECT 1 WHERE EXISTS (SELECT 1 FROM closed)",
+            {"seat": held.flight_id, "platform": held.platform, "answered": answered},
+        )
     except (OperationalError, InterfaceError):
         connection.close()
         return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from django.db import InterfaceError, OperationalError, connection
 
+from infra import prepared
 from infra.clock import INSTANTS, Instants
 
 LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
@@ -21,7 +22,8 @@ GIVE_BACK_TRIES, GIVE_BACK_PAUSE = 20, 0.5  # how often, and after how many mach
 IDLE_LEASE = 30.0  # machine seconds of a lease while no call is under way
 
 # The fence: what must be so of the run whenever a claim writes.
-HELD = "id = %(run)s AND token = %(token)s AND state = 'running' AND lease_until > gtm_now('machine')"
+# The statement has a part `present` (`clock.PRESENT`).
+HELD = "id = %(run)s AND token = %(token)s AND state = 'running' AND lease_until > (SELECT machine FROM present)"
 
 
 class LostClaim(Exception):
@@ -48,22 +50,20 @@ DUE = (
 
 def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
     """Claim the due run that was paid first, or the one named. Return None when there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE provisioning_run SET state = 'running', token = token + 1, wakeups = wakeups + 1, rung_at = NULL,"
-            # Counted before the work: a run that ends its worker each time comes back ever more rarely.
-            " crashes = crashes + 1, next_attempt_at = CASE WHEN crashes < %(patience)s THEN next_attempt_at"
-            " ELSE gtm_now('vendor')"
-            "   + make_interval(secs => LEAST(3600, 60 * power(2, LEAST(crashes, 20) - %(patience)s))) END,"
-            " holder = %(holder)s, lease_until = gtm_now('machine') + make_interval(secs => %(lease)s),"
-            " started_at = COALESCE(started_at, gtm_now('machine')), updated_at = gtm_now('machine')"
-            f" WHERE id = (SELECT id FROM provisioning_run WHERE {DUE}"
-            "   AND (%(run)s::uuid IS NULL OR id = %(run)s::uuid)"
-            "   ORDER BY paid_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-            f" RETURNING id, token, {INSTANTS}",
-            {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group(), "patience": PATIENCE},
-        )
-        row = cursor.fetchone()
+    row = prepared.execute(
+        "UPDATE provisioning_run SET state = 'running', token = token + 1, wakeups = wakeups + 1, rung_at = NULL,"
+        # Counted before the work: a run that ends its worker each time comes back ever more rarely.
+        " crashes = crashes + 1, next_attempt_at = CASE WHEN crashes < %(patience)s THEN next_attempt_at"
+        " ELSE gtm_now('vendor')"
+        "   + make_interval(secs => LEAST(3600, 60 * power(2, LEAST(crashes, 20) - %(patience)s))) END,"
+        " holder = %(holder)s, lease_until = gtm_now('machine') + make_interval(secs => %(lease)s),"
+        " started_at = COALESCE(started_at, gtm_now('machine')), updated_at = gtm_now('machine')"
+        f" WHERE id = (SELECT id FROM provisioning_run WHERE {DUE}"
+        "   AND (%(run)s::uuid IS NULL OR id = %(run)s::uuid)"
+        "   ORDER BY paid_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        f" RETURNING id, token, {INSTANTS}",
+        {"lease": IDLE_LEASE, "run": run_id, "holder": worker_group(), "patience": PATIENCE},
+    )
     return Claim(row[0], row[1], Instants(*row[2:])) if row else None
 
 

@@ -7,13 +7,14 @@ found its row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
 
-from infra.clock import INSTANTS, Instants
+from infra import prepared
+from infra.clock import PRESENT, Instants
 
 from . import claims
 from .claims import IDLE_LEASE, Claim, LostClaim
@@ -42,25 +43,37 @@ class Fenced:
         """Let `columns` of rows of one model become what they are in memory; rows that are so already are left alone."""
         if not rows:
             return self
-        model = type(rows[0])
         changes = ", ".join(f"{name} = v.{name}" for name in columns)
         ours, theirs = (", ".join(f"{alias}.{name}" for name in columns) for alias in ("t", "v"))
-        stamp = ", updated_at = gtm_now('machine')" if "updated_at" in _columns(model) else ""
         self._parts.append(
-            f"UPDATE {model._meta.db_table} AS t SET {changes}{stamp}"
-            f" FROM (VALUES {self._rows(rows, ('id', *columns))}) AS v (id, {', '.join(columns)})"
+            f"UPDATE {rows[0]._meta.db_table} AS t SET {changes}, updated_at = present.machine"
+            f" FROM present, {self._rows(rows, ('id', *columns))} AS v (id, {', '.join(columns)})"
             f" WHERE t.id = v.id AND ROW({ours}) IS DISTINCT FROM ROW({theirs}) AND {PASSED}"
         )
         return self
 
-    def insert(self, rows: Sequence[models.Model]) -> Fenced:
-        """Let new rows of one model be."""
+    def insert(self, rows: Sequence[models.Model], *, once: bool = False) -> Fenced:
+        """Let new rows of one model be; with `once`, those whose unique columns are not there yet."""
         if not rows:
             return self
         names = tuple(_columns(type(rows[0])))
+        columns = ", ".join(f'"{name}"' for name in names)
         self._parts.append(
-            f"INSERT INTO {type(rows[0])._meta.db_table} ({', '.join(names)}) SELECT *"
-            f" FROM (VALUES {self._rows(rows, names, new=True)}) AS v WHERE {PASSED}"
+            f"INSERT INTO {rows[0]._meta.db_table} ({columns})"
+            f" SELECT * FROM {self._rows(rows, names, new=True)} AS v WHERE {PASSED}"
+            + (" ON CONFLICT DO NOTHING" if once else "")
+        )
+        return self
+
+    def resolve(self, keys: Sequence[str], resolution: str) -> Fenced:
+        """Let the open operator items with these keys be closed."""
+        if not keys:
+            return self
+        mark = len(self._values)
+        self._values |= {f"v{mark}": list(keys), f"v{mark + 1}": resolution[:300]}
+        self._parts.append(
+            f"UPDATE infra_operatoritem SET resolved_at = present.machine, resolution = %(v{mark + 1})s::varchar"
+            f" FROM present WHERE key = ANY(%(v{mark})s::varchar[]) AND resolved_at IS NULL AND {PASSED}"
         )
         return self
 
@@ -70,37 +83,40 @@ class Fenced:
         Raises LostClaim when the token or the lease is gone; nothing is written then.
         """
         changes = [
-            "lease_until = gtm_now('machine') + make_interval(secs => %(lease)s)",
+            "lease_until = present.machine + make_interval(secs => %(lease)s)",
             "version = version + %(page)s",
-            "updated_at = gtm_now('machine')",
+            "updated_at = present.machine",
         ]
         self._values |= {"lease": lease, "page": int(changes_page)}
         for name, value in self._run.items():
             self._values[f"run_{name}"] = value
             changes.append(f"{name} = %(run_{name})s")
-        parts = [f"UPDATE provisioning_run SET {', '.join(changes)} WHERE {claims.HELD} RETURNING 1", *self._parts]
-        names = ("fence", *(f"part{number}" for number in range(len(self._parts))))
-        named = ", ".join(f"{name} AS ({part})" for name, part in zip(names, parts, strict=True))
-        with connection.cursor() as cursor:
-            cursor.execute(f"WITH {named} SELECT {PASSED}, {INSTANTS}", self._values)
-            passed, *now = cursor.fetchone()
+        parts = {
+            "present": PRESENT,
+            "fence": f"UPDATE provisioning_run SET {', '.join(changes)} FROM present WHERE {claims.HELD} RETURNING 1",
+            **{f"part{number}": part for number, part in enumerate(self._parts)},
+        }
+        named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
+        passed, *now = prepared.execute(f"WITH {named} SELECT {PASSED}, present.* FROM present", self._values) or ()
         if not passed:
             raise LostClaim(str(self.claim.run_id))
         return Instants(*now)
 
-    def _rows(self, rows: Iterable[models.Model], names: Sequence[str], *, new: bool = False) -> str:
-        """Return a VALUES list. The first row names the types, the others follow."""
-        lines: list[str] = []
-        for row in rows:
-            columns, marks = _columns(type(row)), []
-            for name in names:
-                column, kind = columns[name]
-                value = column.pre_save(row, new) if new else getattr(row, column.attname)
-                mark = f"v{len(self._values)}"
-                self._values[mark] = column.get_db_prep_save(value, connection)
-                marks.append(f"%({mark})s" if lines else f"%({mark})s::{kind}")
-            lines.append(f"({', '.join(marks)})")
-        return ", ".join(lines)
+    def _rows(self, rows: Sequence[models.Model], names: Sequence[str], *, new: bool = False) -> str:
+        """Return the rows as a table: one row as it is, several as an array for each column.
+
+        So the text of a statement is the same for any number of rows, and the usual one pays for no arrays.
+        """
+        columns, marks = _columns(type(rows[0])), []
+        several = len(rows) > 1
+        for name in names:
+            column, kind = columns[name]
+            values = [column.pre_save(row, new) if new else getattr(row, column.attname) for row in rows]
+            saved = [column.get_db_prep_save(value, connection) for value in values]
+            mark = f"v{len(self._values)}"
+            self._values[mark] = saved if several else saved[0]
+            marks.append(f"%({mark})s::{kind}{'[]' if several else ''}")
+        return f"unnest({', '.join(marks)})" if several else f"(VALUES ({', '.join(marks)}))"
 
 
 @lru_cache
