@@ -38,18 +38,20 @@ class Mail(Record):
         cls, kind: str, *, key: str, provision: Provision | None = None, to: str | None = None, **context: Any
     ) -> None:
         """Put a mail into the outbox, once per `key`. Without `to` it goes to the provision's student."""
+        mail = cls.written(kind, key=key, provision=provision, to=to, **context)
+        Mail.objects.bulk_create([mail], ignore_conflicts=True)
+
+    @classmethod
+    def written(
+        cls, kind: str, *, key: str, provision: Provision | None = None, to: str | None = None, **context: Any
+    ) -> Mail:
+        """Return a mail that is not in the outbox yet, for who puts it there together with other rows."""
         student = provision.student if provision is not None else None
-        recipient = to or (student.email if student else settings.OPERATOR_EMAIL)
-        Mail.objects.bulk_create(
-            [
-                Mail(
-                    key=f"{kind}:{key}",
-                    kind=kind,
-                    to=recipient,
-                    student=student if to is None else None,
-                    provision=provision,
-                    context=context,
-                )
-            ],
-            ignore_conflicts=True,
+        return Mail(
+            key=f"{kind}:{key}",
+            kind=kind,
+            to=to or (student.email if student else settings.OPERATOR_EMAIL),
+            student=student if to is None else None,
+            provision=provision,
+            context=context,
         )

@@ -40,6 +40,11 @@ class OperatorItem(Record):
     def __str__(self) -> str:
         return self.sentence
 
+    @staticmethod
+    def key_of(kind: str, key: str) -> str:
+        """Return the key of an item, of which one may be open at a time."""
+        return f"{kind}:{key}"
+
     @classmethod
     def open(
         cls,
@@ -55,9 +60,11 @@ class OperatorItem(Record):
 
         What opens and closes again and again sends one mail an hour, not one each time.
         """
-        lately = cls.objects.filter(key=f"{kind}:{key}", created_at__gt=timezone.now() - ALERT_AGAIN_AFTER).exists()
+        lately = cls.objects.filter(
+            key=cls.key_of(kind, key), created_at__gt=timezone.now() - ALERT_AGAIN_AFTER
+        ).exists()
         item = OperatorItem(
-            key=f"{kind}:{key}", kind=kind, sentence=sentence[:500], provision=provision, details=details
+            key=cls.key_of(kind, key), kind=kind, sentence=sentence[:500], provision=provision, details=details
         )
         OperatorItem.objects.bulk_create([item], ignore_conflicts=True)
         if alert and not lately and cls.objects.filter(pk=item.pk).exists():
@@ -70,6 +77,6 @@ class OperatorItem(Record):
     @classmethod
     def close(cls, kind: str, *, key: str, resolution: str) -> int:
         """Resolve the open item, if there is one; return how many were open."""
-        return cls.objects.filter(key=f"{kind}:{key}", resolved_at__isnull=True).update(
+        return cls.objects.filter(key=cls.key_of(kind, key), resolved_at__isnull=True).update(
             resolved_at=timezone.now(), resolution=resolution[:300]
         )

@@ -72,6 +72,8 @@ class Recorder:
     _events: list[Event] = field(default_factory=list)
     _changed: dict[type[Row], dict[uuid.UUID, Row]] = field(default_factory=dict)
     _columns: dict[type[Row], dict[str, None]] = field(default_factory=dict)
+    _mails: list[Mail] = field(default_factory=list)
+    _resolved: dict[str, list[str]] = field(default_factory=dict)  # keys of operator items, by what closes them
     _besides: list[Callable[[], object]] = field(default_factory=list)
     _taken: set[uuid.UUID] = field(default_factory=set)
 
@@ -94,9 +96,12 @@ class Recorder:
         write = Fenced(self.claim).run(**run)
         for model, rows in self._changed.items():
             write.update(list(rows.values()), tuple(self._columns[model]))
-        write.insert(self._events)
+        write.insert(self._events).insert(self._mails, once=True)
+        for resolution, keys in self._resolved.items():
+            write.resolve(keys, resolution)
         besides = self._besides
-        self._events, self._changed, self._columns, self._besides, self._taken = [], {}, {}, [], set()
+        self._events, self._changed, self._columns, self._mails = [], {}, {}, []
+        self._resolved, self._besides, self._taken = {}, [], set()
         if not besides:
             self.now = write.execute(lease=lease, changes_page=changes_page)
             return
@@ -294,8 +299,7 @@ class Recorder:
         for name, value in columns.items():
             setattr(self.provision, name, value)
         self._note(self.provision, tuple(columns))
-        close = partial(OperatorItem.close, "run_crashes", resolution="The run came to its end.")
-        self._besides.append(partial(close, key=str(self.run.pk)))
+        self._resolve("run_crashes", self.run.pk, "The run came to its end.")
         self._event("run", from_state=RunState.RUNNING, to_state=state)
         self._commit(
             lease=None,
@@ -358,12 +362,15 @@ class Recorder:
 
     def _close_items(self, row: Step) -> None:
         """Close what was opened for a person, now that the row goes on."""
-        close = partial(OperatorItem.close, resolution="The step went on by itself.")
+        because = "The step went on by itself."
         if row.facts.get("code") or row.waits_on in PEOPLE:
-            self._besides.append(partial(close, "step", key=str(row.pk)))
+            self._resolve("step", row.pk, because)
         short = [other for other in self.wave.rows.values() if other.waits_on == WaitsOn.FUNDS]
         if short == [row]:  # one alert for the run, until nothing of it waits for money
-            self._besides.append(partial(close, "wallet_short", key=str(self.run.pk)))
+            self._resolve("wallet_short", self.run.pk, because)
+
+    def _resolve(self, kind: str, key: uuid.UUID, resolution: str) -> None:
+        self._resolved.setdefault(resolution, []).append(OperatorItem.key_of(kind, str(key)))
 
     def _alert(self, kind: str, *, key: str, sentence: str, **details: Any) -> None:
         provision = self.provision
@@ -372,7 +379,7 @@ class Recorder:
         )
 
     def _post(self, kind: str, *, key: str, **details: Any) -> None:
-        self._besides.append(partial(Mail.post, kind, key=key, provision=self.provision, **details))
+        self._mails.append(Mail.written(kind, key=key, provision=self.provision, **details))
 
     def _note_delay(self, spec: StepSpec, row: Step, waited: float) -> None:
         if not row.facts.get("delayed") and waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1]):
