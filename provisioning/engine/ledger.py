@@ -24,7 +24,6 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
-from django.utils import timezone
 
 from infra import clock
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
@@ -431,7 +430,7 @@ class Ledger:
                 item.state, item.evidence = state, {**item.evidence, **(evidence or {})}
             for item in items:
                 if not _open(self._of(item.operation)):
-                    item.operation.state, item.operation.settled_at = state, timezone.now()
+                    item.operation.state, item.operation.settled_at = state, clock.machine_now()
             changed += items
         if not changed:
             return
@@ -638,7 +637,7 @@ class Ledger:
         items = _open(self._of(operation))
         operation.state, operation.sentence = state, sentence[:300]
         operation.status, operation.request_id = status, request_id[:120]
-        operation.settled_at = timezone.now() if state not in UNRESOLVED else None
+        operation.settled_at = clock.machine_now() if state not in UNRESOLVED else None
         for item in items:
             item.state, item.evidence = state, dict(evidence or {})
         write = Fenced(self.claim).update(items, ("state", "evidence"))

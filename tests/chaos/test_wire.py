@@ -21,6 +21,7 @@ from integrations.http import transport
 from integrations.http.call import MAX_CAPTURE_BYTES, Call, Request
 from integrations.http.errors import NotSent, OutcomeUnknown, PlatformError
 from integrations.http.transport import HttpTransport
+from tests.integration.processes import pause
 from tests.unit.integrations.socket_server import receive_request, serving
 
 from .figures import Figures
@@ -87,11 +88,11 @@ def one_byte_a_second(send: Send) -> None:
     send(OK + b"Content-Length: 1000\r\n\r\n")
     while True:
         send(b"1")
-        time.sleep(1.0)
+        pause(1.0)
 
 
 def silence(send: Send) -> None:
-    time.sleep(10 * DEADLINE)
+    pause(10 * DEADLINE)
 
 
 HOSTILE = (
@@ -163,7 +164,7 @@ def test_control_without_the_timer_a_drip_outlives_the_deadline(monkeypatch: pyt
         send(OK + b"Content-Length: 12\r\n\r\n")
         for _ in range(12):
             send(b"1")
-            time.sleep(DEADLINE / 4)
+            pause(DEADLINE / 4)
 
     monkeypatch.setattr(transport._Line, "cut", lambda line: None)
     measured = measure(drip_that_ends)
