@@ -8,8 +8,10 @@ found its row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, models
 
@@ -111,12 +113,20 @@ class Fenced:
         several = len(rows) > 1
         for name in names:
             column, kind = columns[name]
-            values = [column.pre_save(row, new) if new else getattr(row, column.attname) for row in rows]
-            saved = [column.get_db_prep_save(value, connection) for value in values]
+            saved = [_saved(column, row, new=new) for row in rows]
             mark = f"v{len(self._values)}"
             self._values[mark] = saved if several else saved[0]
             marks.append(f"%({mark})s::{kind}{'[]' if several else ''}")
         return f"unnest({', '.join(marks)})" if several else f"(VALUES ({', '.join(marks)}))"
+
+
+def _saved(column: models.Field[Any, Any], row: models.Model, *, new: bool) -> Any:
+    """Return the value of a column as the driver takes it. Plain ones it takes as they are."""
+    value = column.pre_save(row, new) if new else getattr(row, column.attname)
+    return value if value is None or type(value) in PLAIN else column.get_db_prep_save(value, connection)
+
+
+PLAIN = frozenset({str, int, bool, datetime, UUID})
 
 
 @lru_cache
