@@ -5,14 +5,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from infra.models.base import Record, empty_facts
+from infra.models.base import Appended, empty_facts
 from infra.models.states import UNRESOLVED, OperationState
 from infra.secret import SecretField
 
 from .run import Run
 
 
-class Operation(Record):
+class Operation(Appended):
     """One outgoing write: stored before it is sent. `send_before` is machine time, `absent_after` vendor time."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="operations")
@@ -44,7 +44,7 @@ class Operation(Record):
         return f"{self.platform}.{self.verb}"
 
 
-class OperationItem(Record):
+class OperationItem(Appended):
     """One thing that an operation asks for. While it is unresolved nobody may ask for the same thing again."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="items")
@@ -72,7 +72,7 @@ class OperationItem(Record):
         return self.natural_key
 
 
-class Capture(Record):
+class Capture(Appended):
     """The raw answer of one attempt, encrypted, appended before anybody parses it, whoever holds the run by now."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="captures")

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from infra.models.base import Record, empty_facts
+from infra.models.base import Appended, Record, empty_facts
 from infra.models.domain import Domain
 from infra.models.mailbox import Mailbox
 from infra.models.provision import Provision
@@ -67,10 +67,11 @@ class Run(Record):
         return f"{self.kind} {self.provision_id}"
 
 
-class Step(Record):
+class Step(Appended):
     """The state of one step for one item. Made up front, one row per (run, key, item). Times of waits are vendor time."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    # Its index is that of the unique constraint.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     key = models.CharField(max_length=40)
     position = models.PositiveSmallIntegerField()
@@ -104,11 +105,11 @@ class Step(Record):
         return self.key
 
 
-class Event(Record):
+class Event(Appended):
     """Append-only: every transition of a step or run, and everything a person did, with actor and reason."""
 
     provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="events")
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, blank=True, related_name="events", db_index=False)
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=40)
     step_key = models.CharField(max_length=40, blank=True)
