@@ -36,7 +36,7 @@ from infra.models import (
 )
 
 from . import by_hand
-from .engine import doorbell, substitution
+from .engine import doorbell, questions, substitution
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.specs import Scope
 from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
@@ -329,8 +329,8 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
             if row.state == StepState.FAILED:
                 _reopen_item(run, row)
             _reopen(row)
-            for kind in ("step", "set_aside"):
-                OperatorItem.close(kind, key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
+            OperatorItem.close("set_aside", key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
+        questions.close_answered(run, resolution=f"Retried by {actor}: {reason}")
         OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
         _note(run.provision, "retried", run=run, actor=actor, reason=reason)
         _build_on(run)
@@ -407,11 +407,10 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
         step.finished_at, step.next_attempt_at, step.waits_on = timezone.now(), None, ""
         step.save()
         rows = run.steps.filter(item_key__in=keys)
-        for key in rows.values_list("pk", flat=True):
-            OperatorItem.close("step", key=str(key), resolution=f"Skipped by {actor}: {reason}")
         rows.filter(state__in=OPEN_STEP).update(
             state=StepState.SKIPPED, why=sentence, waits_on="", finished_at=timezone.now(), next_attempt_at=None
         )
+        questions.close_answered(run, resolution=f"Skipped by {actor}: {reason}")
         _close_money_alert(run, f"Skipped by {actor}: {reason}")
         if step.domain:
             Domain.objects.filter(pk=step.domain.pk).update(state=DomainState.FAILED, reason=sentence)
@@ -479,8 +478,8 @@ def mark_done_by_hand(
         step.save()
         _settle_by_hand(run, step, reason=reason, actor=actor)
         OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Done by hand by {actor}: {reason}")
-        for kind in ("step", "set_aside"):
-            OperatorItem.close(kind, key=str(step.pk), resolution=f"Done by hand by {actor}: {reason}")
+        questions.close_answered(run, resolution=f"Done by hand by {actor}: {reason}")
+        OperatorItem.close("set_aside", key=str(step.pk), resolution=f"Done by hand by {actor}: {reason}")
         _close_money_alert(run, f"Done by hand by {actor}: {reason}")
         _note(run.provision, "done_by_hand", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
         _build_on(run)

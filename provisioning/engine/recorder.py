@@ -32,7 +32,7 @@ from infra.models import (
 )
 
 from ..models import OPEN_STEP, Event, Run, Step
-from . import substitution
+from . import questions, substitution
 from .claims import IDLE_LEASE, Claim
 from .failpoints import failpoint
 from .fenced import Fenced
@@ -230,7 +230,14 @@ class Recorder:
         self, spec: StepSpec, row: Step, outcome: NeedsOperator, now: VendorInstant, *, look_again: float = HOUR
     ) -> None:
         sentence = f"{self.provision.reference}, {spec.label}: {outcome.why}"
-        self._alert("step", key=str(row.pk), sentence=sentence, code=outcome.code)
+        if row.facts.get("code") != outcome.code:
+            self._close_items(row)
+        self._alert(
+            questions.KIND,
+            key=questions.key_of(self.run.pk, spec.key, outcome.code),
+            sentence=sentence,
+            code=outcome.code,
+        )
         row.facts = {**row.facts, "code": outcome.code}
         row.next_attempt_at = clock.later(now, look_again)
         self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
@@ -273,6 +280,7 @@ class Recorder:
                 self._note(item)
         for (_, key), row in self.wave.rows.items():
             if key in keys and row.state in OPEN_STEP:
+                self._close_items(row)
                 self._move(row, StepState.SKIPPED, finished=True, why=sentence)
 
     def _fail_run(self, outcome: Failed) -> None:
@@ -299,7 +307,7 @@ class Recorder:
         for name, value in columns.items():
             setattr(self.provision, name, value)
         self._note(self.provision, tuple(columns))
-        self._resolve("run_crashes", self.run.pk, "The run came to its end.")
+        self._resolve("run_crashes", str(self.run.pk), "The run came to its end.")
         self._event("run", from_state=RunState.RUNNING, to_state=state)
         self._commit(
             lease=None,
@@ -362,15 +370,16 @@ class Recorder:
 
     def _close_items(self, row: Step) -> None:
         """Close what was opened for a person, now that the row goes on."""
-        because = "The step went on by itself."
-        if row.facts.get("code") or row.waits_on in PEOPLE:
-            self._resolve("step", row.pk, because)
+        because, code = "The step went on by itself.", row.facts.get("code")
+        others = [other for other in self.wave.rows.values() if other is not row]
+        if code and not questions.is_asked(others, row.key, code):
+            self._resolve(questions.KIND, questions.key_of(self.run.pk, row.key, code), because)
         short = [other for other in self.wave.rows.values() if other.waits_on == WaitsOn.FUNDS]
         if short == [row]:  # one alert for the run, until nothing of it waits for money
-            self._resolve("wallet_short", self.run.pk, because)
+            self._resolve("wallet_short", str(self.run.pk), because)
 
-    def _resolve(self, kind: str, key: uuid.UUID, resolution: str) -> None:
-        self._resolved.setdefault(resolution, []).append(OperatorItem.key_of(kind, str(key)))
+    def _resolve(self, kind: str, key: str, resolution: str) -> None:
+        self._resolved.setdefault(resolution, []).append(OperatorItem.key_of(kind, key))
 
     def _alert(self, kind: str, *, key: str, sentence: str, **details: Any) -> None:
         provision = self.provision

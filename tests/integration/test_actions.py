@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.models import Flag, Mailbox, OperationState, OperatorItem, Provision
+from infra.models import Flag, Mail, Mailbox, OperationState, OperatorItem, Provision
 from infra.secret import Secret
 from integrations.http.call import Call, Raw
 from integrations.http.transport import Transport
@@ -143,6 +143,37 @@ def test_a_step_that_waits_for_the_operator_is_retried_at_once() -> None:
     assert not items.exists()
     world.run_until(ended(run))
     assert fresh(run).provision.state == "active"
+
+
+def refused_mailboxes(world: World) -> Run:
+    """Return a run in which one request for all mailboxes was refused, so that each of their rows waits for a person."""
+    world.sandbox.faults.add("status", verb="create_mailboxes", status=400, times=1)
+    run = paid(new_order())
+    world.run_until(waits_for_operator(run))
+    assert run.steps.filter(waits_on="operator").count() == 6
+    return run
+
+
+def test_one_refusal_is_one_question_however_many_rows_wait_for_its_answer() -> None:
+    run = refused_mailboxes(new_world())
+    assert OperatorItem.objects.get(kind="step").resolved_at is None
+    assert Mail.objects.filter(kind="operator_step").count() == 1
+
+    rows = list(run.steps.filter(waits_on="operator"))
+    for row in rows[:-1]:
+        actions.skip_item(run=run, step=row, **BY)
+        assert OperatorItem.objects.get(kind="step").resolved_at is None
+    actions.skip_item(run=run, step=rows[-1], **BY)
+    assert OperatorItem.objects.get(kind="step").resolved_at is not None
+
+
+def test_a_question_closes_by_itself_when_the_last_row_goes_on() -> None:
+    world = new_world()
+    run = refused_mailboxes(world)
+    OperationItem.objects.filter(state="rejected").update(state="not_done")  # as if it had never been refused for good
+    world.run_until(ended(run))
+    assert fresh(run).provision.state == "active"
+    assert OperatorItem.objects.get(kind="step").resolution == "The step went on by itself."
 
 
 def new_world_options(world: World) -> Workshop:
