@@ -393,7 +393,8 @@ class ZapmailClient:
 
         `weight_class` "paid" uses the share of the search budget that is kept for orders.
         Docs: docs.zapmail.ai, "Check domain availability in bulk". Returns an offer per name that was answered, in the
-        order asked; a name they left out has no answer. Raises ValueError for no names or more than 20.
+        order asked; a name they left out, or used an unknown word for, has no answer. Raises ValueError for no names or
+        more than 20.
         """
         asked = tuple(dict.fromkeys(_name(name) for name in names))
         at_most(asked, "names", MOST_NAMES_PER_CHECK)
@@ -403,7 +404,8 @@ class ZapmailClient:
             # Both nestings are in use: at the top, and under `data`.
             data = body.get("data") if body.get("domains") is None else body
             rows = data if isinstance(data, list) else as_object(data, "data").get("domains")
-            offers = {offer.name: offer for offer in map(_offer, as_rows(rows, "domains"))}
+            found = [_offer(row) for row in as_rows(rows, "domains")]
+            offers = {offer.name: offer for offer in found if offer is not None}
             return tuple(offers[name] for name in asked if name in offers)
 
         return self._read(
@@ -929,10 +931,18 @@ def _workspace(row: Object, name: str = "") -> Workspace:
     )
 
 
-def _offer(row: Object) -> DomainOffer:
+_AVAILABLE: Final = frozenset({"available"})
+_GONE: Final = frozenset({"unavailable", "not_available", "taken", "registered", "reserved", "sold"})
+
+
+def _offer(row: Object) -> DomainOffer | None:
+    """Return the offer, or None for a word that we do not know: a name is given up only when it is said to be gone."""
+    word = re.sub(r"[\s-]+", "_", required(row, "status").casefold())
+    if word not in _AVAILABLE | _GONE:
+        return None
     return DomainOffer(
         name=_name(required(row, "domainName", "domain", "name")),
-        available=required(row, "status").casefold() == "available",
+        available=word in _AVAILABLE,
         premium=bool(flag(first(row, "isPremiumDomain", "isPremium", "premium"))),
         price_cents=_price(first(row, "domainPrice", "price")),
         renewal_cents=_price(first(row, "renewPrice", "renewalPrice")),

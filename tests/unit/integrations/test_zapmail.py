@@ -138,6 +138,12 @@ class TestCheckDomains:
         offers = answer(zapmail.check_domains(["a.com", "b.com", "c.com"]), {"domains": rows})
         assert [offer.name for offer in offers] == ["a.com", "c.com"]
 
+    @pytest.mark.parametrize("word", ["PENDING_REVIEW", "checking", "error"])
+    def test_a_word_that_nobody_knows_is_no_answer_for_that_name(self, word: str) -> None:
+        rows = [{**self.row, "domainName": "a.com", "status": word}, {**self.row, "domainName": "b.com"}]
+        offers = answer(zapmail.check_domains(["a.com", "b.com"]), {"domains": rows})
+        assert [offer.name for offer in offers] == ["b.com"]
+
     def test_a_row_without_status_is_no_answer(self) -> None:
         with pytest.raises(Unavailable):
             answer(zapmail.check_domains([DOMAIN]), {"domains": [{"domainName": DOMAIN}]})
