@@ -21,6 +21,7 @@ FROZEN_CLOCK = _BODY.replace(_OF_THE_MACHINE, f"timestamptz '{BEGINNING}'")
 TIDY = """
 UPDATE provisioning_run SET state = 'cancelled', finished_at = gtm_now('machine'), next_attempt_at = NULL,
     lease_until = NULL WHERE state IN ('queued', 'running', 'waiting', 'parked');
+UPDATE provisioning_operationitem SET state = 'absent' WHERE state IN ('intended', 'captured', 'unknown');
 UPDATE infra_operatoritem SET resolved_at = gtm_now('machine') WHERE resolved_at IS NULL;
 UPDATE infra_mail SET sent_at = gtm_now('machine') WHERE sent_at IS NULL;
 UPDATE infra_namecheck SET wanted_at = NULL WHERE wanted_at IS NOT NULL;
