@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,9 +34,11 @@ from infra.models import (
     StepState,
     User,
 )
+from integrations.http.call import Proof
 
 from . import by_hand
 from .engine import doorbell, questions, substitution
+from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.specs import Scope
 from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
@@ -324,6 +326,7 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
         OperationItem.objects.filter(
             operation__run=run, operation__step_key__in={row.key for row in rows}, state=OperationState.REJECTED
         ).update(state=OperationState.NOT_DONE)
+        _declare_absent(run, [row for row in rows if row.facts.get("code") == UNDECIDABLE], actor=actor)
         for row in rows:
             _note_step(run, row, StepState.PENDING, actor=actor, reason=reason)
             if row.state == StepState.FAILED:
@@ -518,6 +521,15 @@ def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
     if isinstance(owner, Mailbox) and owner.state == MailboxState.WARMING:
         owner.warmup_started_at = owner.warmup_started_at or timezone.now()
     owner.save()
+
+
+def _declare_absent(run: Run, rows: Sequence[Step], *, actor: str) -> None:
+    """Take the operator's word that what nobody can read back is not there: it may be sent again."""
+    lost = Q(state__in=UNRESOLVED, operation__run=run, operation__step_key__in={row.key for row in rows})
+    items = OperationItem.objects.filter(lost, operation__proof=Proof.NONE, operation__repeatable=False)
+    operations = list(items.values_list("operation_id", flat=True))
+    items.update(state=OperationState.ABSENT, evidence={"looked": actor})
+    Operation.objects.filter(pk__in=operations).update(state=OperationState.ABSENT, settled_at=clock.machine_now())
 
 
 def _settle_by_hand(run: Run, step: Step, *, reason: str, actor: str) -> None:

@@ -68,12 +68,19 @@ ITEM_FIELDS = (
 )
 
 
+UNDECIDABLE = "cannot_be_read_back"  # code of a person's task: to look for what nothing can be read of
+
+
 class Halted(Exception):
     """Nothing that costs money may be sent now: the kill switch, or the order was cancelled."""
 
 
 class TimeSpent(Exception):
     """This wake-up has too little time left to begin the call; the next one begins it."""
+
+
+class Undecidable(Exception):
+    """What became of a request is known nowhere: its answer was lost, and nothing can be read back. A person decides."""
 
 
 class Vanished(OutcomeUnknown):
@@ -149,7 +156,7 @@ class Ledger:
         look   reads the platform: natural key -> evidence, for what is there. Called only while something is unresolved
         again  codes of refusals that mean "not yet": the keys may be sent again later
 
-        Raises Retryable errors, BadCredentials, budget.NotNow, Halted, LostClaim and TimeSpent.
+        Raises Retryable errors, BadCredentials, budget.NotNow, Halted, LostClaim, TimeSpent and Undecidable.
         """
         book: Book[T] = Book()
         call = build(tuple(keys))
@@ -201,8 +208,12 @@ class Ledger:
             items = self._latest(call, keys)
         unresolved = _open(items.values())
         if unresolved:
-            self._look(unresolved, look(), book)
+            provable = call.proof != Proof.NONE or call.repeatable
+            self._look(unresolved, look(), book, provable=provable)
             items = self._latest(call, keys)
+            if not provable and (lost := _open(items.values())):
+                names = ", ".join(item.natural_key for item in lost)
+                raise Undecidable(f"whether {call.verb} was carried out for {names} can be seen only by a person")
         return items
 
     def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
@@ -385,15 +396,23 @@ class Ledger:
         self._judge(operation, build(tuple(key for key in asked if key in carried)), raw_of(capture), again)
         return True
 
-    def _look(self, unresolved: Sequence[OperationItem], found: Mapping[str, Any], book: Book[Any]) -> None:
-        """Settle what was found; call absent what two reads after the bounds did not find.
+    def _look(
+        self,
+        unresolved: Sequence[OperationItem],
+        found: Mapping[str, Any],
+        book: Book[Any],
+        *,
+        provable: bool = True,
+    ) -> None:
+        """Settle what was found; call absent what two reads after the bounds did not find, if reading can tell.
 
         A read may be as old as this wake-up, so the bounds are held against its beginning. Earlier reads count for
         nothing: the thing may not have been there yet, and one stale list afterwards must not be enough.
         """
         there, gone, elsewhere, still_open = [], [], [], []
         for item in unresolved:
-            item.absent_reads += item.natural_key not in found and self.began > item.operation.absent_after
+            missing = item.natural_key not in found
+            item.absent_reads += provable and missing and self.began > item.operation.absent_after
             if item.natural_key in found:
                 book.done[item.natural_key] = found[item.natural_key]
                 there.append(item)
@@ -576,7 +595,7 @@ class Ledger:
                 log.warning("an answer of an unknown shape", extra={"platform": call.platform, "verb": call.verb})
                 self._conclude(operation, OperationState.UNKNOWN, sentence="the answer has an unknown shape", **where)
                 return None
-            proven = call.proof == Proof.ANSWER
+            proven = call.proof != Proof.READ  # where nothing proves it, the answer has to do
             self._conclude(operation, OperationState.DONE if proven else OperationState.CAPTURED, **where)
             return reply
         return self._judge_error(operation, call, error, again, where)

@@ -34,7 +34,7 @@ from ..models import Run, Step
 from . import budget, claims
 from .claims import Claim, LostClaim
 from .context import Context, DomainItem, MailboxItem
-from .ledger import Halted, Ledger, TimeSpent
+from .ledger import UNDECIDABLE, Halted, Ledger, TimeSpent, Undecidable
 from .options import Options
 from .outcomes import Failed, NeedsOperator, Outcome, Outcomes, Wait, WaitsOn
 from .reader import Reader
@@ -48,7 +48,7 @@ WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
 NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
-NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited)  # waits, not errors: they cost no attempt
+NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited, Undecidable)  # waits, not errors: they cost no attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,8 @@ def outcome_of(error: Exception, errors: int) -> Outcome:
             return Wait(1.0, why="this wake-up has no time left for the call")
         case Halted():
             return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why=str(error))
+        case Undecidable():
+            return NeedsOperator(UNDECIDABLE, str(error))
         case RateLimited():
             seconds = min(error.advised_wait or 60.0, ADVICE_CAP)
             return Wait(seconds, why="the platform asked us to slow down", firm=True)
