@@ -17,11 +17,14 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from infra import clock
 from integrations.sandbox import seeds
+from integrations.sandbox.log import LogEntry, RequestLog
 from tests import harness
 
 from . import database
+from .figures import Figures
 from .harness import alike, seeds_in_use
 
+NOT_BUILDING = ("stripe.",)  # payments: repeated under an idempotency key, never through the ledger
 ROOT = Path(__file__).parents[2]
 
 
@@ -46,6 +49,21 @@ def chaos_database(_committing_database: str, django_db_blocker: DjangoDbBlocker
         database.tidy_up()
         yield _committing_database
     seeds.treat_alike(str)
+
+
+@pytest.fixture(autouse=True)
+def _calls_seen(monkeypatch: pytest.MonkeyPatch, figures: Figures) -> Iterator[None]:
+    """Note every call that a simulated platform receives in this process: each must have a row in the crash matrix."""
+    seen: set[str] = set()
+    add = RequestLog.add
+
+    def noted(self: RequestLog, **values: Any) -> LogEntry:
+        seen.add(f"{values['platform']}.{values['verb']}")
+        return add(self, **values)
+
+    monkeypatch.setattr(RequestLog, "add", noted)
+    yield
+    figures.see("calls seen", *(call for call in seen if not call.startswith(NOT_BUILDING)))
 
 
 @pytest.fixture

@@ -73,7 +73,8 @@ class Figures:
 
     def see(self, name: str, *things: str) -> None:
         """Put things into a set."""
-        self.sets[name] = sorted({*self.sets.get(name, ()), *things})
+        if things:
+            self.sets[name] = sorted({*self.sets.get(name, ()), *things})
 
     def demand(self, name: str, at_least: float) -> None:
         """Let the run fail when a number, in the end and over all processes, is missing or below `at_least`."""

@@ -49,7 +49,7 @@ from tests.integration.world import FLIGHTS, SETTINGS, UNTIL_NEXT, describe, ope
 from . import database
 from .copies import copy
 
-__all__ = ["Crash", "Story", "World", "begin", "dying", "new_world", "outlive", "story"]
+__all__ = ["Crash", "Story", "World", "begin", "dying", "first_order", "new_world", "outlive", "story"]
 
 LATENCY = 0.25  # machine seconds that a call takes
 NOW = datetime.fromisoformat(database.BEGINNING).timestamp()
@@ -252,7 +252,11 @@ def slots_for(settings: Mapping[str, object]) -> dict[str, tuple[int, int, float
 
 def story(*, tier: str = "starter", spares: int = 1, name: str = "acme", **world: Any) -> Story:
     """Begin one order in a world of its own; `world` is what `new_world` takes."""
-    made = new_world(**world)
-    begun = copy(made, made.fresh(name), tier=tier, spares=spares)
-    made.copies.append(begun.provision.pk)
+    return first_order(new_world(**world), name, tier=tier, spares=spares)
+
+
+def first_order(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Story:
+    """Begin an order in a world in which no time has passed: as `begin`, and much quicker (see `copies.py`)."""
+    begun = copy(world, world.fresh(name), tier=tier, spares=spares)
+    world.copies.append(begun.provision.pk)
     return begun

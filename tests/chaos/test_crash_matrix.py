@@ -29,14 +29,12 @@ from . import whole
 from .figures import Figures
 from .harness import World
 from .killing import Deaths, Place, Told, rows, tell, wrongs
+from .tales import DETOURS, PLAIN, SMALLEST, Tale
 
-TIERS = [size.slug for stack in STACKS for size in DEFAULTS.get(stack, ())]
 SHARDS = 8  # tests among which the places of a tier are dealt out, so that all processes have something to do
-SMALLEST = TIERS[0]
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART = {SMALLEST: 96}
-PART_OF_OTHERS = 16
+PART, PART_OF_OTHERS, PART_OF_DETOURS = 96, 12, 4
 PAIRS = 3000
 PAIRS_IN_PART = 48
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
@@ -50,34 +48,58 @@ SOON = 12  # places after the first death within which half of the second ones d
 
 
 @cache
-def undisturbed(tier: str) -> Told:
-    """Play the story that all others of a tier must end like, once per process."""
-    return tell(tier)
+def undisturbed(tale: Tale) -> Told:
+    """Play the story that all others of a tale must end like, once per process."""
+    return tell(tale)
+
+
+def places(tale: Tale) -> list[Place]:
+    """Return the rows of the matrix that a tale adds: all of a package's, of a detour those of its further calls."""
+    found = rows(undisturbed(tale).places)
+    if tale not in DETOURS:
+        return found
+    plain = undisturbed(SMALLEST).calls()
+    return [place for place in found if place.kind != "step" and place.what not in plain]
 
 
 def test_every_stack_has_packages_in_the_matrix() -> None:
     assert set(DEFAULTS) == set(STACKS)
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.parametrize("tier", TIERS)
-def test_a_death_at_any_point_of_any_call_changes_nothing(tier: str, shard: int, figures: Figures) -> None:
-    places = rows(undisturbed(tier).places)
-    chosen = whole.sample(places, part=PART.get(tier, PART_OF_OTHERS))[shard::SHARDS]
-    figures.see("calls in the matrix", *{place.what for place in places if place.kind != "step"})
+@pytest.mark.parametrize("tale", DETOURS, ids=str)
+def test_every_detour_leads_to_further_calls(tale: Tale) -> None:
+    assert places(tale)
+
+
+def test_every_call_that_a_platform_receives_has_a_row(figures: Figures) -> None:
+    """Judged at the end of the run, over the calls of all chaos tests."""
+    every = [place for tale in (*PLAIN, *DETOURS) for place in places(tale)]
+    figures.see("calls in the matrix", *{place.what for place in every if place.kind != "step"})
     figures.within("calls seen", "calls in the matrix")
-    figures.add("matrix_places", play(tier, [Deaths(place) for place in chosen], figures))
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("tale", PLAIN, ids=str)
+def test_a_death_at_any_point_of_any_call_changes_nothing(tale: Tale, shard: int, figures: Figures) -> None:
+    chosen = whole.sample(places(tale), part=PART if tale == SMALLEST else PART_OF_OTHERS)[shard::SHARDS]
+    figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
+
+
+@pytest.mark.parametrize("tale", DETOURS, ids=str)
+def test_a_death_on_a_detour_changes_nothing(tale: Tale, figures: Figures) -> None:
+    chosen = whole.sample(places(tale), part=PART_OF_DETOURS)
+    figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_two_deaths_in_one_story_change_nothing(shard: int, figures: Figures) -> None:
     """The second one dies soon after the first, while it looks for what that one did, or anywhere in the rest."""
     chance = random.Random(f"{SEED} {shard}")
-    places = undisturbed(SMALLEST).places
+    all_places = undisturbed(SMALLEST).places
     pairs = []
     for _ in range((PAIRS if whole.IS_WHOLE else PAIRS_IN_PART) // SHARDS):
-        first = chance.choice(rows(places))
-        left = len(places) - places.index(first)
+        first = chance.choice(places(SMALLEST))
+        left = len(all_places) - all_places.index(first)
         pairs.append(Deaths(first, chance.randint(1, chance.choice([SOON, max(SOON, left)]))))
     figures.add("matrix_pairs", play(SMALLEST, pairs, figures))
 
@@ -121,7 +143,7 @@ def test_control_with_a_blind_resend_something_is_bought_twice(monkeypatch: pyte
     """The next worker sends again what it does not see at once."""
     undisturbed(SMALLEST)
 
-    def look(self: Ledger, unresolved: list[OperationItem], found: Any, book: Any) -> None:
+    def look(self: Ledger, unresolved: list[OperationItem], found: Any, book: Any, *, provable: bool) -> None:
         book.done |= {item.natural_key: found[item.natural_key] for item in unresolved if item.natural_key in found}
         there = [item for item in unresolved if item.natural_key in found]
         gone = [item for item in unresolved if item.natural_key not in found]
@@ -143,22 +165,21 @@ def test_control_without_the_capture_a_password_is_lost(monkeypatch: pytest.Monk
 # ---- playing ---------------------------------------------------------------------------------------------------------
 
 
-def play(tier: str, plans: Sequence[Deaths], figures: Figures) -> int:
+def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
     """Play one story for each plan of deaths and compare it with the undisturbed one; return how many were played."""
-    model, wrong, began = undisturbed(tier), list[str](), time.monotonic()
+    model, wrong, began = undisturbed(tale), list[str](), time.monotonic()
     secrets, orders = list[str](), list[Provision]()
     for plan in plans:
         try:
-            told = tell(tier, plan)
+            told = tell(tale, plan)
         except AssertionError as error:
             wrong.append(f"{plan}: {error}")
             continue
         wrong += [f"{plan}: {sentence}" for sentence in wrongs(model, told)]
         secrets += invariants.passwords_of(told.made.sandbox)
         orders += told.books.orders
-        figures.see("calls seen", *told.calls())
         figures.add("matrix_deaths", len(told.deaths))
-    if tier == SMALLEST:
+    if tale == SMALLEST:
         figures.rate("runs_per_minute", len(plans), time.monotonic() - began)
     assert not wrong, f"{len(wrong)} differences from the undisturbed story:\n" + "\n".join(wrong)
     everybody = Books(orders)

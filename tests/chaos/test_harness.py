@@ -14,10 +14,10 @@ from .harness import Crash, World, alike, begin, dying, new_world, outlive, stor
 
 
 def played(seed: int) -> tuple[list[str], list[str]]:
-    """Play three orders among faults and deaths by chance; return the request log and the events."""
+    """Play two orders among faults and deaths by chance; return the request log and the events."""
     world = new_world(seed=seed, profile="demo")
     world.overshoot, world.mortality = 20.0, 0.02
-    made = [begin(world, name, spares=4) for name in ("acme", "bolt", "cork")]
+    made = [begin(world, name, spares=4) for name in ("acme", "bolt")]
     with dying(world.dies_by_chance):
         for one in made:
             outlive(one, hours=96)

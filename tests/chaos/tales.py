@@ -1,0 +1,65 @@
+"""The stories of the crash matrix: each package as it should go, and the detours on which the engine makes further calls.
+
+A call that is made on no tale has no row in the matrix; a call that any chaos test sees a platform receive, and that has
+no row, fails the build. Then a detour is missing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.management.commands.load_tiers import DEFAULTS
+from integrations.sandbox import Sandbox
+from provisioning.stacks import STACKS
+
+
+@dataclass(frozen=True, eq=False)
+class Tale:
+    """How an order of a tier goes.
+
+    world     what `new_world` takes: faults and switches
+    mischief  something else that befalls the platforms; called now and then until it returns True
+    """
+
+    title: str
+    tier: str
+    world: Mapping[str, Any] = field(default_factory=dict)
+    mischief: Callable[[Sandbox], bool] | None = None
+
+    def __str__(self) -> str:
+        return self.title
+
+
+def lost_answer(platform: str, verb: str) -> dict[str, Any]:
+    return {"kind": "timeout_after", "platform": platform, "verb": verb, "times": 1}
+
+
+def forget_login(sandbox: Sandbox) -> bool:
+    """Let Zapmail hold a wrong password of the sending tool, once an export is under way: it will not arrive."""
+    if not sandbox.world.zapmail.exports:
+        return False
+    for sender in sandbox.world.zapmail.senders.values():
+        sender.password = "forgotten"
+    return True
+
+
+PLAIN = [Tale(size.slug, size.slug) for stack in STACKS for size in DEFAULTS.get(stack, ())]
+SMALLEST = PLAIN[0]
+
+UPLOADS = {"plusvibe_bulk_add_big_hosts": "accepted"}
+CREATED = (
+    ("zapmail", "create_workspace"),
+    ("plusvibe", "create_workspace"),
+    ("plusvibe", "create_client"),
+    ("zapmail", "register_sender"),
+    ("heyreach", "create_list"),
+)
+DETOURS = [
+    Tale("answers-lost", "starter", {"faults": [lost_answer(*call) for call in CREATED]}),
+    Tale("name-gone", "starter", {"faults": [{"kind": "domain_taken", "verb": "buy_domains", "times": 1}]}),
+    Tale("mailbox-failed", "starter", {"faults": [{"kind": "failing_mailboxes", "times": 1}]}),
+    Tale("login-refused", "starter", {"switches": {"zapmail_client_logins": "refused", **UPLOADS}}),
+    Tale("login-forgotten", "starter", {}, forget_login),
+]
