@@ -128,18 +128,18 @@ def _copy_database(source: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def on_database(name: str) -> Iterator[None]:
-    """Use another database of our server for a block, in this thread and in those that begin within it."""
+def on_database(name: str, *, host: str = "") -> Iterator[None]:
+    """Use another database for a block, in this thread and in those that begin within it: of our server, or of another."""
     from django.db import connection
 
-    before = connection.settings_dict["NAME"]
+    before = {key: connection.settings_dict[key] for key in ("NAME", "HOST")}
     connection.close()
-    connection.settings_dict["NAME"] = name
+    connection.settings_dict |= {"NAME": name, "HOST": host or before["HOST"]}
     try:
         yield
     finally:
         connection.close()
-        connection.settings_dict["NAME"] = before
+        connection.settings_dict |= before
 
 
 def create_committing_database(name: str, *, then: str = "") -> None:
@@ -157,6 +157,14 @@ def create_committing_database(name: str, *, then: str = "") -> None:
             cursor.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
             if then:
                 cursor.execute(then)
+
+
+def drop_database(name: str) -> None:
+    """Remove a database that `create_committing_database` made, whoever is still connected to it."""
+    from django.db import connection
+
+    with as_owner(), connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def empty_as_owner() -> None:
