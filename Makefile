@@ -15,7 +15,7 @@ LIVE_LIKE := PLATFORM_MODE=live SITE_URL=https://gtm.example.com ALLOWED_HOSTS=g
 	ZAPMAIL_API_KEY=x PLUSVIBE_API_KEY=x PLUSVIBE_AGENCY_WORKSPACE_ID=x HEYREACH_API_KEY=x PROVISIONING_TIME_SCALE=1
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test chaos check bench browser screens lint format clean help python
+.PHONY: demo test chaos mutants check bench browser screens lint format clean help python
 
 demo: $(VENV)/.base ## everything on this machine, with simulated platforms
 	@$(PY) manage.py demo $(if $(PORT),--port $(PORT)) $(if $(SANDBOX_PORT),--sandbox-port $(SANDBOX_PORT))
@@ -25,6 +25,9 @@ test: $(VENV)/.dev ## the whole test suite; browser tests too where a Chromium i
 
 chaos: $(VENV)/.dev ## crashes, faults, races and quotas, all of them; figures in var/chaos.json
 	@GTM_CHAOS=whole $(PYTEST) tests/chaos -n $(JOBS) --dist loadgroup $(ARGS)
+
+mutants: $(VENV)/.dev ## bugs put in on purpose, one at a time; each must be caught; var/mutants.json
+	@$(PY) -m tests.mutants $(ARGS)
 
 check: $(VENV)/.dev lint ## lint, types, layers, migrations in step with models, deployment settings
 	$(PY) -m mypy
