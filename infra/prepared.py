@@ -22,6 +22,7 @@ def execute(sql: str, params: Mapping[str, Any]) -> Row | None:
     Casts (`%(ids)s::uuid[]`) name the types where the server cannot tell them. Raises Django's database errors.
     """
     connection.validate_no_broken_transaction()
+    connection.close_if_health_check_failed()  # as Django does before each cursor: it may have died while it was idle
     connection.ensure_connection()
     run: Any = _execute
     for wrapper in reversed(connection.execute_wrappers):  # whoever counts statements sees these too

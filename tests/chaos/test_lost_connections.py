@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, close_old_connections, connection
 
 from provisioning.engine import claims, failpoints
 from tests.integration.processes import address_of_our_database
@@ -83,3 +83,28 @@ def test_an_answer_is_kept_although_the_connection_broke_before_it_was() -> None
     assert due_runs() == []  # the wake-up went on
     made.play()
     made.check()
+
+
+def die_between_two_tasks() -> None:
+    """Let the connection die while it is idle; the next task begins as django-q2 begins each."""
+    end_our_connection()
+    close_old_connections()
+
+
+def test_a_connection_that_died_while_idle_costs_no_ring() -> None:
+    made = story()
+    die_between_two_tasks()
+
+    made.play()
+    made.check()
+
+
+def test_without_a_check_of_its_health_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    story()
+    die_between_two_tasks()
+    monkeypatch.setattr(connection, "close_if_health_check_failed", lambda: None)
+
+    with pytest.raises(OperationalError):
+        claims.take_next()
+    connection.close()
