@@ -12,7 +12,8 @@ import enum
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from psycopg.pq import TransactionStatus
 
 LOOK_AFTER = 0.004  # seconds of silence after which PostgreSQL is asked whether an agent waits for a lock
 PATIENCE = 30.0  # seconds after which a race that does not move fails
-MOST_TURNS = 100_000
+MOST_TURNS = 20_000
 LOYALTIES = (0.3, 0.7, 0.9, 0.97)  # how likely whoever had the last turn has the next one as well
 
 
@@ -66,7 +67,10 @@ def rest() -> None:
 
 @dataclass(eq=False)
 class Agent:
-    """One thread of a race. `place` says where it stands; `result` or `error` what became of it."""
+    """One thread of a race. `place` says where it stands; `result` or `error` what became of it.
+
+    `at_work` is for tests whose interest is in a part of what it does.
+    """
 
     race: Race
     name: str
@@ -77,6 +81,7 @@ class Agent:
     error: BaseException | None = None
     in_transaction: bool = False
     has_slept: bool = False  # since its last turn
+    at_work: bool = False
     backend: int = 0  # PostgreSQL's process
     _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -168,15 +173,32 @@ class Race:
 
     def run(self) -> None:
         """Give turns until everybody is done. Raises Stuck when that does not come to an end."""
+        with self.under_way():
+            while any(agent.state is not State.DONE for agent in self.agents):
+                self._one_turn()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Let the agents stand at their beginnings; at the end of the block they stop where they are."""
         for agent in self.agents:
             agent.start()
         try:
-            while any(agent.state is not State.DONE for agent in self.agents):
-                self._one_turn()
-                if len(self.trace) > MOST_TURNS:
-                    raise Stuck(f"no end after {MOST_TURNS} turns: {self.tail()}")
+            yield
         finally:
             self._end()
+
+    def give_turn(self, agent: Agent) -> None:
+        """Let one agent go on to its next place; when it rests, time passes first."""
+        if agent.state is State.RESTING:
+            self._let_time_pass()
+        self._last = agent
+        self.trace.append(f"{agent.name}: {agent.place}")
+        if len(self.trace) > MOST_TURNS:
+            raise Stuck(f"no end after {MOST_TURNS} turns: {self.tail()}")
+        agent.go()
+        self._settle(agent, State.RUNNING)
+        for locked in self._in(State.LOCKED):
+            self._settle(locked, State.LOCKED)
 
     def tail(self, turns: int = 40) -> str:
         """Return the last turns, for a failing test."""
@@ -200,12 +222,7 @@ class Race:
         agent = self._choose(ready)
         if self._falls_asleep(agent):
             return
-        self._last = agent
-        self.trace.append(f"{agent.name}: {agent.place}")
-        agent.go()
-        self._settle(agent, State.RUNNING)
-        for locked in self._in(State.LOCKED):
-            self._settle(locked, State.LOCKED)
+        self.give_turn(agent)
 
     def _choose(self, ready: list[Agent]) -> Agent:
         if self._last in ready and self.random.random() < self.loyalty:
@@ -237,11 +254,14 @@ class Race:
         elif asleep := self._in(State.ASLEEP):
             asleep[0].state = State.READY
         else:
-            if self.pass_time is None:
-                raise Stuck(f"everybody rests: {self.tail()}")
-            self.pass_time()
-            for agent in self._in(State.RESTING):
-                agent.state = State.READY
+            self._let_time_pass()
+
+    def _let_time_pass(self) -> None:
+        if self.pass_time is None:
+            raise Stuck(f"everybody rests: {self.tail()}")
+        self.pass_time()
+        for agent in self._in(State.RESTING):
+            agent.state = State.READY
 
     def _settle(self, agent: Agent, unsettled: State) -> None:
         """Wait until an agent stands again, or waits for a lock."""
