@@ -166,6 +166,8 @@ def start_run(*, provision: Provision, kind: str = RunKind.SETUP, actor: str, pa
         existing = provision.runs.filter(kind=kind).exclude(state=RunState.CANCELLED).first()
         if existing is not None:
             return existing
+        if provision.state in ENDED:
+            raise Refused(_("This order was cancelled or suspended: nothing is built for it."))
         if not provision.frozen_at:
             raise Refused(_("This order has not been frozen."))
         stack = STACKS[provision.order["stack"]]
@@ -229,7 +231,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
     """Put a name of the student's choice in the place of a lost one. Raises Refused with a sentence."""
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
-        _open_question(run, domain, "choose_replacement")
+        row = _open_question(run, domain, "choose_replacement")
         check = NameCheck.objects.filter(name=name).first()
         cap = run.order["domain_price_cap_cents"]
         if check is None or check.answer != NameAnswer.AVAILABLE or check.price_cents > cap:
@@ -251,6 +253,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
                 substitution.replace(run, domain, substitute, reason=_("The name was lost; another one was chosen."))
         except IntegrityError as error:
             raise Refused(_("%(name)s has just been ordered by somebody else.") % {"name": name}) from error
+        _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
         _note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
         _wake(run)
     return substitute
@@ -260,7 +263,8 @@ def drop_domain(*, provision: Provision, domain: Domain, actor: str) -> None:
     """Go on without a lost domain; its share of the set-up fee is refunded."""
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
-        _open_question(run, domain, "choose_replacement")
+        row = _open_question(run, domain, "choose_replacement")
+        _note_step(run, row, StepState.FAILED, actor=actor, reason="dropped")
         substitution.drop(run, domain, reason=_("The name was lost and not replaced; its share is refunded."))
         _note(provision, "domain_dropped", run=run, actor=actor, item=domain.name)
         _wake(run)
@@ -566,7 +570,7 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
         )
         open_items = _unresolved(provision)
         # Names that were never bought are free for others again; those of which that is not known are not.
-        unbought = provision.domains.filter(bought_at__isnull=True)
+        unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
         unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
         Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
         DomainHold.let_go(provision)

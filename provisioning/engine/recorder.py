@@ -159,7 +159,7 @@ class Recorder:
         else:
             item.facts = {**item.facts, **outcome.facts}
             if spec.ends:
-                item.state = spec.ends
+                item.state = self._state_of(row, spec.ends)
             if isinstance(item, Domain):
                 _date(item, outcome.facts)
             if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
@@ -367,6 +367,14 @@ class Recorder:
         if spec.scope is Scope.MAILBOX:
             return self.wave.mailboxes[row.item_key]
         return None
+
+    def _state_of(self, row: Step, state: DomainState | MailboxState) -> DomainState | MailboxState:
+        """Return the state that an item is in once a row is done: a later step may have been done by hand before it."""
+        for spec in self.wave.stack.steps:
+            later = self.wave.rows.get((spec.key, row.item_key))
+            if later is not None and spec.ends and later.position > row.position and later.state == StepState.COMPLETED:
+                state = spec.ends
+        return state
 
     def _close_items(self, row: Step) -> None:
         """Close what was opened for a person, now that the row goes on."""

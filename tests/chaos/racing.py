@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +17,6 @@ from integrations.http.transport import Transport
 from provisioning.engine import claims
 from provisioning.engine.runner import wake
 from tests.integration.stories.kit import LONGEST_LEASE, Story
-from tests.integration.stories.test_faults import nothing_was_done_twice
 
 from .harness import story
 from .interleaving import Agent, Grain, Race, State, here, point, rest
@@ -45,8 +45,19 @@ def racing_story(seed: int, **world: Any) -> Story:
 SLEEPY = 0.01  # how likely a worker stops at a place, so that its lease ends
 
 
+def grain_of(seed: int) -> Grain:
+    """Let every third race be played statement by statement, the others transaction by transaction."""
+    return Grain.STATEMENT if seed % 3 == 0 else Grain.TRANSACTION
+
+
 def race_of_workers(
-    made: Story, seed: int, *, workers: int, sleeps: float = SLEEPY, grain: Grain = Grain.TRANSACTION
+    made: Story,
+    seed: int,
+    *,
+    workers: int,
+    sleeps: float = SLEEPY,
+    grain: Grain = Grain.TRANSACTION,
+    until: Callable[[], bool] | None = None,
 ) -> Race:
     """Return a race of workers on one run. Time passes when nobody has anything to do, and while one of them sleeps."""
     race = Race(
@@ -57,7 +68,7 @@ def race_of_workers(
         on_sleep=partial(made.advance, LONGEST_LEASE),
     )
     for number in range(workers):
-        race.enter(f"worker {number + 1}", partial(work, made))
+        race.enter(f"worker {number + 1}", partial(work, made, until))
     return race
 
 
@@ -76,17 +87,37 @@ def work(made: Story, until: Callable[[], bool] | None = None) -> int:
     return wakeups
 
 
+def press_now_and_then(buttons: Sequence[Callable[[], str]], seed: int, *, thinks: int = 60) -> Callable[[], list[str]]:
+    """Return what a person does who presses these buttons one after the other, thinking in between; and hears what."""
+    chance = random.Random(seed)
+
+    def work() -> list[str]:
+        heard = []
+        for button in buttons:
+            for _ in range(chance.randrange(thinks)):
+                point("thinks")
+            heard.append(button())
+        return heard
+
+    return work
+
+
 def pass_time(made: Story) -> None:
     """Let the next thing fall due."""
     made.advance(max(1.0, made.world.until_next()))
 
 
-def ended_well(made: Story, race: Race) -> None:
-    """Assert that everybody came home, that nothing was done twice, and that the order is complete."""
+def all_came_home(race: Race) -> None:
+    """Assert that no agent met an error, and that none waited in a circle."""
+    assert not race.deadlocks, "\n".join([*race.deadlocks, race.tail()])
     for agent in race.agents:
         if agent.error is not None:
             raise AssertionError(f"{agent.name}: {agent.error!r}\n{race.tail()}") from agent.error
-    assert not race.deadlocks, race.deadlocks
+
+
+def ended_well(made: Story, race: Race) -> None:
+    """Assert that everybody came home, that nothing was done twice, and that the order is complete."""
+    all_came_home(race)
     made.check()
     nothing_was_done_twice(made)
 
@@ -173,6 +204,17 @@ def rows_of(made: Story) -> dict[str, str]:
             )
             found[table] = str(cursor.fetchone()[0])
     return found
+
+
+def nothing_was_done_twice(made: Story) -> None:
+    """What has no way back was carried out once, and what carries the order's name exists once."""
+    for verb in ("zapmail.create_workspace", "zapmail.buy_mailbox_slots", "zapmail.buy_domains"):
+        assert made.done(verb) <= 1, verb
+    world = made.sandbox.world
+    assert len(world.heyreach.lists) == 1
+    assert len(world.plusvibe.workspaces) == 2  # the agency's own, and the student's
+    assert len(world.plusvibe.clients) == 1
+    assert len(world.zapmail.senders) == 1
 
 
 class Refusals(logging.Handler):

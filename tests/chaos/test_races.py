@@ -14,17 +14,12 @@ from tests.integration.processes import pause
 
 from . import whole
 from .figures import Figures
-from .interleaving import Grain, Stuck
-from .racing import Awakening, ended_well, pass_time, places, race_of_workers, racing_story, refusals
+from .interleaving import Stuck
+from .racing import Awakening, ended_well, grain_of, pass_time, places, race_of_workers, racing_story, refusals
 
 POLL = 0.005  # real seconds
 NO_FENCE = "id = %(run)s AND %(token)s >= 0"
 SCHEDULES = whole.sample([(seed, 2 + seed % 4) for seed in range(48)], part=5)
-
-
-def grain_of(seed: int) -> Grain:
-    """Let every third race be played statement by statement, the others transaction by transaction."""
-    return Grain.STATEMENT if seed % 3 == 0 else Grain.TRANSACTION
 
 
 # ---- two to five workers ---------------------------------------------------------------------------------------------

@@ -508,3 +508,37 @@ def test_a_name_of_the_same_order_is_no_replacement() -> None:
 
     with pytest.raises(Refused, match="part of your order already"):
         actions.choose_replacement(provision=provision, domain=lost, name="tryacme.com", actor="ada@students.example")
+
+
+# ---- what the races found --------------------------------------------------------------------------------------------
+
+
+def test_a_later_step_done_by_hand_first_keeps_the_domain_where_it_brought_it() -> None:
+    world = new_world()
+    run = paid(new_order())
+    step = run.steps.get(key="dmarc", domain__name="getacme.com")
+
+    actions.mark_done_by_hand(run=run, step=step, facts={"dmarc_report_email": "dmarc@ops.example"}, **BY)
+    world.run_until(ended(run))
+
+    assert fresh(run).provision.state == "active"
+    assert run.provision.domains.get(name="getacme.com").state == "active"
+
+
+def test_a_cancelled_order_is_not_started_again() -> None:
+    new_world()
+    run = paid(new_order())
+    actions.cancel(provision=run.provision, **BY)
+
+    with pytest.raises(Refused, match="cancelled or suspended"):
+        actions.start_run(provision=run.provision, actor="webhook")
+
+
+def test_a_name_that_was_lost_stays_lost_when_the_order_is_cancelled() -> None:
+    new_world()
+    run = paid(new_order())
+    run.provision.domains.filter(name="getacme.com").update(state="lost")
+    actions.cancel(provision=run.provision, **BY)
+
+    states = dict(run.provision.domains.values_list("name", "state"))
+    assert (states["getacme.com"], states["tryacme.com"]) == ("lost", "released")
