@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from infra import clock
-from provisioning.engine import budget, claims, supervisor
+from provisioning.engine import budget, claims, doorbell, supervisor
 from provisioning.engine.claims import take_next
 from provisioning.models import Flight, Heartbeat, Run
 from tests.integration.world import new_order, new_world, paid
@@ -115,3 +115,13 @@ def test_a_dead_group_gives_back_its_leases_and_its_places(monkeypatch: pytest.M
     claim = take_next()
     assert claim is not None and claim.run_id == run.pk  # noqa: PT018
     assert not Heartbeat.objects.filter(name="work:runs").exists()
+
+
+def test_a_drain_that_breaks_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the queue would decide whether, and how often, something is tried again."""
+
+    def broken(limit: int) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(doorbell._drains, "broken", broken)
+    assert doorbell.drain("broken") == 0

@@ -1,6 +1,6 @@
 """`make mutants`: put in one bug at a time, and see that the test meant for it fails.
 
-Works on a copy of the tree. Before that each test runs on the unchanged copy and has to pass, so that no test is counted
+Works on copies of the tree. Before that each test runs on an unchanged copy and has to pass, so that no test is counted
 that fails anyway. Prints a table, writes var/mutants.json, and ends with 0 only when every bug was caught.
 """
 
@@ -8,116 +8,84 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
 from .bug import Bug
 from .bugs import BUGS
-
-ROOT = Path(__file__).parents[2]
-LONGEST = 600.0  # seconds one test may take; a test that hangs has noticed something as well
-FAILED, PASSED = 1, 0  # what pytest ends with; anything else is no verdict
+from .copies import ROOT, Copy
 
 
-def copy_tree(target: Path) -> Path:
-    """Copy what belongs to the project, as it stands now."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.splitlines()):
-        source = ROOT / name
-        if source.is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target / name)
-    return target
+class Bench:
+    """As many copies as there are jobs, each used by one run at a time."""
 
-
-def verdict(folder: Path, test: str) -> int | None:
-    """Run one test in a copy; return how pytest ended, None when it took too long."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", test]
-    try:
-        ended = subprocess.run(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LONGEST, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return ended.returncode
-
-
-def is_caught(folder: Path, bug: Bug) -> bool:
-    """Put a bug in, run its test, take it out again."""
-    path = folder / bug.path
-    text = path.read_text()
-    if text.count(bug.before) != 1:
-        sys.exit(f"{bug.key}: its text does not stand in {bug.path} exactly once")
-    path.write_text(text.replace(bug.before, bug.after))
-    try:
-        return verdict(folder, bug.test) in (FAILED, None)
-    finally:
-        path.write_text(text)
-
-
-def run_all(bugs: Sequence[Bug], jobs: int) -> dict[str, float]:
-    """Judge bugs in as many copies as there are jobs; return 1 or 0 by key."""
-    with tempfile.TemporaryDirectory(prefix="gtm-mutants-") as base:
-        Path(base).chmod(0o711)
-        copies: Queue[Path] = Queue()
+    def __init__(self, base: Path, jobs: int) -> None:
+        self.jobs = jobs
+        self.free: Queue[Copy] = Queue()
         for number in range(jobs):
-            copies.put(copy_tree(Path(base) / str(number)))
+            self.free.put(Copy(base / str(number)))
 
-        def sound(test: str) -> tuple[str, bool]:
-            folder = copies.get()
-            try:
-                return test, verdict(folder, test) == PASSED
-            finally:
-                copies.put(folder)
+    def unsound(self, tests: Sequence[str]) -> list[str]:
+        """Run tests without any bug; return those that do not pass."""
+        files = sorted({test.partition("::")[0] for test in tests})
+        shares = [
+            [test for test in tests if files.index(test.partition("::")[0]) % self.jobs == n] for n in range(self.jobs)
+        ]
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return [test for found in pool.map(self._unsound_of, filter(None, shares)) for test in found]
 
-        def judge(bug: Bug) -> tuple[Bug, bool, float]:
-            folder, began = copies.get(), time.monotonic()
-            try:
-                return bug, is_caught(folder, bug), time.monotonic() - began
-            finally:
-                copies.put(folder)
+    def _unsound_of(self, tests: Sequence[str]) -> list[str]:
+        copy = self.free.get()
+        try:
+            verdicts = copy.run(tests)
+        finally:
+            self.free.put(copy)
+        return [test for test in tests if verdicts.of(test) != "passed"]
 
+    def judge(self, bug: Bug) -> bool:
+        """Put a bug in and run its test; tell whether the test failed."""
+        copy, began = self.free.get(), time.monotonic()
+        try:
+            with copy.holding(bug):
+                said = copy.run([bug.test], "-x").of(bug.test) or "no end"
+        finally:
+            self.free.put(copy)
+        word = {"failed": "caught", "passed": "SURVIVED"}.get(said, said.upper())
+        print(f"{word:9} {bug.guards:4} {bug.key:38} {time.monotonic() - began:5.0f} s  {bug.test}", flush=True)
+        return said == "failed"
+
+
+def judge_all(bugs: Sequence[Bug], jobs: int) -> dict[str, float]:
+    """Return 1 for each bug that was caught and 0 for each that was not, by key."""
+    with tempfile.TemporaryDirectory(prefix="gtm-mutants-") as base:
+        Path(base).chmod(0o711)  # as root, the database server runs as somebody else and must pass through
+        bench = Bench(Path(base), jobs)
+        broken = bench.unsound(list(dict.fromkeys(bug.test for bug in bugs)))
+        if broken:
+            sys.exit("These do not pass without any bug: " + ", ".join(broken))
         with ThreadPoolExecutor(jobs) as pool:
-            broken = [test for test, passes in pool.map(sound, unique(bug.test for bug in bugs)) if not passes]
-            if broken:
-                sys.exit("These fail without any bug: " + ", ".join(broken))
-            return {bug.key: report(bug, caught, took) for bug, caught, took in pool.map(judge, bugs)}
-
-
-def unique(tests: Iterable[str]) -> list[str]:
-    """Return each test once."""
-    return list(dict.fromkeys(tests))
-
-
-def report(bug: Bug, caught: bool, took: float) -> float:
-    """Print a line of the table."""
-    word = "caught" if caught else "SURVIVED"
-    print(f"{word:9} {bug.guards:4} {bug.key:38} {took:5.0f} s  {bug.test}", flush=True)
-    return float(caught)
+            caught = pool.map(bench.judge, bugs)
+            return {bug.key: float(is_caught) for bug, is_caught in zip(bugs, caught, strict=True)}
 
 
 def main() -> int:
     """Return what the process ends with."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", nargs="*", metavar="KEY", help="these bugs only")
+    parser.add_argument("--list", action="store_true", help="show the bugs and their tests, and put in none")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     bugs = [bug for bug in BUGS if not arguments.only or bug.key in arguments.only]
+    if arguments.list:
+        print("\n".join(f"{bug.guards:4} {bug.key:38} {bug.test}" for bug in bugs))
+        return 0
     began = time.monotonic()
-    found = run_all(bugs, arguments.jobs)
+    found = judge_all(bugs, arguments.jobs)
     numbers = {"mutants": len(found), "caught": sum(found.values()), "survived": len(found) - sum(found.values())}
     numbers["seconds"] = round(time.monotonic() - began, 1)
     print(f"{numbers['caught']:.0f} of {numbers['mutants']} caught in {numbers['seconds']:.0f} s")

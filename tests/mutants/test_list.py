@@ -19,8 +19,10 @@ def test_a_bug_stands_for_one_place_and_one_test(bug: Bug) -> None:
     assert (ROOT / bug.path).read_text().count(bug.before) == 1
     assert bug.before != bug.after
     file, _, name = bug.test.partition("::")
-    assert (ROOT / file).is_file()
-    assert not name or f"def {name}(" in (ROOT / file).read_text()
+    *inside, function = name.split("::")
+    text = (ROOT / file).read_text()
+    assert f"def {function}(" in text
+    assert all(f"class {each}" in text for each in inside)
 
 
 def test_every_invariant_and_every_trap_that_exists_has_a_bug() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from infra import clock
 from integrations.http.call import Call, Raw
 from integrations.http.transport import Transport
 from provisioning.engine import claims
@@ -14,7 +16,7 @@ from provisioning.engine.fenced import Fenced
 from provisioning.engine.runner import Workshop, wake
 from provisioning.models import Capture, Operation, Run
 
-from .kit import LONGEST_LEASE, Story, claim, story, wake_once
+from .kit import LONGEST_LEASE, Story, begin, claim, make_world, story, wake_once
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +140,15 @@ def test_a_run_that_cannot_be_worked_on_does_not_stop_the_others() -> None:
     Run.objects.filter(pk=made.run.pk).update(stack_version=1)
     made.play()
     made.check()
+
+
+def test_who_paid_first_is_served_first() -> None:
+    world = make_world()
+    runs = [begin(world, name).run for name in ("acme", "zenith", "orbit")]
+    for run, minutes in zip(runs, (2, 3, 1), strict=True):
+        Run.objects.filter(pk=run.pk).update(paid_at=clock.machine_now() - timedelta(minutes=minutes))
+    served = [taken.run_id for _ in runs if (taken := claims.take_next()) is not None]
+    assert served == [runs[1].pk, runs[0].pk, runs[2].pk]
 
 
 def test_leases_of_a_group_that_was_killed_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.models import DomainState, OrderLine
+from infra.models import DomainState, OrderLine, Tier
 from provisioning import actions
 
 from .kit import Story, answer, story
@@ -66,6 +66,28 @@ def story_of_somebody_else(made: Story) -> object:
     held = Domain("d-0", LOST, PRIMARY, "GOOGLE", 0.0, 0.0, 0, 1, status="ACTIVE")
     made.sandbox.world.zapmail.domains["d-0"] = held
     return held
+
+
+def test_two_names_that_are_gone_at_once_get_two_spares() -> None:
+    made = story(spares=2)
+    made.sandbox.switches.set(zapmail_taken_names=f"{LOST} tryacme.com")
+    made.advance(STALE)
+    made.play()
+    made.check()
+    assert set(made.provision.domains.filter(state=DomainState.LOST).values_list("name", flat=True)) == {
+        LOST,
+        "tryacme.com",
+    }
+    assert made.mails() == {"ready": 1}
+
+
+def test_a_package_that_is_edited_meanwhile_changes_nothing_of_what_was_paid_for() -> None:
+    made = story()
+    Tier.objects.update(domain_price_cap_cents=1, domain_count=1, mailbox_count=1, warmup={})
+    made.advance(STALE)
+    made.play()
+    made.check()
+    assert made.provision.domains.filter(state=DomainState.ACTIVE).count() == 3
 
 
 def test_a_price_above_the_cap_counts_as_lost() -> None:

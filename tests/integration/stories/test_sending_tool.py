@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.sandbox.zapmail_world import Sender
+from provisioning.models import Capture
 
 from .kit import LONGEST_LEASE, Crash, dying, outlive, story
 
@@ -122,6 +123,8 @@ def test_a_password_that_was_captured_is_read_from_the_capture(point: str) -> No
 def test_a_login_without_a_password_in_the_answer_is_never_guessed() -> None:
     made = story(switches={"plusvibe_create_client_reply": "no_password"})
     made.play(lambda: made.calls()["plusvibe.create_client"] == 3)
+    kept = Capture.objects.filter(operation__run=made.run, operation__verb="create_client")
+    assert kept.count() == 3  # also what nobody can read
     made.sandbox.switches.set(plusvibe_create_client_reply="flat")
     made.play()
     made.check()
