@@ -554,10 +554,12 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
     """Cancel an order: nothing more is bought or built; what exists stays until the teardown."""
     with transaction.atomic():
         # Runs before the provision, as the engine locks them.
-        list(provision.runs.select_for_update(of=("self",)).values_list("pk", flat=True))
+        locked = set(provision.runs.select_for_update(of=("self",)).values_list("pk", flat=True))
         provision = Provision.objects.select_for_update(of=("self",)).get(pk=provision.pk)
         if provision.state == ProvisionState.CANCELLED:
             raise Refused(_("This order is cancelled already."))
+        if set(provision.runs.values_list("pk", flat=True)) - locked:
+            raise Refused(_("This order has just been paid, and building begins. Press once more to cancel it."))
         for run in provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]):
             _note(provision, "run", run=run, actor=actor, from_state=run.state, to_state=RunState.CANCELLED)
         provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]).update(
@@ -568,7 +570,7 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
             lease_until=None,
             next_attempt_at=None,
         )
-        open_items = _unresolved(provision)
+        open_items = sorted({*_unresolved(provision), *_not_written_down(provision)})
         # Names that were never bought are free for others again; those of which that is not known are not.
         unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
         unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
@@ -584,8 +586,8 @@ def cancel(*, provision: Provision, actor: str, reason: str) -> None:
             OperatorItem.open(
                 "cancelled_unresolved",
                 key=str(provision.pk),
-                sentence=f"{provision.reference} was cancelled while the outcome of these was not known; look at the"
-                f" platform: {', '.join(open_items)}",
+                sentence=f"{provision.reference} was cancelled while the outcome of these was not known, or not yet"
+                f" written down; look at the platform: {', '.join(open_items)}",
                 provision=provision,
             )
         _note(provision, "cancelled", actor=actor, reason=reason)
@@ -596,6 +598,19 @@ def _unresolved(provision: Provision) -> list[str]:
     """Return what was asked of platforms for this order with an outcome that nobody knows."""
     items = OperationItem.objects.filter(operation__run__provision=provision, state__in=UNRESOLVED)
     return sorted(set(items.values_list("natural_key", flat=True)))
+
+
+def _not_written_down(provision: Provision) -> set[str]:
+    """Return what was just brought about for this order by steps that have not noted it yet."""
+    rows = Step.objects.filter(run__provision=provision).exclude(state=StepState.COMPLETED)
+    noting = {(row.run_id, row.key, _item(row)) for row in rows.select_related("domain", "mailbox")}
+    done = OperationItem.objects.filter(operation__run__provision=provision, state=OperationState.DONE)
+    return {
+        item.natural_key
+        for item in done.select_related("operation")
+        for step in [(item.operation.run_id, item.operation.step_key)]
+        if (*step, "") in noting or (*step, item.natural_key) in noting
+    }
 
 
 def pause_purchases(*, paused: bool, actor: str, reason: str, platform: str = "") -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from django.db import InterfaceError, OperationalError, connection
 
 from infra import prepared
-from infra.clock import INSTANTS, Instants
+from infra.clock import INSTANTS, PRESENT, Instants
 
 LEASE_MARGIN = 15.0  # machine seconds a lease lasts beyond the deadline of the call under way
 PATIENCE = 3  # wake-ups in a row that may end without a release before a run has to wait for the next one
@@ -37,6 +37,20 @@ class Claim:
     run_id: uuid.UUID
     token: int
     at: Instants = field(compare=False)
+
+
+def lock(claim: Claim) -> None:
+    """Lock the run in the current transaction. Raises LostClaim when the token or the lease is gone.
+
+    For what locks the order as well: always the run first, as people's actions do, so that nobody waits in a circle.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH present AS MATERIALIZED ({PRESENT}) SELECT 1 FROM provisioning_run WHERE {HELD} FOR UPDATE",
+            {"run": claim.run_id, "token": claim.token},
+        )
+        if cursor.fetchone() is None:
+            raise LostClaim(str(claim.run_id))
 
 
 # `due`: unfinished, its time has come in vendor time, and nobody holds it in machine time. The states are those of the

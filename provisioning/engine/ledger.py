@@ -43,7 +43,7 @@ from integrations.http.errors import (
 from integrations.http.transport import Transport
 
 from ..models import Capture, Operation, OperationItem
-from . import budget, switches
+from . import budget, claims, switches
 from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
 from .fenced import Fenced
@@ -565,6 +565,7 @@ class Ledger:
     def _may_spend(self, call: Call[Any]) -> None:
         if not (call.price_ceilings or call.target):
             return
+        claims.lock(self.claim)
         # Locked until the intent is committed: a cancellation comes before it, or finds it.
         state = (
             Provision.objects.select_for_update(of=("self",)).values_list("state", flat=True).get(pk=self.provision.pk)

@@ -118,6 +118,7 @@ def all_came_home(race: Race) -> None:
 def ended_well(made: Story, race: Race) -> None:
     """Assert that everybody came home, that nothing was done twice, and that the order is complete."""
     all_came_home(race)
+    no_error_of_ours(made)
     made.check()
     nothing_was_done_twice(made)
 
@@ -204,6 +205,12 @@ def rows_of(made: Story) -> dict[str, str]:
             )
             found[table] = str(cursor.fetchone()[0])
     return found
+
+
+def no_error_of_ours(made: Story) -> None:
+    """Assert that no step met an error of our own code, which the engine would take for a reason to wait."""
+    failed = made.run.steps.filter(why__contains="internal error")
+    assert not failed.exists(), list(failed.values_list("key", "why"))
 
 
 def nothing_was_done_twice(made: Story) -> None:

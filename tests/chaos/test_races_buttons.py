@@ -20,7 +20,7 @@ from . import whole
 from .figures import Figures
 from .interleaving import Agent, Race, State
 from .picture import Picture, differences, picture
-from .racing import all_came_home, grain_of, press_now_and_then, race_of_workers, refusals, rows_of
+from .racing import all_came_home, grain_of, no_error_of_ours, press_now_and_then, race_of_workers, refusals, rows_of
 from .standings import BUTTONS, STANDINGS, one_of_each, press, vocabulary
 
 TIMES = 20
@@ -95,6 +95,7 @@ def has_settled(made: Story) -> bool:
 def is_as_it_must_be(made: Story, race: Race) -> None:
     """Assert what holds whatever was pressed when: no error, no circle, nothing twice, all rows and things in step."""
     all_came_home(race)
+    no_error_of_ours(made)
     one_of_each(made)
     made.refresh()
     made.check(made.provision.state)
