@@ -25,6 +25,7 @@ from .racing import ended_well, grain_of, racing_story, refusals
 
 FIFTY = 50
 MOST_QUIET = 200  # times in a row nothing was to be done, after which a run counts as forgotten
+LOST_IN_A_ROW = 10  # at most: each loss costs a minute, and a run that is rung for in vain longer than that is stuck
 MOODS: dict[str, Sequence[int]] = {
     "all arrive": (1,),
     "many are lost": (0, 0, 0, 1),
@@ -47,6 +48,7 @@ class Post:
     doubled: int = 0
     truncated: int = 0
     quiet: int = 0
+    in_a_row: int = 0  # rings that were lost one after the other
     bag: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,8 @@ class Post:
         for name in rung:
             if name != "runs":
                 continue
-            times = self.chance.choice(self.mood)
+            times = self.chance.choice(self.mood) if self.in_a_row < LOST_IN_A_ROW else 1
+            self.in_a_row = 0 if times else self.in_a_row + 1
             self.lost += times == 0
             self.doubled += times > 1
             self.bag += [name] * times
