@@ -59,13 +59,6 @@ class Instants(NamedTuple):
     scale: float
 
 
-def instants() -> Instants:
-    """Return the present on both clocks."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {INSTANTS}")
-        return Instants(*cursor.fetchone())
-
-
 def machine_now() -> MachineInstant:
     """Return the present in machine time."""
     return MachineInstant(_now("machine"))
