@@ -199,7 +199,7 @@ def measured_usual(stack_key: str) -> dict[str, timedelta]:
 
 def student_log(provision: Provision, limit: int = 50) -> list[Event]:
     """Return the newest events of a provision, for the student's log."""
-    return list(provision.events.order_by("-created_at")[:limit])
+    return list(provision.events.order_by("-created_at", "-id")[:limit])
 
 
 def is_being_built(provision: Provision) -> bool:

@@ -319,7 +319,7 @@ class Ledger:
         """
         if self._own is None:
             own = OperationItem.objects.filter(operation__run__provision=self.provision).select_related("operation")
-            self._own = list(own.only(*ITEM_FIELDS).order_by("created_at"))
+            self._own = list(own.only(*ITEM_FIELDS).order_by("created_at", "id"))
             operations: dict[uuid.UUID, Operation] = {}
             for item in self._own:  # one object for each operation, so that its items see the same
                 item.operation = operations.setdefault(item.operation_id, item.operation)

@@ -26,7 +26,7 @@ def played(seed: int) -> tuple[list[str], list[str]]:
 
 
 def events_of(provision: Any) -> Iterator[str]:
-    for row in Event.objects.filter(provision=provision).order_by("created_at"):
+    for row in Event.objects.filter(provision=provision).order_by("created_at", "id"):
         yield alike(f"{row.kind} {row.step_key} {row.item} {row.from_state} {row.to_state} {row.sentence}")
 
 

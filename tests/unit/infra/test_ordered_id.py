@@ -30,3 +30,8 @@ def test_two_keys_of_one_moment_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1)
 
     assert len({ordered_id() for _ in range(1000)}) == 1000
+
+
+def test_keys_of_one_process_keep_their_order_within_a_millisecond() -> None:
+    made = [ordered_id() for _ in range(5000)]
+    assert made == sorted(made)
