@@ -41,8 +41,8 @@ from .engine import doorbell, questions, substitution
 from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.specs import Scope
-from .models import ACTIVE_RUN, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
-from .stacks import STACKS, stack_of
+from .models import ACTIVE_RUN, BUILDS, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
+from .stacks import STACKS, pipeline_of
 from .steps.common import RETRIED
 
 ABOUT_BUILDING = ("step", "set_aside", "wallet_short", "run_failed", "run_crashes")
@@ -112,7 +112,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         provision.frozen_at = now
         provision.state = ProvisionState.PENDING_PAYMENT
         provision.save()
-        _note(provision, "frozen", actor=actor)
+        note(provision, "frozen", actor=actor)
     return provision
 
 
@@ -156,7 +156,7 @@ def thaw_order(*, provision: Provision, actor: str) -> None:
         provision.domains.update(ordered_at=None)
         provision.state, provision.frozen_at, provision.order = ProvisionState.DRAFT, None, {}
         provision.save()
-        _note(provision, "thawed", actor=actor)
+        note(provision, "thawed", actor=actor)
 
 
 def start_run(*, provision: Provision, kind: str = RunKind.SETUP, actor: str, paid_at: datetime | None = None) -> Run:
@@ -199,19 +199,22 @@ def start_run(*, provision: Provision, kind: str = RunKind.SETUP, actor: str, pa
         provision.paid_at = provision.paid_at or paid_at
         provision.save()
         DomainHold.let_go(provision)
-        _note(provision, "run_started", run=run, actor=actor)
+        note(provision, "run_started", run=run, actor=actor)
         doorbell.ring("runs")
     return run
 
 
 def _make_rows(run: Run) -> None:
-    stack = stack_of(run.stack, run.stack_version)
     # What was frozen is what is built, whatever else may hang on the order.
     frozen = run.provision.domains.filter(name__in=run.order["domain_prices"], ordered_at__isnull=False)
     domains = list(frozen.filter(state=DomainState.SELECTED))
     if len(domains) != run.order["domain_count"]:
         raise Refused(_("This order does not hold the domains that were paid for."))
-    mailboxes = list(run.provision.mailboxes.filter(domain__in=domains))
+    make_rows(run, domains, list(run.provision.mailboxes.filter(domain__in=domains)))
+
+
+def make_rows(run: Run, domains: Sequence[Domain], mailboxes: Sequence[Mailbox]) -> None:
+    """Make the rows of a run up front: one for each step of its pipeline and each item that the step is about."""
     items: Mapping[Scope, Sequence[Mapping[str, Any]]] = {
         Scope.RUN: [{}],
         Scope.DOMAIN: [{"domain": domain, "item_key": str(domain.pk)} for domain in domains],
@@ -219,7 +222,7 @@ def _make_rows(run: Run) -> None:
     }
     Step.objects.bulk_create(
         Step(run=run, student_id=run.student_id, key=spec.key, position=position, **item)
-        for position, spec in enumerate(stack.steps)
+        for position, spec in enumerate(pipeline_of(run).steps)
         for item in items[spec.scope]
     )
 
@@ -254,7 +257,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
         except IntegrityError as error:
             raise Refused(_("%(name)s has just been ordered by somebody else.") % {"name": name}) from error
         _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
-        _note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
+        note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
         _wake(run)
     return substitute
 
@@ -266,7 +269,7 @@ def drop_domain(*, provision: Provision, domain: Domain, actor: str) -> None:
         row = _open_question(run, domain, "choose_replacement")
         _note_step(run, row, StepState.FAILED, actor=actor, reason="dropped")
         substitution.drop(run, domain, reason=_("The name was lost and not replaced; its share is refunded."))
-        _note(provision, "domain_dropped", run=run, actor=actor, item=domain.name)
+        note(provision, "domain_dropped", run=run, actor=actor, item=domain.name)
         _wake(run)
         doorbell.ring("refunds")
 
@@ -286,7 +289,7 @@ def why_no_retry(run: Run) -> str:
 
     A step that waits by itself needs no retry, and one that is being tried at this moment must not get a second hand.
     """
-    if run.state == RunState.CANCELLED or run.provision.state in ENDED:
+    if _is_over(run):
         return _("This order was cancelled or suspended: nothing is built for it.")
     now = clock.machine_now()
     if run.state == RunState.RUNNING and run.lease_until is not None and run.lease_until > now:
@@ -301,6 +304,11 @@ def why_no_retry(run: Run) -> str:
 
 
 ENDED = (ProvisionState.CANCELLED, ProvisionState.CANCELLING, ProvisionState.SUSPENDED)
+
+
+def _is_over(run: Run) -> bool:
+    """Tell whether nothing may be done for a run any more. What takes an order down goes on after its end."""
+    return run.state == RunState.CANCELLED or (run.kind in BUILDS and run.provision.state in ENDED)
 
 
 def retryable(run: Run) -> list[Step]:
@@ -339,15 +347,21 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
             OperatorItem.close("set_aside", key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
         questions.close_answered(run, resolution=f"Retried by {actor}: {reason}")
         OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
-        _note(run.provision, "retried", run=run, actor=actor, reason=reason)
+        note(run.provision, "retried", run=run, actor=actor, reason=reason)
         _build_on(run)
     return len(rows)
 
 
+BEING_BUILT: Mapping[str, ProvisionState] = {
+    RunKind.SETUP: ProvisionState.PROVISIONING,
+    RunKind.UPGRADE: ProvisionState.UPGRADING,
+}
+
+
 def _build_on(run: Run) -> None:
     """Let a run go on, also one that had ended: its provision is being built again."""
-    if run.state in (RunState.FAILED, RunState.DONE):
-        Provision.objects.filter(pk=run.provision_id).update(state=ProvisionState.PROVISIONING, parked_reason="")
+    if run.state in (RunState.FAILED, RunState.DONE) and run.kind in BUILDS:
+        Provision.objects.filter(pk=run.provision_id).update(state=BEING_BUILT[run.kind], parked_reason="")
     Run.objects.filter(pk=run.pk).update(failure_code="", failure_sentence="")
     _wake(run)
 
@@ -370,7 +384,8 @@ def _reopen_item(run: Run, row: Step) -> None:
 
 
 def _another_is_active(run: Run) -> bool:
-    return Run.objects.filter(provision=run.provision_id, state__in=ACTIVE_RUN).exclude(pk=run.pk).exists()
+    others = Run.objects.filter(provision=run.provision_id, state__in=ACTIVE_RUN, held_since__isnull=True)
+    return others.exclude(pk=run.pk).exists()
 
 
 def _mailboxes_of(row: Step) -> list[Mailbox]:
@@ -384,7 +399,7 @@ def _state_before(run: Run, item: Domain | Mailbox) -> str:
     """Return the state that an item's completed steps had brought it to."""
     done = set(run.steps.filter(item_key=str(item.pk), state=StepState.COMPLETED).values_list("key", flat=True))
     state: str = DomainState.SELECTED if isinstance(item, Domain) else MailboxState.PLANNED
-    for spec in stack_of(run.stack, run.stack_version).steps:
+    for spec in pipeline_of(run).steps:
         if spec.key in done and spec.ends:
             state = spec.ends
     return state
@@ -424,7 +439,7 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
         Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes]).update(
             state=MailboxState.FAILED, reason=sentence
         )
-        _note(run.provision, "item_skipped", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
+        note(run.provision, "item_skipped", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
         _wake(run)
 
 
@@ -488,7 +503,7 @@ def mark_done_by_hand(
         questions.close_answered(run, resolution=f"Done by hand by {actor}: {reason}")
         OperatorItem.close("set_aside", key=str(step.pk), resolution=f"Done by hand by {actor}: {reason}")
         _close_money_alert(run, f"Done by hand by {actor}: {reason}")
-        _note(run.provision, "done_by_hand", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
+        note(run.provision, "done_by_hand", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
         _build_on(run)
 
 
@@ -496,7 +511,7 @@ def why_not_by_hand(run: Run, step: Step) -> str:
     """Return why a step cannot be marked done by hand now; nothing when it can."""
     if step.state not in (*OPEN_STEP, StepState.FAILED) or step.failure_code == "name_lost":
         return _("This step is closed already.")
-    if run.state == RunState.CANCELLED or run.provision.state in ENDED:
+    if _is_over(run):
         return _("This order was cancelled or suspended: nothing is built for it.")
     if run.state in ACTIVE_RUN:
         return ""
@@ -514,7 +529,7 @@ def _close_money_alert(run: Run, resolution: str) -> None:
 
 def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
     """Write the facts to where the step itself would have written them."""
-    spec = stack_of(run.stack, run.stack_version).step(step.key)
+    spec = pipeline_of(run).step(step.key)
     owner: Domain | Mailbox | Provision = step.domain or step.mailbox or run.provision
     owner.refresh_from_db()
     owner.facts = {**owner.facts, **facts}
@@ -551,47 +566,64 @@ def _settle_by_hand(run: Run, step: Step, *, reason: str, actor: str) -> None:
 
 
 def cancel(*, provision: Provision, actor: str, reason: str) -> None:
-    """Cancel an order: nothing more is bought or built; what exists stays until the teardown."""
+    """Cancel an order: nothing more is bought or built; what exists at the platforms stays there."""
     with transaction.atomic():
-        # Runs before the provision, as the engine locks them.
-        locked = set(provision.runs.select_for_update(of=("self",)).values_list("pk", flat=True))
-        provision = Provision.objects.select_for_update(of=("self",)).get(pk=provision.pk)
-        if provision.state == ProvisionState.CANCELLED:
-            raise Refused(_("This order is cancelled already."))
-        if set(provision.runs.values_list("pk", flat=True)) - locked:
-            raise Refused(_("This order has just been paid, and building begins. Press once more to cancel it."))
-        for run in provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]):
-            _note(provision, "run", run=run, actor=actor, from_state=run.state, to_state=RunState.CANCELLED)
-        provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED]).update(
-            state=RunState.CANCELLED,
-            token=F("token") + 1,  # fences off whoever works on it
-            version=F("version") + 1,
-            finished_at=timezone.now(),
-            lease_until=None,
-            next_attempt_at=None,
-        )
-        open_items = sorted({*_unresolved(provision), *_not_written_down(provision)})
-        # Names that were never bought are free for others again; those of which that is not known are not.
-        unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
-        unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
-        Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
-        DomainHold.let_go(provision)
-        provision.state, provision.cancelled_at, provision.parked_reason = ProvisionState.CANCELLED, timezone.now(), ""
+        provision = stop_building(provision=provision, actor=actor, reason=reason)
+        provision.state, provision.cancelled_at = ProvisionState.CANCELLED, timezone.now()
         provision.save()
-        # Only what is about building: an alert about money outlives the order.
-        OperatorItem.objects.filter(provision=provision, kind__in=ABOUT_BUILDING, resolved_at__isnull=True).update(
-            resolved_at=timezone.now(), resolution=f"Cancelled by {actor}: {reason}"[:300]
-        )
-        if open_items:
-            OperatorItem.open(
-                "cancelled_unresolved",
-                key=str(provision.pk),
-                sentence=f"{provision.reference} was cancelled while the outcome of these was not known, or not yet"
-                f" written down; look at the platform: {', '.join(open_items)}",
-                provision=provision,
-            )
-        _note(provision, "cancelled", actor=actor, reason=reason)
+        note(provision, "cancelled", actor=actor, reason=reason)
         Mail.post("cancelled", key=str(provision.pk), provision=provision)
+
+
+def stop_building(*, provision: Provision, actor: str, reason: str) -> Provision:
+    """End all work on an order for good, within the caller's transaction, which gives it a state; return it, locked.
+
+    Names that were never bought are free for others again. Raises Refused.
+    """
+    # Runs before the provision, as the engine locks them.
+    locked = set(provision.runs.select_for_update(of=("self",)).values_list("pk", flat=True))
+    provision = Provision.objects.select_for_update(of=("self",)).get(pk=provision.pk)
+    if provision.state == ProvisionState.CANCELLED:
+        raise Refused(_("This order is cancelled already."))
+    if set(provision.runs.values_list("pk", flat=True)) - locked:
+        raise Refused(_("This order has just been paid, and building begins. Press once more to cancel it."))
+    end_runs(provision, actor=actor)
+    open_items = sorted({*_unresolved(provision), *_not_written_down(provision)})
+    # Of a name that may have been bought, that is not known: it is not given to others.
+    unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
+    unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
+    Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
+    DomainHold.let_go(provision)
+    provision.parked_reason = ""
+    # Only what is about building: an alert about money outlives the order.
+    OperatorItem.objects.filter(provision=provision, kind__in=ABOUT_BUILDING, resolved_at__isnull=True).update(
+        resolved_at=timezone.now(), resolution=f"Cancelled by {actor}: {reason}"[:300]
+    )
+    if open_items:
+        OperatorItem.open(
+            "cancelled_unresolved",
+            key=str(provision.pk),
+            sentence=f"{provision.reference} was cancelled while the outcome of these was not known, or not yet"
+            f" written down; look at the platform: {', '.join(open_items)}",
+            provision=provision,
+        )
+    return provision
+
+
+def end_runs(provision: Provision, *, actor: str, kinds: Sequence[str] = tuple(RunKind)) -> None:
+    """End the unfinished runs of an order, within the caller's transaction; whoever works on one writes nothing more."""
+    unfinished = provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED], kind__in=kinds)
+    for run in unfinished:
+        note(provision, "run", run=run, actor=actor, from_state=run.state, to_state=RunState.CANCELLED)
+    unfinished.update(
+        state=RunState.CANCELLED,
+        token=F("token") + 1,  # fences off whoever works on it
+        version=F("version") + 1,
+        finished_at=timezone.now(),
+        lease_until=None,
+        next_attempt_at=None,
+        held_since=None,
+    )
 
 
 def _unresolved(provision: Provision) -> list[str]:
@@ -667,7 +699,7 @@ def resolve_operator_item(*, item: OperatorItem, actor: str, reason: str) -> Non
         if not open_items.update(resolved_at=timezone.now(), resolution=resolution):
             raise Refused(_("This was resolved already."))
         if item.provision is not None:
-            _note(item.provision, "item_resolved", actor=actor, reason=reason, sentence=item.sentence)
+            note(item.provision, "item_resolved", actor=actor, reason=reason, sentence=item.sentence)
 
 
 def check_now(*, provision: Provision, actor: User | str) -> bool:
@@ -719,7 +751,8 @@ def _wake(run: Run, rows: Any = None) -> None:
     doorbell.ring("runs")
 
 
-def _note(provision: Provision, kind: str, *, run: Run | None = None, actor: str, **fields: str) -> None:
+def note(provision: Provision, kind: str, *, run: Run | None = None, actor: str, **fields: str) -> None:
+    """Write an event of an order."""
     Event.objects.create(
         provision=provision, run=run, student_id=provision.student_id, kind=kind, actor=str(actor)[:320], **fields
     )
@@ -731,7 +764,7 @@ def _item(step: Step) -> str:
 
 def _note_step(run: Run, row: Step, to_state: StepState, *, actor: str, reason: str) -> None:
     """Write the event of a row that a person moves."""
-    _note(
+    note(
         run.provision,
         "step",
         run=run,

@@ -20,6 +20,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     "export": ("exported",),
     "accounts_seen": ("plusvibe_account_id",),
     "warmup": ("warmup",),
+    "rest": ("warmup",),
+    "resume": ("warmup",),
     "lead_list": ("heyreach_list_id", "heyreach_list_name"),
 }
 

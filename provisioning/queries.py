@@ -12,9 +12,9 @@ from django.db.models import Avg, F
 
 from infra.models import Provision, ProvisionState, RunState, StepState
 
-from .engine.specs import Scope, StackSpec, Stage
-from .models import OPEN_STEP, Event, Run, Step
-from .stacks import STACKS, stack_of
+from .engine.specs import SETUP, Scope, StackSpec, Stage
+from .models import BUILDS, OPEN_STEP, Event, Run, Step
+from .stacks import STACKS, pipeline_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ class Status:
 
 def status_of(provision: Provision) -> Status:
     """Return the status of a provision in two queries. Reads only rows that the student may see."""
-    run = provision.runs.order_by("-created_at").first()
+    run = provision.runs.filter(kind__in=BUILDS).order_by("-created_at").first()
     if run is None:
         return Status(0, provision.state, provision.parked_reason, provision.reference, ())
-    stack = stack_of(run.stack, run.stack_version)
+    stack = pipeline_of(run)
     rows: dict[str, list[Step]] = defaultdict(list)
     for row in run.steps.select_related("domain", "mailbox"):
         rows[row.key].append(row)
@@ -183,7 +183,9 @@ MEASURED_RUNS = 100
 def measured_usual(stack_key: str) -> dict[str, timedelta]:
     """Return how long each stage took on average in the newest finished runs; empty while there are none."""
     stack = STACKS[stack_key]
-    newest = Run.objects.filter(stack=stack_key, state=RunState.DONE).order_by("-finished_at")[:MEASURED_RUNS]
+    newest = Run.objects.filter(stack=stack_key, pipeline=SETUP, state=RunState.DONE).order_by("-finished_at")[
+        :MEASURED_RUNS
+    ]
     rows = (
         Step.objects.filter(run__in=newest.values("pk"), state=StepState.COMPLETED, started_at__isnull=False)
         .values("key")

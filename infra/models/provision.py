@@ -28,6 +28,9 @@ class Provision(Record):
     tier = models.ForeignKey(Tier, on_delete=models.PROTECT, null=True, blank=True, related_name="provisions")
     reference = models.CharField(max_length=16, unique=True, default=new_reference, editable=False)
     state = models.CharField(max_length=24, choices=ProvisionState, default=ProvisionState.DRAFT)
+    state_before = models.CharField(
+        max_length=24, blank=True, db_default="", help_text=_("The state to which a suspended order returns.")
+    )
     parked_reason = models.CharField(max_length=20, choices=ParkedReason, blank=True)
     brand = models.CharField(_("brand name"), max_length=80, blank=True)
     main_domain = models.CharField(_("main business domain"), max_length=253, blank=True)

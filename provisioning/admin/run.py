@@ -17,7 +17,7 @@ from infra.models import StepState
 from .. import actions
 from ..engine.specs import Scope
 from ..models import ACTIVE_RUN, OPEN_STEP, Event, Operation, OperationItem, Run, Step
-from ..stacks import stack_of
+from ..stacks import pipeline_of
 from .base import ReadOnlyInline, link_to, state_means
 from .filters import RunPlatform, RunQuestion
 from .verbs import Plan, Verb, VerbAdmin
@@ -66,7 +66,7 @@ class Retry(Verb):
 def label_of(run: Run, step: Step) -> str:
     """Return the operator's words for a step."""
     try:
-        return stack_of(run.stack, run.stack_version).step(step.key).label
+        return pipeline_of(run).step(step.key).label
     except KeyError:  # a stack that is gone
         return step.key
 
@@ -82,7 +82,7 @@ def done_already(run: Run) -> list[str]:
     for key, state in run.steps.values_list("key", "state"):
         rows.setdefault(key, []).append(state)
     found = []
-    for spec in stack_of(run.stack, run.stack_version).steps:
+    for spec in pipeline_of(run).steps:
         states = rows.get(spec.key, [])
         done = states.count(StepState.COMPLETED)
         if done:

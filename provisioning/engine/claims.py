@@ -56,7 +56,7 @@ def lock(claim: Claim) -> None:
 # `due`: unfinished, its time has come in vendor time, and nobody holds it in machine time. The states are those of the
 # index `provisioning_run_due`; the clocks are read once for the statement, not once for each row.
 DUE = (
-    "state IN ('queued', 'running', 'waiting', 'parked')"
+    "state IN ('queued', 'running', 'waiting', 'parked') AND held_since IS NULL"
     " AND (next_attempt_at IS NULL OR next_attempt_at <= (SELECT gtm_now('vendor')))"
     " AND (lease_until IS NULL OR lease_until <= (SELECT gtm_now('machine')))"
 )

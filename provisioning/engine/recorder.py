@@ -288,30 +288,36 @@ class Recorder:
 
     def finish(self) -> None:
         """Close a run whose every row is closed."""
-        exceptions = self.has_exceptions()
-        state = ProvisionState.ACTIVE_WITH_EXCEPTIONS if exceptions else ProvisionState.ACTIVE
-        self._post("ready_with_exceptions" if exceptions else "ready", key=str(self.run.pk))
-        self._close_run(RunState.DONE, state, parked_reason="", ready_at=timezone.now())
+        ending, exceptions = self.wave.stack.ending, self.has_exceptions()
+        self._post(ending.missing if exceptions else ending.ready, key=str(self.run.pk))
+        becomes, changes = ending.partly if exceptions else ending.done, {}
+        if becomes is not None:
+            changes = {"state": becomes, "parked_reason": "", **_stamps(self.provision, becomes)}
+        if ending.act is not None:
+            self._besides.append(partial(ending.act, self.run))
+        self._close_run(RunState.DONE, **changes)
 
     def fail(self, outcome: Failed) -> None:
         """Close a run that cannot go on. What was built stays; a retry continues at the failed step."""
         self._fail_run(outcome)
         sentence = f"{self.provision.reference} failed: {outcome.sentence}"
         self._alert("run_failed", key=str(self.run.pk), sentence=sentence)
-        self._post("failed", key=f"{self.run.pk}:{self.run.token}", sentence=outcome.sentence)
-        self._close_run(RunState.FAILED, ProvisionState.FAILED, parked_reason=ParkedReason.NEEDS_OPERATOR)
+        ending = self.wave.stack.ending
+        self._post(ending.trouble, key=f"{self.run.pk}:{self.run.token}", sentence=outcome.sentence)
+        becomes = {"state": ending.failed, "parked_reason": ParkedReason.NEEDS_OPERATOR} if ending.failed else {}
+        self._close_run(RunState.FAILED, **becomes)
 
-    def _close_run(self, state: RunState, becomes: ProvisionState, **provision: Any) -> None:
+    def _close_run(self, becomes: RunState, /, **provision: Any) -> None:
         self.is_closed = True
-        columns = {"state": becomes, **provision}
-        for name, value in columns.items():
+        for name, value in provision.items():
             setattr(self.provision, name, value)
-        self._note(self.provision, tuple(columns))
+        if provision:
+            self._note(self.provision, tuple(provision))
         self._resolve("run_crashes", str(self.run.pk), "The run came to its end.")
-        self._event("run", from_state=RunState.RUNNING, to_state=state)
+        self._event("run", from_state=RunState.RUNNING, to_state=becomes)
         self._commit(
             lease=None,
-            state=state,
+            state=becomes,
             finished_at=timezone.now(),
             next_attempt_at=None,
             waits_on="",
@@ -334,8 +340,9 @@ class Recorder:
         waiting = [row for row in open_rows if row.state == StepState.WAITING]
         # What the next wake-up is for: the tick rings by it when a budget is what is missing.
         waits = min(waiting, key=lambda row: row.next_attempt_at or now, default=None)
-        self.provision.parked_reason = reason
-        self._note(self.provision, ("parked_reason",))
+        if self.wave.stack.ending.done is not None:  # a change to what is up and running parks nothing
+            self.provision.parked_reason = reason
+            self._note(self.provision, ("parked_reason",))
         self._commit(
             lease=None,
             changes_page=False,
@@ -396,10 +403,13 @@ class Recorder:
         )
 
     def _post(self, kind: str, *, key: str, **details: Any) -> None:
+        if not kind:
+            return
         self._mails.append(Mail.written(kind, key=key, provision=self.provision, **details))
 
     def _note_delay(self, spec: StepSpec, row: Step, waited: float) -> None:
-        if not row.facts.get("delayed") and waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1]):
+        late = waited > max(LATE_AT_LEAST, LATE_FACTOR * spec.usual[1])
+        if late and spec.stage and not row.facts.get("delayed"):
             row.facts = {**row.facts, "delayed": True}
             self._post("delayed", key=f"{self.run.pk}:{spec.stage}", stage=spec.stage)
 
@@ -440,6 +450,13 @@ PARKED_BY = (
     (WaitsOn.PLATFORM, ParkedReason.WAITING_VENDOR),
     (WaitsOn.BUDGET, ParkedReason.WAITING_VENDOR),
 )
+
+
+def _stamps(provision: Provision, becomes: ProvisionState) -> dict[str, datetime]:
+    """Return what else an order notes when it comes into a state."""
+    if becomes == ProvisionState.CANCELLED:
+        return {"cancelled_at": timezone.now()}
+    return {"ready_at": provision.ready_at or timezone.now()}
 
 
 def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:

@@ -99,7 +99,7 @@ class Wakeup:
     """One wake-up of one run."""
 
     def __init__(self, claim: Claim, workshop: Workshop) -> None:
-        from ..stacks import stack_of
+        from ..stacks import pipeline_of
 
         self.ends = clock.monotonic() + WAKEUP
         self.workshop = workshop
@@ -108,7 +108,7 @@ class Wakeup:
         if self.run.crashes >= CRASHES_TO_PARK:
             sentence = f"{self.provision.reference}: {self.run.crashes} wake-ups in a row have not come to their end."
             OperatorItem.open("run_crashes", key=str(self.run.pk), sentence=sentence, provision=self.provision)
-        self.stack: StackSpec = stack_of(self.run.stack, self.run.stack_version)
+        self.stack: StackSpec = pipeline_of(self.run)
         self.wave: Wave = load_wave(self.run, self.provision, self.stack)
         self.recorder = Recorder(claim, self.run, self.provision, self.wave, claim.at)
         self.reader = Reader(workshop.transport, claim)
@@ -188,7 +188,7 @@ class Wakeup:
         domain_keys = mine if spec.scope is Scope.DOMAIN else self.wave.live(Scope.DOMAIN)
         mailbox_keys = mine if spec.scope is Scope.MAILBOX else self.wave.live(Scope.MAILBOX)
         ceilings = self.run.order.get("domain_price_cap_cents", self.workshop.options.domain_cost_cents)
-        domains = {key: _domain_item(domain, ceilings, by_key.get(key)) for key, domain in self.wave.domains.items()}
+        domains = {key: _domain_item(domain, ceilings, by_key.get(key)) for key, domain in self.wave.homes.items()}
         opened = min((row.opened_at for row in rows if row.opened_at), default=now)
         return Context(
             provision=self.provision,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
 
-from infra.models import DomainState, MailboxState
+from infra.models import DomainState, MailboxState, ProvisionState
 
 from .outcomes import Outcomes
 
 if TYPE_CHECKING:
+    from provisioning.models import Run
+
     from .context import Context
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+SETUP = "setup"  # name of the pipeline that every stack has
 
 
 class Scope(enum.StrEnum):
@@ -91,14 +94,62 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of an order when a run has come to its end; None where it stays as it is.
+
+    done, partly, failed  the order's state: all is there; something was set aside; it cannot go on
+    ready, missing, trouble  the mails that say so; empty where nobody is told
+    act                   what else becomes true in the same commit
+    """
+
+    done: ProvisionState | None = None
+    partly: ProvisionState | None = None
+    failed: ProvisionState | None = None
+    ready: str = ""
+    missing: str = ""
+    trouble: str = ""
+    act: Callable[[Run], None] | None = None
+
+
+SET_UP = Ending(
+    done=ProvisionState.ACTIVE,
+    partly=ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+    failed=ProvisionState.FAILED,
+    ready="ready",
+    missing="ready_with_exceptions",
+    trouble="failed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The steps of one kind of run, other than the set-up, and how it ends."""
+
+    steps: tuple[StepSpec, ...]
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
 class StackSpec:
-    """An ordered tuple of steps. A run keeps the version it began with."""
+    """An ordered tuple of steps: those that set an order up. A run keeps the version it began with.
+
+    pipelines  by name, what else is ever done to an order: see `provisioning/life.py` for who begins which
+    """
 
     key: str
     title: str
     version: int
     stages: tuple[Stage, ...]
     steps: tuple[StepSpec, ...]
+    ending: Ending = SET_UP
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+
+    def pipeline(self, name: str) -> StackSpec:
+        """Return the stack as a run of that pipeline works on it. Raises KeyError."""
+        if name == SETUP:
+            return self
+        other = self.pipelines[name]
+        return replace(self, steps=other.steps, ending=other.ending, stages=())
 
     def step(self, key: str) -> StepSpec:
         """Return the step named `key`. Raises KeyError."""

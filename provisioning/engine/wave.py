@@ -24,6 +24,7 @@ class Wave:
         self.rows = {(step.key, step.item_key): step for step in steps}
         # Spares and replaced domains have no open rows: the wave knows only what it was given rows for.
         with_rows = {step.item_key for step in steps}
+        self.homes = {str(domain.pk): domain for domain in domains}  # also of mailboxes whose domain has no row
         self.domains = {str(domain.pk): domain for domain in domains if str(domain.pk) in with_rows}
         self.mailboxes = {str(mailbox.pk): mailbox for mailbox in mailboxes if str(mailbox.pk) in with_rows}
         self.dead = {step.item_key for step in steps if step.state == StepState.FAILED and step.item_key}

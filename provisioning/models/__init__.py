@@ -2,10 +2,11 @@
 
 from .gate import Circuit, Flight, Heartbeat, Permit
 from .operation import Capture, Operation, OperationItem
-from .run import ACTIVE_RUN, OPEN_STEP, Event, Run, Step
+from .run import ACTIVE_RUN, BUILDS, OPEN_STEP, Event, Run, Step
 
 __all__ = [
     "ACTIVE_RUN",
+    "BUILDS",
     "OPEN_STEP",
     "Capture",
     "Circuit",

@@ -12,6 +12,7 @@ from infra.models.provision import Provision
 from infra.models.states import RunKind, RunState, StepState
 
 ACTIVE_RUN = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.PARKED)
+BUILDS = (RunKind.SETUP, RunKind.UPGRADE)  # what spends money, and what the progress page shows
 OPEN_STEP = (StepState.PENDING, StepState.IN_PROGRESS, StepState.WAITING)
 
 
@@ -25,12 +26,18 @@ class Run(Record):
     provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="runs")
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=RunKind, default=RunKind.SETUP)
+    pipeline = models.CharField(
+        max_length=20, default="setup", db_default="setup", help_text=_("Which of the stack's tuples of steps.")
+    )
     stack = models.CharField(max_length=20)
     stack_version = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED)
     order = models.JSONField(default=empty_facts)
     paid_at = models.DateTimeField(help_text=_("Oldest paid first."))
     token = models.PositiveBigIntegerField(default=0)
+    held_since = models.DateTimeField(
+        null=True, blank=True, help_text=_("Nobody works on it until it is let go: the order may spend nothing.")
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
     holder = models.CharField(max_length=80, blank=True, help_text=_("The group of workers that holds the lease."))
     rung_at = models.DateTimeField(null=True, blank=True)
@@ -50,7 +57,9 @@ class Run(Record):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["provision"], condition=Q(state__in=ACTIVE_RUN), name="provisioning_run_one_active"
+                fields=["provision"],
+                condition=Q(state__in=ACTIVE_RUN, held_since__isnull=True),
+                name="provisioning_run_one_active",
             ),
             models.UniqueConstraint(fields=["id", "student"], name="provisioning_run_id_student"),
             models.CheckConstraint(

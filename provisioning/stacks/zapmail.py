@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from infra.models import DomainState, MailboxState
+from infra.models import DomainState, MailboxState, ProvisionState
 
-from ..engine.specs import DAY, HOUR, MINUTE, GivesUpTo, Needs, Scope, StackSpec, Stage, StepSpec
+from ..engine import endings
+from ..engine.specs import DAY, HOUR, MINUTE, Ending, GivesUpTo, Needs, Pipeline, Scope, StackSpec, Stage, StepSpec
 from ..steps import domains, finish, mailboxes, money, sender, workspaces
 
 STAGES = (
@@ -58,4 +59,28 @@ STEPS = (
     StepSpec("finish", RUN, "Setup complete", "leads", finish.finish),
 )  # fmt: skip
 
-ZAPMAIL = StackSpec(key="zapmail", title="Zapmail, PlusVibe, HeyReach", version=1, stages=STAGES, steps=STEPS)
+PAUSE = Pipeline((
+    StepSpec("rest", MAILBOX, "Letting warmup and campaigns rest", "", sender.rest,
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED),
+), Ending())  # fmt: skip
+
+RESUME = Pipeline((
+    StepSpec("resume", MAILBOX, "Resuming warmup", "", sender.warmup,
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING),
+), Ending(act=endings.go_on))  # fmt: skip
+
+TEARDOWN = Pipeline((
+    StepSpec("rest", MAILBOX, "Letting warmup and campaigns rest", "", sender.rest,
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED),
+    StepSpec("remove_login", RUN, "Removing the sending tool's login", "", sender.remove_login, poll=30),
+), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, ready="cancelled", missing="cancelled",
+    act=endings.forget_logins))  # fmt: skip
+
+ZAPMAIL = StackSpec(
+    key="zapmail",
+    title="Zapmail, PlusVibe, HeyReach",
+    version=1,
+    stages=STAGES,
+    steps=STEPS,
+    pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+)

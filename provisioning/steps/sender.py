@@ -17,7 +17,7 @@ from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
 from ..engine.context import Context, MailboxItem
 from ..engine.ledger import Book, Vanished
 from ..engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
-from .common import MOST_PAGES, chances, external_name, mailboxes_there, wait_for
+from .common import MOST_PAGES, chances, external_name, for_all, mailboxes_there, wait_for
 
 T = TypeVar("T")
 
@@ -227,6 +227,47 @@ def warmup(ctx: Context) -> Mapping[str, Outcome]:
         return Done({"warmup": "on"})
 
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def rest(ctx: Context) -> Mapping[str, Outcome]:
+    """Let campaigns and warmup rest: a limit of 0 stops campaigns. Nothing is removed; proven by reading it back."""
+    if "plusvibe_workspace_id" not in ctx.facts:  # the set-up never came that far
+        return for_all(ctx.mailboxes, Done({"warmup": "off"}))
+    there, client, workspace = accounts_there(ctx), ctx.clients.plusvibe, _workspace(ctx)
+    ids = {mailbox.address: there[mailbox.address].id for mailbox in ctx.mailboxes if mailbox.address in there}
+    quiet = replace(warmup_settings(ctx), daily_limit=0)
+    for some in _chunks({a: ids[a] for a in ids if there[a].settings.daily_limit != 0}):
+        ctx.ledger.apply(client.update_accounts(workspace, some, quiet))
+    for some in _chunks({a: ids[a] for a in ids if there[a].warming}):
+        ctx.ledger.apply(client.set_warmup(workspace, some, on=False))
+    there = accounts_there(ctx)  # as it is now: a write makes the next read a new one
+    resting = {a: {"read_back": True} for a in ids if a in there and _rests(there[a])}
+    for verb in ("update_accounts", "set_warmup") if resting else ():
+        ctx.ledger.prove("plusvibe", verb, resting)
+
+    def judge(mailbox: MailboxItem) -> Outcome:
+        if mailbox.address in resting or mailbox.address not in ids:  # what is not in the tool sends nothing
+            return Done({"warmup": "off"})
+        return Wait(ctx.poll, why="the rest is being confirmed")
+
+    return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
+
+
+def _rests(account: SendingAccount) -> bool:
+    return not account.warming and account.settings.daily_limit == 0
+
+
+def remove_login(ctx: Context) -> Outcome:
+    """Remove the student's login of the sending tool; proven by its absence in the list."""
+    workspace = ctx.facts.get("plusvibe_workspace_id")
+    if not workspace:
+        return Done()
+    client = ctx.clients.plusvibe
+    mine = [one for one in ctx.read(client.list_clients(str(workspace))) if one.sees(str(workspace))]
+    for login in mine:
+        with suppress(NotFound):  # gone already
+            ctx.ledger.apply(client.delete_client(str(workspace), login.id))
+    return Wait(ctx.poll, why="the login is being removed") if mine else Done()
 
 
 def _set_right(account: SendingAccount, wanted: WarmupSettings) -> bool:

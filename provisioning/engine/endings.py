@@ -1,0 +1,32 @@
+"""What else becomes true when a run ends, in the same commit. A stack file names one of these in its pipeline's ending."""
+
+from __future__ import annotations
+
+from django.db.models import F
+
+from infra.models import Credential, RunState
+from infra.secret import Secret
+
+from ..models import ACTIVE_RUN, Run
+from . import doorbell
+
+
+def forget_logins(run: Run) -> None:
+    """Forget the passwords of logins that are no more; that they were shown stays written down."""
+    for credential in Credential.objects.filter(provision=run.provision_id):
+        credential.password = Secret("")
+        credential.save(update_fields=["password", "updated_at"])
+
+
+def go_on(run: Run) -> None:
+    """Let what was held while the order was at rest go on."""
+    held = Run.objects.filter(provision=run.provision_id, state__in=ACTIVE_RUN, held_since__isnull=False)
+    if held.update(
+        held_since=None,
+        state=RunState.QUEUED,
+        next_attempt_at=None,
+        rung_at=None,
+        waits_on="",
+        version=F("version") + 1,
+    ):
+        doorbell.ring("runs")

@@ -1,0 +1,139 @@
+"""The life of an order after it was set up: at rest while money is missing, up again, and taken down at its end.
+
+What changes the outside world is a run of one of the stack's pipelines; each function here may be called again, at any
+moment of a running set-up, and does nothing the second time. Keyword-only, actor named, atomic, an event inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from infra import rls
+from infra.models import (
+    Domain,
+    DomainState,
+    Mailbox,
+    MailboxState,
+    Provision,
+    ProvisionState,
+    RunKind,
+    RunState,
+)
+
+from .actions import end_runs, make_rows, note, stop_building
+from .engine import doorbell, endings
+from .models import ACTIVE_RUN, Run
+from .stacks import STACKS
+
+LIVE = (
+    ProvisionState.PROVISIONING,
+    ProvisionState.ACTIVE,
+    ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+    ProvisionState.UPGRADING,
+    ProvisionState.FAILED,
+)
+IN_THE_TOOL = (MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY, MailboxState.SUSPENDED)
+
+
+def suspend(*, provision: Provision, actor: str, reason: str) -> bool:
+    """Let an order rest: what is being built is held, warmup and campaigns stop, nothing is deleted.
+
+    Returns whether anything changed.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        provision = _lock(provision)
+        if provision.state not in LIVE:
+            return False
+        end_runs(provision, actor=actor, kinds=[RunKind.CHANGE])
+        # Fenced off: what was under way is written down, and is read back when it goes on.
+        provision.runs.filter(state__in=ACTIVE_RUN).update(
+            state=RunState.PARKED,
+            held_since=timezone.now(),
+            token=F("token") + 1,
+            version=F("version") + 1,
+            lease_until=None,
+        )
+        provision.state_before, provision.state, provision.parked_reason = provision.state, ProvisionState.SUSPENDED, ""
+        provision.save()
+        note(provision, "suspended", actor=actor, reason=reason, to_state=provision.state)
+        _begin(provision, RunKind.CHANGE, "pause", actor=actor, mailboxes=_in_the_tool(provision))
+    return True
+
+
+def resume(*, provision: Provision, actor: str, reason: str) -> bool:
+    """Let a suspended order go on as before: warmup first, then what was being built. Returns whether anything changed."""
+    with rls.acting_as("worker"), transaction.atomic():
+        provision = _lock(provision)
+        if provision.state != ProvisionState.SUSPENDED:
+            return False
+        end_runs(provision, actor=actor, kinds=[RunKind.CHANGE])
+        provision.state, provision.state_before = provision.state_before or ProvisionState.ACTIVE, ""
+        provision.save()
+        note(provision, "resumed", actor=actor, reason=reason, to_state=provision.state)
+        run = _begin(provision, RunKind.CHANGE, "resume", actor=actor, mailboxes=_in_the_tool(provision))
+        if run is None:
+            held = provision.runs.filter(held_since__isnull=False).first()
+            if held is not None:
+                endings.go_on(held)
+    return True
+
+
+def tear_down(*, provision: Provision, actor: str, reason: str) -> bool:
+    """Take an order down at the platforms, and end it. Returns whether anything changed.
+
+    Raises Refused when it is being paid at this moment; what was never built is cancelled at once.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        if _lock(provision).state in (ProvisionState.CANCELLING, ProvisionState.CANCELLED):
+            return False
+        provision = stop_building(provision=provision, actor=actor, reason=reason)
+        provision.state, provision.state_before = ProvisionState.CANCELLING, ""
+        provision.save()
+        note(provision, "cancelling", actor=actor, reason=reason, to_state=provision.state)
+        domains = provision.domains.filter(bought_at__isnull=False).exclude(state__in=[DomainState.LOST])
+        mailboxes = provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED])
+        _begin(provision, RunKind.TEARDOWN, "teardown", actor=actor, domains=list(domains), mailboxes=list(mailboxes))
+    return True
+
+
+def _lock(provision: Provision) -> Provision:
+    """Return the order, locked after its runs, as the engine locks them."""
+    list(provision.runs.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+    return Provision.objects.select_for_update(of=("self",)).get(pk=provision.pk)
+
+
+def _in_the_tool(provision: Provision) -> list[Mailbox]:
+    return list(provision.mailboxes.filter(state__in=IN_THE_TOOL))
+
+
+def _begin(
+    provision: Provision,
+    kind: str,
+    pipeline: str,
+    *,
+    actor: str,
+    domains: Sequence[Domain] = (),
+    mailboxes: Sequence[Mailbox] = (),
+) -> Run | None:
+    """Begin a run of a pipeline; None when there is nothing that it would be about."""
+    stack = STACKS[provision.order["stack"]]
+    if kind == RunKind.CHANGE and not mailboxes:
+        return None
+    run = Run.objects.create(
+        provision=provision,
+        student_id=provision.student_id,
+        kind=kind,
+        pipeline=pipeline,
+        stack=stack.key,
+        stack_version=stack.version,
+        order=provision.order,
+        paid_at=provision.paid_at or timezone.now(),
+    )
+    make_rows(run, domains, mailboxes)
+    note(provision, "run_started", run=run, actor=actor)
+    doorbell.ring("runs")
+    return run
