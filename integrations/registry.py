@@ -79,7 +79,7 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         base_url=plusvibe.BASE_URL,
         client=PlusvibeClient,
         settings=PlusvibeSettings.from_mapping,
-        budgets=(Budget(plusvibe.GENERAL, limit=5, window=1.0),),
+        budgets=(Budget(plusvibe.GENERAL, limit=5, window=1.0, reserved_paid=3),),
         secrets=("PLUSVIBE_API_KEY",),
         needs=("PLUSVIBE_AGENCY_WORKSPACE_ID",),
     ),
@@ -89,7 +89,7 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         base_url=heyreach.BASE_URL,
         client=HeyreachClient,
         settings=HeyreachSettings.from_mapping,
-        budgets=(Budget(heyreach.GENERAL, limit=240, window=60.0),),
+        budgets=(Budget(heyreach.GENERAL, limit=240, window=60.0, reserved_paid=120),),
         secrets=("HEYREACH_API_KEY",),
     ),
 )

@@ -538,7 +538,7 @@ def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
     if isinstance(owner, Domain) and "bought" in facts:
         owner.bought_at = owner.bought_at or timezone.now()
     if isinstance(owner, Mailbox) and owner.state == MailboxState.WARMING:
-        owner.warmup_started_at = owner.warmup_started_at or timezone.now()
+        owner.warmup_started_at = owner.warmup_started_at or clock.vendor_now()
     owner.save()
 
 

@@ -14,9 +14,11 @@ from django.conf import settings
 from django.template import Context
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
 from django.utils.text import Truncator
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from infra import accounts
 from infra.dashboard import presenters
@@ -201,6 +203,36 @@ def _sentence(first: str, reason: str) -> str:
     return f"{first} {reason.rstrip('.')}." if reason else first
 
 
+def _health(mail: Mail) -> Values:
+    cause, action = HEALTH_CAUSES.get(str(mail.context.get("cause")), HEALTH_CAUSES["unknown"])
+    return {"cause": str(cause), "action": str(action)}
+
+
+WAIT_IT_OUT = _lazy(
+    "Send no campaign mails from it for now. Warmup goes on and usually mends this within a week; we watch it and write"
+    " again. If it lasts longer, ask the operator."
+)
+HEALTH_CAUSES: dict[str, tuple[str | Promise, str | Promise]] = {
+    "disconnected": (
+        _lazy("The sending tool has lost its connection to the mailbox, so nothing is warmed."),
+        _lazy("Open the sending tool and connect the mailbox again, or ask the operator to do so."),
+    ),
+    "paused": (
+        _lazy("Warmup is switched off for this mailbox."),
+        _lazy(
+            "Open the sending tool and switch warmup on again. Each day without it moves the day on which you may send."
+        ),
+    ),
+    "google": (_lazy("Mails to Gmail addresses land in spam folders more often than elsewhere."), WAIT_IT_OUT),
+    "microsoft": (_lazy("Mails to Outlook addresses land in spam folders more often than elsewhere."), WAIT_IT_OUT),
+    "other": (
+        _lazy("Mails to addresses outside Gmail and Outlook land in spam folders more often than elsewhere."),
+        WAIT_IT_OUT,
+    ),
+    "unknown": (_lazy("More of its warmup mails than usual land in spam folders."), WAIT_IT_OUT),
+}
+
+
 def _revealed(mail: Mail) -> Values:
     when = in_zone_of(_provision(mail).student, mail.created_at)
     return {"shown_at": f"{day(_provision(mail).student, mail.created_at)}, {when:%H:%M} ({when.tzname()})"}
@@ -242,5 +274,7 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "refunded": _refunded,
     "cancelled": _nothing_more,
     "credential_revealed": _revealed,
+    "health_bad": _health,
+    "health_good": _nothing_more,
     OPERATOR: _operator,
 }

@@ -23,9 +23,11 @@ from .states import (
 )
 from .tier import Tier
 from .user import User
+from .warmup_day import Connection, Measurement, TaskDone, WarmupDay
 
 __all__ = [
     "UNRESOLVED",
+    "Connection",
     "Counter",
     "Credential",
     "CredentialReveal",
@@ -37,6 +39,7 @@ __all__ = [
     "Mail",
     "Mailbox",
     "MailboxState",
+    "Measurement",
     "NameAnswer",
     "NameCheck",
     "OperationState",
@@ -48,6 +51,8 @@ __all__ = [
     "RunKind",
     "RunState",
     "StepState",
+    "TaskDone",
     "Tier",
     "User",
+    "WarmupDay",
 ]

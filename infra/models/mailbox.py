@@ -23,7 +23,10 @@ class Mailbox(Record):
     last_name = models.CharField(max_length=80, blank=True)
     state = models.CharField(max_length=16, choices=MailboxState, default=MailboxState.PLANNED)
     position = models.PositiveSmallIntegerField(default=0)
-    warmup_started_at = models.DateTimeField(null=True, blank=True)
+    warmup_started_at = models.DateTimeField(null=True, blank=True, help_text=_("Vendor time."))
+    bad_since = models.DateField(
+        null=True, blank=True, help_text=_("First day of the bad health that the student was told of.")
+    )
     reason = models.CharField(max_length=300, blank=True)
     facts = models.JSONField(default=empty_facts)
 

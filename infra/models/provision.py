@@ -43,6 +43,9 @@ class Provision(Record):
     facts = models.JSONField(default=empty_facts, help_text=_("What the platforms told us, by name."))
     stripe_customer_id = models.CharField(max_length=120, blank=True)
     stripe_subscription_id = models.CharField(max_length=120, blank=True)
+    calendar_key = models.CharField(
+        max_length=32, blank=True, help_text=_("Changing it ends the calendar's old links.")
+    )
     frozen_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)

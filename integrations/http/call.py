@@ -77,7 +77,7 @@ class Call(Generic[T]):
     proof            what proves a write
     repeatable       a write of absolute values: sending it again does no harm
     budgets          names of the rate budgets it spends one permit of each
-    weight_class     "paid" or "search": which reserved share of a budget it may use
+    weight_class     "paid", "search" or "figures": which reserved share of a budget it may use
     deadline         seconds of machine time for the whole call, 60 at most
     late_execution   vendor seconds after the deadline in which the platform may still execute it
     list_lag         vendor seconds a list may lag behind

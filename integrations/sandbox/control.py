@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import profiles
 from .http import Request, Response, json_response
+from .plusvibe import set_profile
 from .reading import Refusal, read_object, whole
 from .zapmail_world import pay_order, top_up
 
@@ -116,6 +117,11 @@ def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     return {"workspaces": sandbox.check_login(str(body.get("email")), str(body.get("password")))}
 
 
+def warmup(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"email", "profile"}: let the figures of a PlusVibe account develop so; an empty profile: as the switch says."""
+    return {"changed": set_profile(sandbox.world, str(body.get("email")), str(body.get("profile")))}
+
+
 def reset(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     sandbox.reset()
     return {"ok": True}
@@ -134,5 +140,6 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/wallet"): wallet,
     ("POST", "/orders"): orders,
     ("POST", "/logins"): logins,
+    ("POST", "/warmup"): warmup,
     ("POST", "/reset"): reset,
 }

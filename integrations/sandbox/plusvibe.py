@@ -76,6 +76,9 @@ class Account:
     status: str = "ACTIVE"
     warmup_status: str = "INACTIVE"
     warmup_enabled_at: float | None = None
+    warmed: float = 0.0  # virtual seconds of warmup before it was switched off last
+    cold_since: float | None = None
+    profile: str = ""  # how its figures develop; empty: as the switch says
     tags: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(
         default_factory=lambda: {
@@ -424,7 +427,9 @@ def on_event(world: World, kind: str, data: dict[str, Any], now: float) -> None:
 
 def _switch_warmup(account: Account, status: str, now: float) -> None:
     if status == "ACTIVE" and account.warmup_status != "ACTIVE":
-        account.warmup_enabled_at = now
+        account.warmup_enabled_at, account.cold_since = now, None
+    elif status != "ACTIVE" and account.warmup_status == "ACTIVE":
+        account.warmed, account.cold_since = _warmed(account, now), now
     account.warmup_status = status
     account.updated_at = now
 
@@ -552,20 +557,31 @@ def _flag_form(world: World) -> Any:
     return (lambda value: value == "yes") if world.switches.plusvibe_flags_as == "boolean" else (lambda value: value)
 
 
+def _warmed(account: Account, now: float) -> float:
+    """Return the virtual seconds of warmup so far."""
+    since = account.warmup_enabled_at
+    running = now - since if since is not None and account.warmup_status == "ACTIVE" else 0.0
+    return account.warmed + running
+
+
 def _analytics(world: World, account: Account, now: float) -> dict[str, Any] | None:
-    """Return the figures of a healthy mailbox; nothing until warmup has run for one virtual day."""
-    if account.warmup_enabled_at is None:
-        return None
-    day = int((now - account.warmup_enabled_at) / DAY)
+    """Return the figures of a mailbox; nothing until warmup has run for one virtual day.
+
+    A day without warmup costs a little health, and nothing is sent while it is off or the account is disconnected.
+    """
+    warmed = _warmed(account, now)
+    day = int(warmed / DAY)
     if day < 1:
         return None
-    kept = account.settings
+    kept, profile = account.settings, account.profile or world.switches.plusvibe_warmup_profile
+    cold = int((now - account.cold_since) / DAY) if account.cold_since is not None else 0
+    lost = bool(world.faults.standing("account_disconnected", NAME, "list_accounts", account.email))
+    is_sending = account.warmup_status == "ACTIVE" and not lost
     sent = min(kept["limit"], kept["initial_daily_limit"] + kept["increment"] * day)
-    share_of_day = ((now - account.warmup_enabled_at) % DAY) / DAY
-    base = 92 + min(day, 5)
 
     def score(name: str) -> int:
-        return min(100, base + int(3 * fraction(world.seed, "health", account.email, day, name)))
+        noise = int(3 * fraction(world.seed, "health", account.email, day, name))
+        return max(0, min(100, expected_health(profile, day, name) + noise - COLD_DAY * cold))
 
     return {
         "health_scores": {
@@ -574,14 +590,56 @@ def _analytics(world: World, account: Account, now: float) -> dict[str, Any] | N
             "7d_microsoft_warmup_health": score("microsoft"),
             "7d_other_warmup_health": score("other"),
             "1d_miss_warmup_rate": 0,
-            "3d_bounce_rate": 0,
+            "3d_bounce_rate": 0 if score("overall") >= 80 else 2,
         },
-        "reply_rates": {"7d_ooo_replyrate": 0, "7d_replyrate": 0},
+        "reply_rates": {
+            "7d_ooo_replyrate": 0,
+            "7d_replyrate": int(4 * fraction(world.seed, "replies", account.email, day)),
+        },
         "daily_counters": {
             "email_sent_today": 0,
-            "warmup_email_sent_today": int(sent * share_of_day) if account.warmup_status == "ACTIVE" else 0,
+            "warmup_email_sent_today": int(sent * (warmed % DAY) / DAY) if is_sending else 0,
         },
     }
+
+
+def set_profile(world: World, email: str, profile: str) -> int:
+    """Let the accounts of an address develop so from now on; return how many there are. Raises ValueError."""
+    if profile not in ("", *PROFILES):
+        raise ValueError(f"a profile is one of {', '.join(PROFILES)}")
+    found = [account for account in world.plusvibe.accounts.values() if account.email == email.strip().lower()]
+    if not found:
+        raise ValueError("no such account")
+    for account in found:
+        account.profile = profile
+    return len(found)
+
+
+PROFILES = ("healthy", "bad_start", "collapse", "recovery")
+COLD_DAY = 2  # health that a day without warmup costs
+# How much worse each provider judges while something is wrong; it begins at Google.
+HARSHNESS = {"overall": 0, "google": 6, "microsoft": 1, "other": -3}
+
+
+def expected_health(profile: str, day: int, provider: str = "overall") -> int:
+    """Return what the platform says on the `day`-th day of warmup, before chance adds up to two points.
+
+    healthy    92 on the first days, 97 in the end
+    bad_start  in the seventies for five days, good from the eighth on
+    collapse   healthy until day 12, then four points a day down to 60
+    recovery   healthy until day 7, bad from day 8 to 13, healthy again
+    """
+    best = 92 + min(day, 5)
+    match profile:
+        case "bad_start":
+            level = min(best, 66 + 4 * max(0, day - 1))
+        case "collapse":
+            level = max(60, best - 4 * max(0, day - 12))
+        case "recovery":
+            level = best - 4 * max(0, min(day - 7, 5, 14 - day))
+        case _:
+            level = best
+    return level - HARSHNESS[provider] if level < best else level
 
 
 # Reading
@@ -673,6 +731,7 @@ def snapshot(world: World, now: float) -> dict[str, Any]:
                 "status": account.status,
                 "warmup_status": account.warmup_status,
                 "warmup_enabled_at": account.warmup_enabled_at,
+                "profile": account.profile,
                 "settings": dict(account.settings),
                 "created_at": account.created_at,
             }

@@ -90,6 +90,7 @@ class Switches:
     plusvibe_unauthorised_status: Literal[401, 403] = 401
     plusvibe_max_workspaces: int = 0
     plusvibe_max_clients: int = 0
+    plusvibe_warmup_profile: Literal["healthy", "bad_start", "collapse", "recovery"] = "healthy"
     plusvibe_bulk_add_seconds: Span = (60.0, 300.0)
     # HeyReach
     heyreach_per_minute: int = 300

@@ -23,6 +23,7 @@ class Options:
     sending_tool_url       where students sign in to the sending tool
     lead_list_url          address of a lead list, with {id}; may lead to the tool's front page
     mailboxes_per_domain   at most so many on one domain
+    figures_every          how often the figures of what runs are read
     """
 
     operator_contact: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Options:
     sending_tool_url: str = "https://app.plusvibe.ai"
     lead_list_url: str = "https://app.heyreach.io"
     mailboxes_per_domain: int = 5
+    figures_every: float = 43_200.0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Options:

@@ -163,7 +163,7 @@ class Recorder:
             if isinstance(item, Domain):
                 _date(item, outcome.facts)
             if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
-                item.warmup_started_at = item.warmup_started_at or timezone.now()
+                item.warmup_started_at = item.warmup_started_at or self.now.vendor
             self._note(item)
         if outcome.credential is not None:
             self._besides.append(partial(self._keep, outcome.credential))

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 
 from infra.models import DomainState, MailboxState, ProvisionState
 
+from .measuring import Measuring
 from .outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class StackSpec:
     """An ordered tuple of steps: those that set an order up. A run keeps the version it began with.
 
     pipelines  by name, what else is ever done to an order: see `provisioning/life.py` for who begins which
+    measuring  how its mailboxes are looked at once they run; nothing is measured without it
     """
 
     key: str
@@ -143,6 +145,7 @@ class StackSpec:
     steps: tuple[StepSpec, ...]
     ending: Ending = SET_UP
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    measuring: Measuring | None = None
 
     def pipeline(self, name: str) -> StackSpec:
         """Return the stack as a run of that pipeline works on it. Raises KeyError."""

@@ -1,6 +1,6 @@
 """How what was ordered is built, as rows."""
 
-from .gate import Circuit, Flight, Heartbeat, Permit
+from .gate import Circuit, Collection, Flight, Heartbeat, Permit
 from .operation import Capture, Operation, OperationItem
 from .run import ACTIVE_RUN, BUILDS, OPEN_STEP, Event, Run, Step
 
@@ -10,6 +10,7 @@ __all__ = [
     "OPEN_STEP",
     "Capture",
     "Circuit",
+    "Collection",
     "Event",
     "Flight",
     "Heartbeat",

@@ -65,3 +65,16 @@ class Heartbeat(models.Model):
 
     name = models.CharField(max_length=40, primary_key=True)
     at = models.DateTimeField()
+
+
+class Collection(models.Model):
+    """What the collector of figures remembers: who is at it (`slice`), and how far it is in each listing of a platform.
+
+    `claimed_until` is machine time, `due_at` vendor time. `offset` is where the next page of a listing begins.
+    """
+
+    name = models.CharField(max_length=40, primary_key=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    offset = models.PositiveIntegerField(default=0)
+    failures = models.PositiveSmallIntegerField(default=0)

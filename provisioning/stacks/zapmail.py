@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from infra.models import DomainState, MailboxState, ProvisionState
 
 from ..engine import endings
+from ..engine.measuring import Listing, Measuring
 from ..engine.specs import DAY, HOUR, MINUTE, Ending, GivesUpTo, Needs, Pipeline, Scope, StackSpec, Stage, StepSpec
 from ..steps import domains, finish, mailboxes, money, sender, workspaces
 
@@ -76,6 +77,12 @@ TEARDOWN = Pipeline((
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, ready="cancelled", missing="cancelled",
     act=endings.forget_logins))  # fmt: skip
 
+MEASURING = Measuring(
+    figures=sender.figures,
+    supplied=sender.SUPPLIED,
+    lists=Listing("heyreach.lists", workspaces.lead_counts, fact="heyreach_list_id"),
+)
+
 ZAPMAIL = StackSpec(
     key="zapmail",
     title="Zapmail, PlusVibe, HeyReach",
@@ -83,4 +90,5 @@ ZAPMAIL = StackSpec(
     stages=STAGES,
     steps=STEPS,
     pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    measuring=MEASURING,
 )

@@ -16,6 +16,7 @@ from integrations.plusvibe import NewAccount, SendingAccount, WarmupSettings
 
 from ..engine.context import Context, MailboxItem
 from ..engine.ledger import Book, Vanished
+from ..engine.measuring import Look, Measured
 from ..engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
 from .common import MOST_PAGES, chances, external_name, for_all, mailboxes_there, wait_for
 
@@ -302,6 +303,38 @@ def accounts_there(ctx: Context) -> dict[str, SendingAccount]:
         if answer.last:
             break
     return found
+
+
+SUPPLIED = frozenset(
+    {"health", "health_google", "health_microsoft", "health_other", "reply_rate", "warmup_sent", "campaign_sent"}
+)
+
+
+def figures(look: Look) -> dict[str, Measured]:
+    """Read what the sending tool says of the student's mailboxes: one call for a hundred."""
+    workspace, found = str(look.facts["plusvibe_workspace_id"]), dict[str, Measured]()
+    for page in range(MOST_PAGES):
+        answer = look.read(look.clients.plusvibe.list_accounts(workspace, page * plusvibe.ACCOUNTS_PER_PAGE))
+        found |= {account.email: _measured(account) for account in answer.accounts}
+        if answer.last:
+            break
+    return found
+
+
+def _measured(account: SendingAccount) -> Measured:
+    said = account.analytics or plusvibe.Analytics()
+    return Measured(
+        is_connected=account.connected,
+        is_warming=account.warming,
+        health=said.health,
+        health_google=said.health_google,
+        health_microsoft=said.health_microsoft,
+        health_other=said.health_other,
+        reply_rate=said.reply_rate_7d,
+        bounce_rate=said.bounce_rate_3d,
+        warmup_sent=said.warmup_sent_today,
+        campaign_sent=said.sent_today,
+    )
 
 
 def patient(ctx: Context, call: Call[T]) -> Call[T]:

@@ -24,8 +24,10 @@ from infra.models import (
     NameCheck,
     OperatorItem,
     Provision,
+    TaskDone,
     Tier,
     User,
+    WarmupDay,
 )
 from infra.secret import Secret
 from provisioning.models import Capture, Circuit, Flight, Operation, OperationItem, Permit, Run, Step
@@ -94,6 +96,20 @@ def _tier(**values: Any) -> None:
 CASES["infra_tier_domain_range"] = lambda: _tier(domain_count=3, domain_count_max=2)
 CASES["infra_tier_has_domains"] = lambda: _tier(domain_count=0)
 CASES["infra_tier_has_mailboxes"] = lambda: _tier(mailbox_count=0)
+
+
+@breaks("infra_warmupday_once")
+def _two_rows_of_a_day() -> None:
+    run()
+    box, now = Mailbox.objects.get(address="ada@getacme.com"), timezone.now()
+    for _ in range(2):
+        WarmupDay.objects.create(mailbox=box, student=box.student, day=now, connection="connected", measured_at=now)
+
+
+@breaks("infra_taskdone_once")
+def _a_task_done_twice() -> None:
+    for _ in range(2):
+        TaskDone.objects.create(**owner(task="calendar"))
 
 
 @breaks("infra_provision_one_live")

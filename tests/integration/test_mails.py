@@ -112,6 +112,33 @@ def test_the_ready_mail_holds_all_that_a_student_needs(order: Provision) -> None
     assert "Use the *campaign template*." in words
 
 
+@pytest.mark.parametrize(
+    ("cause", "why", "action"),
+    [
+        ("google", "Mails to Gmail addresses land in spam folders", "Send no campaign mails from it for now."),
+        ("disconnected", "has lost its connection to the mailbox", "connect the mailbox again"),
+        ("paused", "Warmup is switched off for this mailbox.", "switch warmup on again"),
+        ("something else", "More of its warmup mails than usual", "Send no campaign mails from it for now."),
+    ],
+)
+def test_bad_health_says_which_mailbox_why_and_what_to_do(order: Provision, cause: str, why: str, action: str) -> None:
+    Mail.post("health_bad", key="1", provision=order, address="ada@getacme.com", figure="82", cause=cause)
+    message = sent()
+    words = flat(message)
+    assert message.subject == "ada@getacme.com needs attention"
+    assert "has been below 90 % for two days; it is 82 % now." in words
+    assert why in words
+    assert action in words
+    assert "http://testserver/infrastructure/dashboard/" in words
+
+
+def test_good_health_again_is_said(order: Provision) -> None:
+    Mail.post("health_good", key="1", provision=order, address="ada@getacme.com", figure="96", cause="unknown")
+    message = sent()
+    assert message.subject == "ada@getacme.com is healthy again"
+    assert "healthy again: 96 %, for the second day in a row." in flat(message)
+
+
 def test_text_and_html_say_the_same_and_html_is_escaped(order: Provision) -> None:
     Mail.post("ready", key="1", provision=order)
     message = sent()

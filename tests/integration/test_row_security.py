@@ -22,10 +22,13 @@ from infra.models import (
     DomainHold,
     Mail,
     Mailbox,
+    Measurement,
     OrderLine,
     Provision,
+    TaskDone,
     Tier,
     User,
+    WarmupDay,
 )
 from infra.secret import Secret
 from infra.wizard import drafts
@@ -79,6 +82,11 @@ def two() -> tuple[User, User]:
     CredentialReveal.objects.create(credential=login, student=ada)
     Mail.objects.create(key="k", kind="paid", to=ada.email, **mine)
     now = run.paid_at
+    box = provision.mailboxes.first()
+    assert box is not None
+    WarmupDay.objects.create(mailbox=box, student=ada, day=now, connection="connected", measured_at=now)
+    Measurement.objects.create(**mine)
+    TaskDone.objects.create(**mine, task="calendar")
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)
     payment = Payment.objects.create(**mine, checkout=checkout, amount_cents=1, paid_at=now)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from integrations.sandbox import Wire
+from integrations.sandbox import Wire, control, plusvibe
+from integrations.sandbox.http import Request
 from integrations.sandbox.plusvibe import AGENCY
 from integrations.sandbox.server import CannotServe, refuse_production
 from tests.unit.sandbox.kit import DAY, HOUR, Box
@@ -475,6 +478,66 @@ def test_analytics_are_absent_on_day_0_and_then_grow(box: Box, sending: str) -> 
         sent.append(found["daily_counters"]["warmup_email_sent_today"])
     assert sent == sorted(sent)
     assert sent[0] < sent[-1] <= 30
+
+
+def curve(box: Box, sending: str, days: int) -> list[float]:
+    """Return the overall health of each day from the second on."""
+    found = []
+    for _ in range(days):
+        box.sandbox.advance(DAY)
+        found.append(analytics(box, sending)["health_scores"]["7d_overall_warmup_health"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("profile", "good", "bad"),
+    [
+        ("healthy", range(1, 21), ()),
+        ("bad_start", range(8, 21), range(1, 5)),
+        ("collapse", range(1, 13), range(15, 21)),
+        ("recovery", (*range(1, 8), *range(14, 21)), (10, 11)),
+    ],
+)
+def test_figures_develop_by_profile_and_alike_each_time(
+    box: Box, sending: str, profile: str, good: Iterable[int], bad: Iterable[int]
+) -> None:
+    plusvibe.set_profile(box.sandbox.world, EMAIL, profile)
+    warmup(box, sending)
+    found = dict(enumerate(curve(box, sending, 20), start=1))
+    assert all(found[day] >= 90 for day in good)
+    assert all(found[day] < 90 for day in bad)
+    again = Box()
+    place = again.exported("sample")[1]
+    plusvibe.set_profile(again.sandbox.world, EMAIL, profile)
+    warmup(again, place)
+    assert curve(again, place, 20) == list(found.values())
+
+
+def test_the_control_plane_sets_a_profile(box: Box, sending: str) -> None:
+    given = {"email": EMAIL, "profile": "bad_start"}
+    answer = control.handle(box.sandbox, Request("POST", "/warmup", body=json.dumps(given).encode()))
+    assert answer.status == 200
+    warmup(box, sending)
+    assert curve(box, sending, 1)[0] < 80
+    for wrong in ({"email": EMAIL, "profile": "heavenly"}, {"email": "nobody@x.com", "profile": "healthy"}):
+        assert control.handle(box.sandbox, Request("POST", "/warmup", body=json.dumps(wrong).encode())).status == 400
+
+
+def test_the_switch_says_how_all_others_develop(box: Box, sending: str) -> None:
+    box.sandbox.switches.set(plusvibe_warmup_profile="bad_start")
+    warmup(box, sending)
+    assert curve(box, sending, 1)[0] < 80
+
+
+def test_days_without_warmup_cost_health_and_do_not_count_as_days(box: Box, sending: str) -> None:
+    warmup(box, sending)
+    before = curve(box, sending, 8)[-1]
+    warmup(box, sending, "INACTIVE")
+    resting = curve(box, sending, 5)
+    assert resting[-1] == before - 10
+    warmup(box, sending)
+    box.sandbox.advance(DAY * 0.99)
+    assert analytics(box, sending)["daily_counters"]["warmup_email_sent_today"] <= 2 + 2 * 9
 
 
 def test_pausing_warmup_stops_the_day_s_counter(box: Box, sending: str) -> None:

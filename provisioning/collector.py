@@ -1,0 +1,339 @@
+"""Looks at what runs, twice a day, and keeps what the platforms say. Pages read these rows and never call a platform.
+
+One worker at a time, a few looks per ring, whoever has waited longest first. A look takes what the budgets leave: the
+shares reserved for paid work are closed to it, and without a permit it goes at once. What fails is tried again later, ever
+more rarely, and put off before it is tried, so that nothing stands in the others' way; pages go on with the figures there
+are, and their age.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from django.db import connection, transaction
+
+from infra import clock, health, prepared
+from infra.models import Connection, Mail, Mailbox, MailboxState, Measurement, Provision, ProvisionState
+from infra.models.base import ordered_id
+from infra.warmup import Standing, figures_of, standings
+from integrations.http.call import Call
+from integrations.http.errors import Permanent, PlatformError, RateLimited
+
+from .engine import budget
+from .engine.measuring import Listing, Look, Measured
+from .engine.reader import send_read
+from .engine.runner import Workshop, default_workshop
+from .engine.specs import HOUR, MINUTE
+from .models import Collection
+from .stacks import STACKS
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+SLICE = "slice"  # the place of whoever is at it
+LEASE = 150.0  # machine seconds: no task lives longer
+SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
+ADMIT_EVERY = 60.0  # machine seconds until what became live is noticed
+BACKOFF = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)  # vendor seconds by number of failures in a row
+WEIGHT = "figures"  # no share of a budget is reserved for it
+
+LIVE = (
+    ProvisionState.ACTIVE,
+    ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+    ProvisionState.UPGRADING,
+    ProvisionState.SUSPENDED,
+    ProvisionState.CANCELLING,
+)
+LOOKED_AT = (MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY, MailboxState.SUSPENDED)
+
+
+def is_due() -> bool:
+    """Tell whether something waits to be looked at and nobody is at it: asked by the supervisor's tick."""
+    found = prepared.execute(
+        "SELECT NOT EXISTS (SELECT 1 FROM provisioning_collection WHERE claimed_until > gtm_now('machine'))"
+        " AND (EXISTS (SELECT 1 FROM infra_measurement WHERE due_at <= (SELECT gtm_now('vendor')))"
+        "  OR EXISTS (SELECT 1 FROM provisioning_collection WHERE due_at <= (SELECT gtm_now('vendor')))"
+        "  OR NOT EXISTS (SELECT 1 FROM provisioning_heartbeat WHERE name = 'work:figures'"
+        "   AND at > gtm_now('machine') - make_interval(secs => %(every)s)))",
+        {"every": ADMIT_EVERY},
+    )
+    return bool(found and found[0])
+
+
+def drain(limit: int = 10) -> int:
+    """Look at up to `limit` provisions and pages of listings; return how many. Answers the bell `figures`."""
+    if not _claim():
+        return 0
+    collector, done, ends = Collector(default_workshop()), 0, clock.monotonic() + SLICE_SECONDS
+    try:
+        admit()
+        while done < limit and clock.monotonic() < ends and collector.look_at_next():
+            done += 1
+    finally:
+        Collection.objects.filter(name=SLICE).update(claimed_until=None)
+    return done
+
+
+def _claim() -> bool:
+    """Take the one place there is. A worker that dies in it loses it after a while."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO provisioning_collection AS held (name, claimed_until, "offset", failures)'
+            " VALUES (%s, gtm_now('machine') + make_interval(secs => %s), 0, 0)"
+            " ON CONFLICT (name) DO UPDATE SET claimed_until = excluded.claimed_until"
+            " WHERE held.claimed_until IS NULL OR held.claimed_until < gtm_now('machine')",
+            [SLICE, LEASE],
+        )
+        return bool(cursor.rowcount)
+
+
+def admit() -> int:
+    """Let what has become live be looked at from now on; return how many provisions that were."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO infra_measurement (id, provision_id, student_id, due_at, failures, problem, lead_list,"
+            "  created_at, updated_at)"
+            " SELECT gen_random_uuid(), p.id, p.student_id, gtm_now('vendor'), 0, '', '', gtm_now('machine'),"
+            "  gtm_now('machine') FROM infra_provision p LEFT JOIN infra_measurement m ON m.provision_id = p.id"
+            " WHERE m.due_at IS NULL AND p.state = ANY(%s) AND p.order ->> 'stack' = ANY(%s)"
+            " ON CONFLICT (provision_id) DO UPDATE SET due_at = excluded.due_at, failures = 0",
+            [[str(one) for one in LIVE], [one.key for one in STACKS.values() if one.measuring]],
+        )
+        admitted = int(cursor.rowcount)
+        cursor.execute(
+            'INSERT INTO provisioning_collection (name, due_at, "offset", failures)'
+            " SELECT name, gtm_now('vendor'), 0, 0 FROM unnest(%s::text[]) AS name ON CONFLICT (name) DO NOTHING",
+            [list(_listings())],
+        )
+    return admitted
+
+
+def _listings() -> dict[str, Listing]:
+    found = (stack.measuring.lists for stack in STACKS.values() if stack.measuring)
+    return {one.name: one for one in found if one is not None}
+
+
+@dataclass
+class Collector:
+    """One slice of looking."""
+
+    workshop: Workshop
+
+    def look_at_next(self) -> bool:
+        """Look at what is due; return whether it makes sense to go on with the next."""
+        if (listing := _take_listing()) is not None:
+            return self._turn_page(listing)
+        if (measurement := _take_oldest()) is not None:
+            return self._look_at(measurement)
+        return False
+
+    def read(self, call: Call[T], /) -> T:
+        """Read within what there is to spare. Raises PlatformError or budget.NotNow."""
+        return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT))
+
+    def _look_at(self, due: Measurement) -> bool:
+        provision = due.provision
+        stack = STACKS.get(str(provision.order.get("stack", "")))
+        measuring = stack.measuring if stack else None
+        if provision.state not in LIVE or measuring is None:
+            Measurement.objects.filter(pk=due.pk).update(due_at=None)
+            return True
+        try:
+            found = measuring.figures(Look(self.workshop.clients, self.read, provision.facts))
+        except (budget.NotNow, PlatformError, KeyError) as error:
+            return _note(due, error)
+        lists = measuring.lists
+        with transaction.atomic():
+            now = clock.vendor_now()
+            write_down(due, found, now=now)
+            judge(provision, now=now, is_measured="health" in measuring.supplied)
+            Measurement.objects.filter(pk=due.pk).update(
+                due_at=clock.later(now, self.workshop.options.figures_every),
+                looked_at=now,
+                failures=0,
+                problem="",
+                lead_list=str(provision.facts.get(lists.fact, "")) if lists else "",
+            )
+        return True
+
+    def _turn_page(self, place: Collection) -> bool:
+        listing = _listings()[place.name]
+        try:
+            counts = listing.page(Look(self.workshop.clients, self.read), place.offset)
+        except (budget.NotNow, PlatformError) as error:
+            return _note_listing(place, error)
+        with transaction.atomic(), connection.cursor() as cursor:
+            now = clock.vendor_now()
+            cursor.execute(
+                "UPDATE infra_measurement SET leads = found.size, leads_at = %s"
+                " FROM unnest(%s::text[], %s::integer[]) AS found (id, size) WHERE lead_list = found.id",
+                [now, list(counts.sizes), list(counts.sizes.values())],
+            )
+            is_last = counts.next_offset is None
+            wait = self.workshop.options.figures_every if is_last else 0.0
+            Collection.objects.filter(name=place.name).update(
+                offset=counts.next_offset or 0, due_at=clock.later(now, wait), failures=0
+            )
+        return True
+
+
+# Taking what is due, and giving it back -----------------------------------------------------------------------------
+
+
+def _backoff(failures: int) -> float:
+    return BACKOFF[min(failures, len(BACKOFF) - 1)]
+
+
+def _take_oldest() -> Measurement | None:
+    """Take the due provision whose last look is the oldest, and put it off as if the look had failed already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE infra_measurement AS m SET tried_at = gtm_now('vendor'), failures = failures + 1,"
+            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            " WHERE id = ANY(ARRAY(SELECT id FROM infra_measurement WHERE due_at <= (SELECT gtm_now('vendor'))"
+            "  ORDER BY looked_at NULLS FIRST, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
+            [list(BACKOFF), len(BACKOFF)],
+        )
+        row = cursor.fetchone()
+    return Measurement.objects.select_related("provision__student", "provision__tier").get(pk=row[0]) if row else None
+
+
+def _note(due: Measurement, error: Exception) -> bool:
+    """Write down why a look failed; return whether the next may be tried."""
+    rows = Measurement.objects.filter(pk=due.pk)
+    if isinstance(error, budget.NoPermit | budget.NoFlight):
+        rows.update(due_at=due.tried_at, failures=due.failures - 1)  # nothing was tried
+        return False
+    problem = _problem(error)
+    log.warning("figures not read", extra={"provision": due.provision.reference, "problem": problem})
+    rows.update(problem=problem)
+    if wait := _advised(error):
+        rows.update(due_at=clock.later(clock.vendor_now(), wait))
+    # A platform that is away is away for the next one too; a refusal is about this one alone.
+    return isinstance(error, Permanent | KeyError)
+
+
+def _take_listing() -> Collection | None:
+    known = list(_listings())
+    return Collection.objects.filter(name__in=known, due_at__lte=clock.vendor_now()).order_by("due_at").first()
+
+
+def _note_listing(place: Collection, error: Exception) -> bool:
+    if isinstance(error, budget.NoPermit | budget.NoFlight):
+        return False
+    log.warning("listing not read", extra={"listing": place.name, "problem": _problem(error)})
+    wait = _advised(error) or _backoff(place.failures)
+    due_at = clock.later(clock.vendor_now(), wait)
+    Collection.objects.filter(name=place.name).update(due_at=due_at, offset=0, failures=place.failures + 1)
+    return True  # another platform may well answer
+
+
+def _problem(error: Exception) -> str:
+    platform = getattr(error, "platform", "")
+    return f"{platform} {type(error).__name__}".strip()[:80]
+
+
+def _advised(error: Exception) -> float:
+    """Return how long the platform asks us to stay away, as far as that is believed."""
+    return min(error.advised_wait or 0.0, HOUR) if isinstance(error, RateLimited) else 0.0
+
+
+# What was found -------------------------------------------------------------------------------------------------------
+
+FIGURES = tuple(one.name for one in fields(Measured) if one.name not in ("is_connected", "is_warming"))
+KEEP = """
+    INSERT INTO infra_warmupday AS kept (id, created_at, updated_at, mailbox_id, student_id, day, measured_at, connection,
+        is_warming, {names})
+    VALUES (%(id)s, gtm_now('machine'), gtm_now('machine'), %(mailbox)s, %(student)s, %(day)s, %(at)s, %(connection)s,
+        %(warming)s, {values})
+    ON CONFLICT (mailbox_id, day) DO UPDATE SET updated_at = excluded.updated_at, measured_at = excluded.measured_at,
+        connection = excluded.connection, is_warming = excluded.is_warming, {kept}
+""".format(
+    names=", ".join(FIGURES),
+    values=", ".join(f"%({name})s" for name in FIGURES),
+    kept=", ".join(f"{name} = COALESCE(excluded.{name}, kept.{name})" for name in FIGURES),
+)
+
+
+def write_down(due: Measurement, found: Mapping[str, Measured], *, now: datetime) -> None:
+    """Keep what was said of each mailbox today.
+
+    A mailbox that is missing in one answer may be missing in that answer only: it counts as gone when it was missing in
+    the look before as well.
+    """
+    boxes = due.provision.mailboxes.filter(state__in=LOOKED_AT, warmup_started_at__isnull=False)
+    rows = []
+    for box in boxes.order_by("pk"):
+        said = found.get(box.address.lower())
+        if said is None:
+            if not _was_missing(box, due):
+                continue
+            said = Measured(is_connected=False, is_warming=False)
+            state = Connection.ABSENT
+        else:
+            state = Connection.CONNECTED if said.is_connected else Connection.DISCONNECTED
+        rows.append(_row(box, said, state, now))
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(KEEP, rows)
+
+
+def _was_missing(box: Mailbox, due: Measurement) -> bool:
+    latest = box.warmup_days.order_by("-day").values_list("measured_at", "connection").first()
+    if due.looked_at is None:
+        return False
+    return latest is None or latest[0] < due.looked_at or latest[1] == Connection.ABSENT
+
+
+def _row(box: Mailbox, said: Measured, state: Connection, now: datetime) -> dict[str, Any]:
+    return {
+        "id": ordered_id(),
+        "mailbox": box.pk,
+        "student": box.student_id,
+        "day": now.astimezone(UTC).date(),
+        "at": now,
+        "connection": str(state),
+        "warming": said.is_warming,
+        **{name: getattr(said, name) for name in FIGURES},
+    }
+
+
+def judge(provision: Provision, *, now: datetime, is_measured: bool) -> None:
+    """Draw the conclusions: which mailbox is ready to send, and whose student must be told of good or bad health."""
+    boxes = provision.mailboxes.select_related("domain").order_by("pk")
+    for one in standings(provision, list(boxes), now=now, is_measured=is_measured):
+        _set_ready(one)
+        if provision.state != ProvisionState.SUSPENDED:  # warmup rests then, and the student knows why
+            _tell(provision, one)
+
+
+def _set_ready(one: Standing) -> None:
+    before, after = MailboxState.WARMING, MailboxState.READY
+    if not one.is_ready:
+        before, after = after, before
+    Mailbox.objects.filter(pk=one.mailbox.pk, state=before).update(state=after)
+
+
+def _tell(provision: Provision, one: Standing) -> None:
+    """Post one mail when a mailbox turns bad, and one when it is good again."""
+    box, figures = one.mailbox, figures_of(one.days)
+    rows = Mailbox.objects.filter(pk=box.pk, bad_since=box.bad_since)
+    since = health.bad_since(figures)
+    if box.bad_since is None and since is not None and rows.update(bad_since=since):
+        Mail.post("health_bad", key=f"{box.pk}:{since}", provision=provision, **_said(one))
+    elif box.bad_since is not None and health.is_good_again(figures) and rows.update(bad_since=None):
+        Mail.post("health_good", key=f"{box.pk}:{box.bad_since}", provision=provision, **_said(one))
+
+
+def _said(one: Standing) -> dict[str, str]:
+    """Return what a mail about a mailbox's health needs: figures of that day."""
+    assert one.latest is not None
+    latest = one.latest
+    weakest = health.weakest(google=latest.health_google, microsoft=latest.health_microsoft, other=latest.health_other)
+    cause = "disconnected" if one.is_lost else "paused" if one.is_paused else weakest or "unknown"
+    return {"address": one.mailbox.address, "figure": f"{latest.health or 0:.0f}", "cause": cause}

@@ -1,0 +1,469 @@
+"""The collector: what it keeps of what the platforms say, how seldom it asks, and what it does when they do not answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from infra import clock
+from infra.models import (
+    Connection,
+    Mail,
+    Mailbox,
+    MailboxState,
+    Measurement,
+    Provision,
+    ProvisionState,
+    WarmupDay,
+)
+from integrations.sandbox import plusvibe
+from integrations.sandbox.heyreach import Lead
+from provisioning import collector
+from provisioning.engine import doorbell
+from provisioning.engine.measuring import Measured
+from provisioning.engine.reader import send_read
+from provisioning.models import Circuit, Collection, Heartbeat, Permit, Run
+from tests.integration.world import World, new_order, new_world, paid
+
+pytestmark = pytest.mark.django_db
+
+DAY, HALF_A_DAY = 86_400.0, 43_200.0
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = new_world()
+    monkeypatch.setattr(collector, "default_workshop", lambda: world.workshop)
+    return world
+
+
+@pytest.fixture
+def order(world: World) -> Provision:
+    """An order that has been built: six mailboxes whose warmup has just begun."""
+    return built(world, "acme")
+
+
+def built(world: World, name: str) -> Provision:
+    run = paid(new_order(name))
+    world.run_until(lambda: Run.objects.get(pk=run.pk).finished_at is not None)
+    provision = Provision.objects.get(pk=run.provision_id)
+    assert provision.state == ProvisionState.ACTIVE
+    return provision
+
+
+def pass_days(world: World, days: float) -> None:
+    """Let days pass, with two looks a day."""
+    for _ in range(round(2 * days)):
+        world.advance(HALF_A_DAY)
+        collect(world)
+
+
+def collect(world: World) -> int:
+    """Look at everything that is due; the budgets' windows pass in between."""
+    done = 0
+    for _ in range(50):
+        found = collector.drain()
+        done += found
+        if not found:
+            break
+        world.advance(5)
+    return done
+
+
+@contextmanager
+def counted(world: World) -> Iterator[Counter[str]]:
+    """Count the calls of a block by verb."""
+    before, found = world.sandbox.log.count, Counter[str]()
+    yield found
+    found.update(entry.verb for entry in world.sandbox.log.since(before))
+
+
+def develop(world: World, profile: str) -> None:
+    """Let the figures of one mailbox develop so."""
+    assert plusvibe.set_profile(world.sandbox.world, "ada@getacme.com", profile) == 1
+
+
+def today() -> Any:
+    return clock.vendor_now().astimezone(UTC).date()
+
+
+def latest(address: str) -> WarmupDay:
+    return WarmupDay.objects.filter(mailbox__address=address).latest("day")
+
+
+def measurement(order: Provision) -> Measurement:
+    return Measurement.objects.get(provision=order)
+
+
+# What is kept --------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_no_figures_on_the_first_day_and_that_is_not_zero(world: World, order: Provision) -> None:
+    collect(world)
+    rows = WarmupDay.objects.filter(mailbox__provision=order)
+    assert rows.count() == 6
+    for row in rows:
+        assert (row.health, row.warmup_sent, row.reply_rate) == (None, None, None)
+        assert (row.connection, row.is_warming) == (Connection.CONNECTED, True)
+
+
+def test_each_mailbox_has_one_row_a_day_and_the_history_stays(world: World, order: Provision) -> None:
+    collect(world)
+    first = today()
+    pass_days(world, 4)
+    for box in order.mailboxes.all():
+        found = list(box.warmup_days.values_list("day", "health"))
+        assert [day for day, _ in found] == [first + timedelta(days=n) for n in range(5)]
+        assert found[0][1] is None
+        assert all(90 <= (figure or 0) <= 100 for _, figure in found[2:])
+
+
+def test_what_the_platform_says_is_kept_as_it_said_it(world: World, order: Provision) -> None:
+    pass_days(world, 6)
+    call = world.workshop.clients.plusvibe.list_accounts(order.facts["plusvibe_workspace_id"])
+    for account in send_read(world.workshop.transport, call).accounts:
+        row, said = latest(account.email), account.analytics
+        assert said is not None
+        assert (row.health, row.health_google, row.reply_rate) == (said.health, said.health_google, said.reply_rate_7d)
+        assert (row.warmup_sent, row.campaign_sent) == (said.warmup_sent_today, said.sent_today)
+        assert row.measured_at == measurement(order).looked_at
+
+
+def test_a_figure_stays_when_a_later_look_of_the_day_brings_none(world: World, order: Provision) -> None:
+    pass_days(world, 3)
+    before, due = latest("ada@getacme.com"), measurement(order)
+    said = {before.mailbox.address: Measured(is_connected=True, is_warming=False)}
+    collector.write_down(due, said, now=before.measured_at + timedelta(minutes=5))
+    after = latest("ada@getacme.com")
+    assert (after.day, after.health, after.is_warming) == (before.day, before.health, False)
+
+
+def test_a_disconnected_mailbox_is_one_whatever_they_call_it(world: World, order: Provision) -> None:
+    pass_days(world, 2)
+    world.sandbox.faults.add("account_disconnected", items=["ada@getacme.com"])
+    world.sandbox.switches.set(plusvibe_disconnected_status="WAITING_FOR_GODOT")
+    pass_days(world, 1)
+    assert latest("ada@getacme.com").connection == Connection.DISCONNECTED
+    assert latest("ada.sample@getacme.com").connection == Connection.CONNECTED
+
+
+def test_a_mailbox_missing_once_is_not_gone_but_missing_twice_it_is(world: World, order: Provision) -> None:
+    pass_days(world, 2)
+    account = next(one for one in world.sandbox.world.plusvibe.accounts.values() if one.email == "ada@getacme.com")
+    del world.sandbox.world.plusvibe.accounts[account.id]
+    pass_days(world, 0.5)
+    assert latest("ada@getacme.com").connection == Connection.CONNECTED
+    pass_days(world, 0.5)
+    assert latest("ada@getacme.com").connection == Connection.ABSENT
+
+
+def test_the_size_of_the_lead_list_comes_along(world: World, order: Provision) -> None:
+    collect(world)
+    world.advance(HALF_A_DAY)
+    [row] = [one for one in world.sandbox.world.heyreach.lists.values() if order.reference in one.name]
+    row.leads = {str(number): Lead(str(number), {}, [], 0.0) for number in range(412)}
+    collect(world)
+    found = measurement(order)
+    assert found.leads == 412
+    assert found.leads_at is not None
+
+
+# How seldom it asks --------------------------------------------------------------------------------------------------
+
+
+def test_a_day_takes_two_calls_for_a_students_mailboxes(world: World, order: Provision) -> None:
+    collect(world)
+    with counted(world) as seen:
+        pass_days(world, 1)
+    assert seen == {"list_accounts": 2, "find_lists": 2}
+
+
+def test_the_lists_of_all_students_are_read_together(world: World, order: Provision) -> None:
+    built(world, "bolt")
+    collect(world)
+    with counted(world) as seen:
+        pass_days(world, 1)
+    assert seen == {"list_accounts": 4, "find_lists": 2}
+
+
+def test_nothing_is_asked_before_it_is_due(world: World, order: Provision) -> None:
+    collect(world)
+    world.advance(HALF_A_DAY - 3600)
+    with counted(world) as seen:
+        assert collector.drain() == 0
+    assert not seen
+
+
+def test_how_often_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world(FIGURES_EVERY="3600")
+    monkeypatch.setattr(collector, "default_workshop", lambda: world.workshop)
+    order = built(world, "acme")
+    collect(world)
+    due, looked = measurement(order).due_at, measurement(order).looked_at
+    assert due is not None
+    assert looked is not None
+    assert (due - looked).total_seconds() == 3600
+
+
+def test_the_oldest_look_comes_first(world: World, order: Provision) -> None:
+    other = built(world, "bolt")
+    collect(world)
+    Measurement.objects.filter(provision=other).update(looked_at=clock.later(clock.vendor_now(), -DAY))
+    world.advance(HALF_A_DAY + 60)
+    Collection.objects.exclude(name=collector.SLICE).update(due_at=clock.later(clock.vendor_now(), DAY))
+    assert collector.drain(1) == 1
+    assert (measurement(other).looked_at or clock.vendor_now()) > (measurement(order).looked_at or clock.vendor_now())
+
+
+def test_a_slice_is_small_and_the_next_goes_on(world: World, order: Provision) -> None:
+    built(world, "bolt")
+    collector.admit()
+    assert [collector.drain(1), collector.drain(1)] == [1, 1]
+
+
+def test_only_one_worker_is_at_it(world: World, order: Provision) -> None:
+    Collection.objects.create(name=collector.SLICE, claimed_until=clock.machine_now() + timedelta(seconds=60))
+    assert not collector.is_due()
+    assert collector.drain() == 0
+    clock.advance_machine(61)
+    assert collector.is_due()
+    assert collector.drain() > 0
+
+
+def test_what_is_reserved_for_paid_work_stays_for_it(world: World, order: Provision) -> None:
+    collector.admit()
+    Permit.objects.filter(budget="plusvibe.general", weight_class="").update(used_at=clock.vendor_now())
+    with counted(world) as seen:
+        collector.drain()
+    assert "list_accounts" not in seen
+    found = measurement(order)
+    assert (found.failures, found.problem, found.looked_at) == (0, "", None)
+    assert found.due_at is not None
+    assert found.due_at <= clock.vendor_now()
+
+
+def test_the_tick_rings_for_it(world: World, order: Provision) -> None:
+    assert collector.is_due()  # something new may have become live
+    assert doorbell.drain("figures") > 0
+    collect(world)
+    doorbell.drain("figures")
+    assert not collector.is_due()
+    world.advance(HALF_A_DAY)
+    Heartbeat.objects.filter(name="work:figures").update(at=clock.machine_now())
+    assert collector.is_due()
+    assert "figures" in doorbell.due_names()
+
+
+def test_what_has_ended_is_not_asked_for_and_what_begins_again_is(world: World, order: Provision) -> None:
+    collect(world)
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.FAILED)
+    world.advance(HALF_A_DAY)
+    with counted(world) as seen:
+        collect(world)
+    assert "list_accounts" not in seen
+    assert measurement(order).due_at is None
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.ACTIVE)
+    with counted(world) as seen:
+        collect(world)
+    assert seen["list_accounts"] == 1
+
+
+# When a platform does not answer -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "timeout_before", "status", "html_body", "rate_limit", "empty_body"])
+def test_a_failed_look_is_noted_and_tried_again_later(world: World, order: Provision, kind: str) -> None:
+    pass_days(world, 2)
+    before, looked = latest("ada@getacme.com"), measurement(order).looked_at
+    world.sandbox.faults.add(kind, platform="plusvibe", verb="list_accounts")
+    world.advance(HALF_A_DAY)
+    collector.drain()
+    found = measurement(order)
+    assert found.failures == 1
+    assert found.problem.startswith("plusvibe ")
+    assert found.looked_at == looked
+    assert latest("ada@getacme.com") == before
+    assert found.due_at is not None
+    assert found.due_at > clock.vendor_now()
+    world.sandbox.faults.clear()
+    world.advance(collector.BACKOFF[0] + 10)
+    collect(world)
+    found = measurement(order)
+    assert (found.failures, found.problem) == (0, "")
+    assert found.looked_at is not None
+    assert looked is not None
+    assert found.looked_at > looked
+
+
+def test_it_is_asked_ever_more_rarely(world: World, order: Provision) -> None:
+    collect(world)
+    world.sandbox.faults.add("status", platform="plusvibe", verb="list_accounts", status=503)
+    world.advance(HALF_A_DAY)
+    waits = []
+    for _ in range(7):
+        collector.drain()
+        due = measurement(order).due_at
+        assert due is not None
+        waits.append(round((due - clock.vendor_now()).total_seconds(), -1))
+        world.advance(waits[-1] + 30)
+    assert waits == [*collector.BACKOFF, collector.BACKOFF[-1], collector.BACKOFF[-1]]
+
+
+def test_one_platform_that_is_away_takes_nothing_from_the_other(world: World, order: Provision) -> None:
+    collect(world)
+    world.sandbox.faults.add("status", platform="heyreach", status=503)
+    before = measurement(order)
+    world.advance(HALF_A_DAY)
+    collect(world)
+    after = measurement(order)
+    assert before.looked_at is not None
+    assert after.looked_at is not None
+    assert after.looked_at > before.looked_at
+    assert after.leads_at == before.leads_at
+
+
+def test_an_open_circuit_is_a_failed_look_and_no_call(world: World, order: Provision) -> None:
+    collector.admit()
+    now = clock.machine_now()
+    Circuit.objects.create(
+        platform="plusvibe", is_open=True, reason="operator", opened_at=now, try_again_at=now + timedelta(hours=1)
+    )
+    with counted(world) as seen:
+        collector.drain()
+    assert "list_accounts" not in seen
+    assert measurement(order).problem == "CircuitOpen"
+
+
+def test_a_row_that_cannot_be_looked_at_stands_in_nobodys_way(
+    world: World, order: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = built(world, "bolt")
+    collector.admit()
+    Measurement.objects.filter(provision=other).update(looked_at=clock.vendor_now())
+    Provision.objects.filter(pk=order.pk).update(facts={})
+    collect(world)
+    assert measurement(order).problem == "KeyError"
+    assert measurement(other).failures == 0
+
+
+def test_a_worker_that_dies_in_a_look_leaves_it_put_off(world: World, order: Provision) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Died
+
+    collector.admit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collector, "write_down", die)
+        with pytest.raises(Died):
+            collect(world)
+    found = measurement(order)
+    assert found.failures == 1
+    assert found.due_at is not None
+    assert found.due_at > clock.vendor_now()
+    world.advance(collector.BACKOFF[0] + 10)
+    collect(world)
+    assert measurement(order).failures == 0
+
+
+# What follows from the figures ----------------------------------------------------------------------------------------
+
+
+def of_kind(kind: str) -> list[Mail]:
+    return list(Mail.objects.filter(kind=kind).order_by("created_at"))
+
+
+def test_a_mailbox_that_turns_bad_is_told_once_and_once_when_it_is_good_again(world: World, order: Provision) -> None:
+    develop(world, "recovery")
+    pass_days(world, 9)
+    assert latest("ada@getacme.com").health is not None
+    assert of_kind("health_bad") == []  # bad since today at most
+    pass_days(world, 3)
+    [mail] = of_kind("health_bad")
+    assert mail.to == order.student.email
+    assert mail.context["address"] == "ada@getacme.com"
+    assert mail.context["cause"] == "google"
+    assert Mailbox.objects.get(address="ada@getacme.com").bad_since is not None
+    assert of_kind("health_good") == []
+    pass_days(world, 5)
+    assert len(of_kind("health_bad")) == len(of_kind("health_good")) == 1
+    assert Mailbox.objects.get(address="ada@getacme.com").bad_since is None
+
+
+def test_a_second_collapse_is_told_again(world: World, order: Provision) -> None:
+    box = Mailbox.objects.get(address="ada@getacme.com")
+    for figures in ((80, 80), (95, 95), (80, 80), (95, 95)):
+        for figure in figures:
+            world.advance(DAY)
+            say(box, figure)
+    assert [len(of_kind(kind)) for kind in ("health_bad", "health_good")] == [2, 2]
+
+
+def say(box: Mailbox, figure: float) -> None:
+    """Let the platform say so today, and the conclusions be drawn."""
+    collector.admit()
+    now = clock.vendor_now()
+    said = {box.address: Measured(is_connected=True, is_warming=True, health=figure)}
+    collector.write_down(Measurement.objects.get(provision=box.provision), said, now=now)
+    collector.judge(box.provision, now=now, is_measured=True)
+
+
+def test_one_bad_day_is_told_to_nobody(world: World, order: Provision) -> None:
+    box = Mailbox.objects.get(address="ada@getacme.com")
+    for figure in (95, 80, 95, 80, 95):
+        world.advance(DAY)
+        say(box, figure)
+    assert of_kind("health_bad") == []
+
+
+def test_nobody_is_told_of_bad_health_while_the_payment_is_missing(world: World, order: Provision) -> None:
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.SUSPENDED)
+    box = Mailbox.objects.get(address="ada@getacme.com")
+    for figure in (80, 80, 80):
+        world.advance(DAY)
+        say(box, figure)
+    assert of_kind("health_bad") == []
+
+
+def test_a_mailbox_becomes_ready_when_its_days_are_over_and_it_is_healthy(world: World, order: Provision) -> None:
+    pass_days(world, 13)
+    assert set(order.mailboxes.values_list("state", flat=True)) == {MailboxState.WARMING}
+    pass_days(world, 1.5)
+    assert set(order.mailboxes.values_list("state", flat=True)) == {MailboxState.READY}
+
+
+def test_a_mailbox_that_collapses_is_ready_no_more(world: World, order: Provision) -> None:
+    develop(world, "collapse")
+    pass_days(world, 20)
+    states = dict(order.mailboxes.values_list("address", "state"))
+    assert states["ada@getacme.com"] == MailboxState.WARMING
+    assert states["ada.sample@getacme.com"] == MailboxState.READY
+
+
+def test_the_statements_of_a_look_do_not_grow_with_its_history(world: World, order: Provision) -> None:
+    def statements() -> int:
+        world.advance(HALF_A_DAY)
+        Collection.objects.exclude(name=collector.SLICE).update(due_at=None)
+        with connection.execute_wrapper(count := Statements()):
+            collector.drain()
+        return count.seen
+
+    collect(world)
+    few = statements()
+    pass_days(world, 3)
+    assert statements() == few
+
+
+class Statements:
+    seen = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.seen += 1
+        return execute(sql, params, many, context)
