@@ -29,5 +29,8 @@ urlpatterns = [
     path("infrastructure/progress/change/", dashboard.change_order, name="progress-change"),
     path("infrastructure/progress/replacement/", dashboard.replacement, name="progress-replacement"),
     path("infrastructure/dashboard/", dashboard.dashboard, name="dashboard"),
+    path("infrastructure/dashboard/tasks/<slug:task>/", dashboard.tick_task, name="task"),
+    path("infrastructure/dashboard/calendar/", dashboard.renew_calendar, name="calendar-renew"),
+    path("infrastructure/calendar/<str:token>.ics", dashboard.calendar_feed, name="calendar"),
     path("infrastructure/dashboard/credentials/<uuid:credential_id>/", dashboard.reveal, name="credential"),
 ]

@@ -12,11 +12,14 @@ from infra.models import (
     Domain,
     Mail,
     Mailbox,
+    Measurement,
     NameCheck,
     OperatorItem,
     OrderLine,
     Provision,
+    TaskDone,
     User,
+    WarmupDay,
 )
 from provisioning.models import Capture, Event, Operation, OperationItem, Run, Step
 
@@ -26,7 +29,7 @@ FEW, MANY = 10, 10_000
 
 COPIED: tuple[type[models.Model], ...] = (
     User, Provision, Domain, Mailbox, NameCheck, Credential, Mail, OperatorItem, OrderLine, Checkout, Payment,
-    Run, Step, Event, Operation, OperationItem, Capture,
+    Run, Step, Event, Operation, OperationItem, Capture, Measurement, WarmupDay, TaskDone,
 )  # fmt: skip
 # What must differ from copy to copy, besides keys and what refers to them. `n` is the number of the copy.
 UNIQUE = {
@@ -54,7 +57,7 @@ def grow() -> Numbers:
             cursor.execute(
                 f"UPDATE pg_index SET indisready = false WHERE indrelid = '{model._meta.db_table}'::regclass"
             )
-            cursor.execute(copy_statement(model), [MANY // FEW - 1])
+            cursor.execute(copy_statement(model), [1, MANY // FEW - 1])
             cursor.execute(f"UPDATE pg_index SET indisready = true WHERE indrelid = '{model._meta.db_table}'::regclass")
             cursor.execute(f"REINDEX TABLE {model._meta.db_table}")
         cursor.execute("VACUUM ANALYZE")  # as autovacuum does in time
@@ -62,7 +65,7 @@ def grow() -> Numbers:
 
 
 def copy_statement(model: type[models.Model]) -> str:
-    """Return the statement that copies all rows of a model; its parameter is the number of copies."""
+    """Return the statement that copies all rows of a model; its parameters are the first and the last number of a copy."""
     table = model._meta.db_table
     fields = model._meta.concrete_fields
     columns = [f'"{one.column}"' for one in fields]
@@ -70,7 +73,7 @@ def copy_statement(model: type[models.Model]) -> str:
     people = "WHERE NOT is_staff" if model is User else ""
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
-        f" FROM {table} CROSS JOIN generate_series(1, %s) AS n {people}"
+        f" FROM {table} CROSS JOIN generate_series(%s, %s) AS n {people}"
     )
 
 

@@ -16,8 +16,8 @@ from rest_framework.response import Response
 
 from billing.actions import Fulfilment
 from billing.standing import payment_standing
-from infra import naming, suggestions
-from infra.dashboard import presenters
+from infra import clock, naming, suggestions
+from infra.dashboard import board, presenters
 from infra.models import Provision
 from infra.presenters_base import said
 from infra.wizard import drafts
@@ -202,12 +202,12 @@ class Dashboard(Endpoint):
 
     permission_classes = [EnrolledOrOwner]
 
-    @extend_schema(operation_id="dashboard", responses=answers(presenters.Dashboard, 404))
+    @extend_schema(operation_id="dashboard", responses=answers(board.Dashboard, 404))
     def get(self, request: Request) -> Response:
         provision = drafts.current(self.student)
         if provision is None or provision.state not in presenters.RUNNING:
             raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
-        return _body(presenters.dashboard(self.student, provision, now=timezone.now()))
+        return _body(board.dashboard(self.student, provision, now=clock.vendor_now()))
 
 
 class Schema(SpectacularAPIView):

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -16,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import actions as billing
-from infra import naming, rls
+from infra import clock, icalendar, naming, rls, warmup
 from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
 from infra.throttle import client_address, throttled
@@ -25,7 +26,7 @@ from infra.wizard import forms as wizard_forms
 from provisioning import actions
 from provisioning.engine import doorbell
 
-from . import presenters
+from . import board, calendar, presenters, tasks
 from .forms import PasswordForm, ReplacementForm
 from .progress import ProgressPage, Refusal, replacement_names
 from .progress import progress as progress_page
@@ -181,8 +182,57 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     provision = drafts.current(student)
     if provision is None or provision.state not in presenters.RUNNING:
         return redirect("infrastructure")
-    page = presenters.dashboard(student, provision, now=timezone.now())
-    return render(request, "dashboard/dashboard.html", {"dashboard": page})
+    page = board.dashboard(student, provision, now=clock.vendor_now())
+    return render(request, "dashboard/dashboard.html", {"dashboard": page, "page_wide": True})
+
+
+def _running(student: User) -> Provision:
+    provision = drafts.current(student)
+    if provision is None or provision.state not in presenters.RUNNING:
+        raise Http404
+    return provision
+
+
+@require_POST
+@login_required
+@throttled("write")
+def tick_task(request: HttpRequest, task: str) -> HttpResponse:
+    """Tick a task of the first week, or take the tick away."""
+    if task not in tasks.KEYS:
+        raise Http404
+    tasks.tick(_running(_person(request)), task, done=request.POST.get("done") == "yes")
+    return redirect(f"{reverse('dashboard')}#first-week")
+
+
+@require_POST
+@login_required
+@throttled("write")
+def renew_calendar(request: HttpRequest) -> HttpResponse:
+    """End the calendar's links that are in use, and show a new one."""
+    provision = _running(_person(request))
+    with rls.acting_as("worker"):  # a student may not write to an order
+        calendar.renew(provision)
+    messages.success(request, _("There is a new link. The old one no longer works."), extra_tags="done")
+    return redirect(f"{reverse('dashboard')}#plan")
+
+
+@require_safe
+@throttled("anonymous", reads=True)
+def calendar_feed(request: HttpRequest, token: str) -> HttpResponse:
+    """The warmup plan for a calendar, which does not sign in: the signed link is the key."""
+    now = clock.vendor_now()
+    with rls.acting_as("worker"):
+        provision = calendar.provision_of(token)
+        if provision is None or provision.state not in presenters.RUNNING:
+            raise Http404
+        boxes = list(provision.mailboxes.select_related("domain"))
+        is_measured = "health" in board.supplied_by(provision)
+        found = warmup.standings(provision, boxes, now=now, is_measured=is_measured)
+        body = calendar.feed(provision, found, now=now)
+    response = HttpResponse(body, content_type=icalendar.CONTENT_TYPE)
+    response["Content-Disposition"] = f'inline; filename="warmup-{provision.reference}.ics"'
+    response["Cache-Control"] = "private, max-age=3600"
+    return response
 
 
 @sensitive_post_parameters()

@@ -20,8 +20,9 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from infra import accounts
+from infra import accounts, clock, warmup
 from infra.dashboard import presenters
+from infra.dashboard.board import date_words
 from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, User
 from infra.presenters_base import day, in_zone_of, listed, money
 from provisioning.stacks import STACKS
@@ -138,13 +139,13 @@ def _stage(mail: Mail) -> Values:
 
 def _ready(mail: Mail) -> Values:
     provision = _provision(mail)
-    student, mailboxes = provision.student, list(provision.mailboxes.all())
     login = provision.credentials.defer("password").order_by("kind").first()
-    starts = presenters.sending_may_start(provision, mailboxes)
+    boxes = list(provision.mailboxes.select_related("domain"))
+    starts = warmup.all_ready_on(warmup.standings(provision, boxes, now=clock.vendor_now()))
     lead_list = str(provision.facts.get("heyreach_list_name") or "")
     text = presenters.instructions(provision)
     return {
-        "sending_day": day(student, starts) if starts else _("two weeks from now"),
+        "sending_day": date_words(starts) if starts else _("two weeks from now"),
         "login": login.login if login else "",
         "sending_tool_link": str(getattr(settings, "SENDING_TOOL_URL", "")) if login else "",
         "lead_list_link": str(getattr(settings, "LEAD_TOOL_URL", "")) if lead_list else "",

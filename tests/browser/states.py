@@ -37,10 +37,12 @@ from infra.models import (
     StepState,
     Tier,
     User,
+    WarmupDay,
 )
 from infra.secret import Secret
 from provisioning.models import Run, Step
 from tests.integration.pages import PASSWORD, answered, at_domains, student
+from tests.integration.warm import looked, measured, remember
 from tests.integration.world import new_order, paid
 
 from .house import House
@@ -406,6 +408,57 @@ def progress_ended(house: House, name: str) -> Shown:
 @state
 def dashboard_active(house: House, name: str) -> Shown:
     return Shown(running(name).student, DASHBOARD)
+
+
+@state
+def dashboard_healthy(house: House, name: str) -> Shown:
+    """A week in: every mailbox has figures, and nothing is wrong."""
+    return Shown(measured(running(name)).student, DASHBOARD)
+
+
+@state
+def dashboard_with_troubles(house: House, name: str) -> Shown:
+    """Three weeks in: one collapses, one is lost, one is cold, one has a gap, one is new, one is ready."""
+    order = running(name)
+    Mailbox.objects.filter(provision=order).update(warmup_started_at=ago(days=20))
+    collapsed, lost, cold, gap, new, ready = order.mailboxes.all()
+    remember(collapsed, [97.0, 96, 94, 91, 86, 79, 71])
+    Mailbox.objects.filter(pk=collapsed.pk).update(bad_since=ago(days=2))
+    remember(lost, [97.0] * 7)
+    lost.warmup_days.filter(day=ago(days=0)).update(connection="disconnected", warmup_sent=0)
+    remember(cold, [97.0] * 5 + [95.0, 93.0])
+    cold.warmup_days.filter(day__gt=ago(days=2)).update(is_warming=False)
+    remember(gap, [95.0, 96, None, 94, 95, None, 96])
+    remember(new, [None])
+    remember(ready, [97.0] * 7)
+    Mailbox.objects.filter(pk=ready.pk).update(state=MailboxState.READY)
+    looked(order, leads=1412, leads_at=ago(hours=3))
+    return Shown(order.student, DASHBOARD, then=open_everything, sees="Below 90 %")
+
+
+@state
+def dashboard_stale(house: House, name: str) -> Shown:
+    """The sending tool has been away for two days."""
+    order = measured(running(name))
+    WarmupDay.objects.filter(mailbox__provision=order, day__gt=ago(days=2)).delete()
+    looked(order, ago(days=2), failures=9, problem="plusvibe Unavailable", leads=412)
+    return Shown(order.student, DASHBOARD)
+
+
+@state
+def dashboard_first_week(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        button(page, "Mark as done Sign in to the sending tool").click()
+        open_everything(page)
+        button(page, "Make a new address").click()
+        expect(page.get_by_text("There is a new link.")).to_be_visible()
+
+    return Shown(measured(running(name)).student, DASHBOARD, then=then, sees="There is a new link.")
+
+
+def open_everything(page: Page) -> None:
+    """Open whatever can be opened."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => one.setAttribute('open', ''))")
 
 
 @state

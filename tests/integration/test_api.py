@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing import gateway
 from infra import clock
 from infra.api import bodies
-from infra.dashboard import presenters as dashboard
+from infra.dashboard import board
 from infra.dashboard.progress import progress
 from infra.models import (
     Credential,
@@ -36,6 +36,7 @@ from infra.wizard import drafts, names, presenters
 from provisioning import queries, search
 from tests.integration.billing.shop import Shop, gateway_over
 from tests.integration.pages import PASSWORD, answered, at_domains, signed_in, student, tier
+from tests.integration.warm import measured
 from tests.integration.world import new_order, paid
 
 # `client`: the pages that are compared with need the static files.
@@ -258,10 +259,12 @@ def test_status_with_the_version_seen_is_204_until_something_changes() -> None:
 
 
 def test_the_dashboard_is_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    order, now = active(), timezone.now()
-    monkeypatch.setattr(timezone, "now", lambda: now)
+    order, now = measured(active()), clock.vendor_now()
+    monkeypatch.setattr(clock, "vendor_now", lambda: now)
     order.refresh_from_db()
-    assert signed_in(order.student).get(DASHBOARD).json() == plain(dashboard.dashboard(order.student, order, now=now))
+    page = board.dashboard(order.student, order, now=now)
+    assert signed_in(order.student).get(DASHBOARD).json() == plain(page)
+    assert sorted(row.health.percent or 0 for row in page.mailboxes) == [90.0 + n for n in range(6)]
 
 
 def test_the_dashboard_holds_no_password() -> None:

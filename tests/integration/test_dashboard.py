@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from infra import accounts
+from infra import accounts, clock
+from infra.dashboard import board
 from infra.models import (
     Credential,
     CredentialReveal,
@@ -17,10 +23,14 @@ from infra.models import (
     MailboxState,
     Provision,
     ProvisionState,
+    TaskDone,
     User,
+    WarmupDay,
 )
 from infra.secret import Secret
+from integrations.http.transport import HttpTransport
 from tests.integration.pages import PASSWORD, signed_in, student, text
+from tests.integration.warm import looked, measured, remember
 from tests.integration.world import new_order, paid
 
 # `client`: the tests show pages, so the static files are collected first.
@@ -61,8 +71,9 @@ def test_every_mailbox_and_domain_has_a_row() -> None:
     order = running()
     page = text(signed_in(order.student).get(DASHBOARD))
     for mailbox in order.mailboxes.all():
-        assert f"{mailbox.address} Warming up day 1 of 14" in page
-    assert "getacme.com Ready 2" in page
+        assert f"{mailbox.address} Warming up" in page
+    assert page.count("day 1 of 14") == 7  # and once in the plan
+    assert "getacme.com Ready Mailboxes 2" in page
     assert "goacme.com" not in page  # a spare that was not needed
 
 
@@ -75,10 +86,330 @@ def test_what_is_missing_is_said() -> None:
     assert "5 of 6 mailboxes are working. 1 needs attention." in page
 
 
-def test_after_the_warmup_days_it_says_so() -> None:
+# Health and "ready to send" -------------------------------------------------------------------------------------------
+
+
+def boxes(order: Provision) -> list[Mailbox]:
+    return list(order.mailboxes.all())
+
+
+def warm_since(order: Provision, days: int) -> None:
+    order.mailboxes.update(warmup_started_at=clock.vendor_now() - timedelta(days=days))
+
+
+def shown(order: Provision) -> board.Dashboard:
+    order.refresh_from_db()
+    return board.dashboard(order.student, order, now=clock.vendor_now())
+
+
+def row(order: Provision, address: str = "ada@getacme.com") -> board.MailboxRow:
+    return next(one for one in shown(order).mailboxes if one.address == address)
+
+
+def words_of(day: date) -> str:
+    return f"{day.day} {day:%B}"
+
+
+def in_days(days: int) -> date:
+    return clock.vendor_now().astimezone(UTC).date() + timedelta(days=days)
+
+
+def test_five_of_six_are_healthy_and_one_needs_attention() -> None:
     order = running()
-    Mailbox.objects.filter(provision=order).update(warmup_started_at=timezone.now() - timedelta(days=20))
-    assert "The warmup days are over." in text(signed_in(order.student).get(DASHBOARD))
+    warm_since(order, 8)
+    bad, *others = boxes(order)
+    remember(bad, [97, 96, 93, 88, 84])
+    for box in others:
+        remember(box, [97.0] * 5)
+    assert shown(order).sentences == [
+        "5 of 6 mailboxes are healthy.",
+        "1 needs attention.",
+        f"Ready to send about {words_of(in_days(6))}.",
+    ]
+
+
+def test_figures_that_are_not_there_are_no_zero() -> None:
+    order = running()
+    for box in boxes(order):
+        remember(box, [None])
+    looked(order)
+    page = shown(order)
+    assert {one.health.text for one in page.mailboxes} == {"Not enough data yet"}
+    assert {one.reply_rate for one in page.mailboxes} == {"Not enough data yet"}
+    assert page.sentences[:2] == ["6 of 6 mailboxes are working.", "Nothing needs your attention."]
+    assert "0 %" not in text(signed_in(order.student).get(DASHBOARD)).replace("90 %", "")
+
+
+def test_those_without_enough_data_are_counted_when_others_have_some() -> None:
+    order = running()
+    first, *others = boxes(order)
+    remember(first, [97.0] * 3)
+    for box in others:
+        remember(box, [None])
+    assert shown(order).sentences[:2] == ["1 of 6 mailboxes are healthy.", "5 have not enough data yet."]
+
+
+def test_a_row_holds_what_the_platform_said() -> None:
+    order = running()
+    warm_since(order, 3)
+    remember(boxes(order)[0], [96.0, 97.0], warmup_sent=4, campaign_sent=0, reply_rate=2.5)
+    found = row(order, boxes(order)[0].address)
+    assert (found.health.text, found.health.percent) == ("97 %", 97.0)
+    assert found.health.tag is not None
+    assert found.health.tag.word == "Healthy"
+    assert [(fact.label, fact.value) for fact in found.health.providers] == [
+        ("Google", "96 %"),
+        ("Microsoft", "97 %"),
+        ("Other", "98 %"),
+    ]
+    assert (found.reply_rate, found.campaign_today, found.warmup_today) == ("2.5 %", "0", "4 of 30")
+    assert found.ramp_day == "day 4 of 14"
+    assert found.ready_text == f"About {words_of(in_days(11))}"
+    assert found.ready_on == in_days(11).isoformat()
+
+
+def test_the_counters_of_an_older_day_say_which() -> None:
+    order = running()
+    box = boxes(order)[0]
+    remember(box, [97.0])
+    WarmupDay.objects.update(day=in_days(-1))
+    yesterday = in_days(-1)
+    assert row(order, box.address).warmup_today == f"4 of 30 on {yesterday.day} {yesterday:%b}"
+
+
+def test_what_the_platform_does_not_measure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = running()
+    remember(boxes(order)[0], [97.0] * 3)
+    supplied = frozenset({"warmup_sent", "campaign_sent"})
+    monkeypatch.setattr(board, "supplied_by", lambda _: supplied)
+    found = row(order, boxes(order)[0].address)
+    assert found.health.text == found.reply_rate == "Not measured by this platform"
+    assert found.warmup_today == "4 of 30"
+
+
+def test_the_sparkline_runs_from_50_to_100_and_breaks_where_a_day_is_missing() -> None:
+    order = running()
+    box = boxes(order)[0]
+    remember(box, [50.0, 100.0, None, 90.0, 95.0, 20.0, 97.0])
+    drawn = board.spark(list(box.warmup_days.all()))
+    heights = [float(dot.y) for dot in drawn.dots]
+    assert heights[0] == heights[4] == drawn.height - board.MARGIN  # 50 and everything below
+    assert heights[1] == board.MARGIN
+    assert drawn.dots[2].y == drawn.good_y
+    assert [len(line.split()) for line in drawn.lines] == [2, 4]
+    assert [one.value for one in drawn.numbers] == ["50 %", "100 %", "90 %", "95 %", "20 %", "97 %"]
+
+
+def test_the_numbers_of_the_sparkline_are_on_the_page() -> None:
+    order = running()
+    remember(boxes(order)[0], [91.0, 92.0, 93.0])
+    page = signed_in(order.student).get(DASHBOARD)
+    assert all(f"{number} %" in text(page) for number in (91, 92, 93))
+    assert page.content.count(b"<polyline") == 1
+
+
+def test_a_mailbox_that_fulfils_everything_may_send_now() -> None:
+    order = running()
+    warm_since(order, 20)
+    for box in boxes(order):
+        remember(box, [97.0] * 3)
+    page = shown(order)
+    assert page.sentences[2] == "All of them are ready to send."
+    assert {(one.ready, one.ready_text, one.safe_today) for one in page.mailboxes} == {(True, "Ready now", 30)}
+
+
+@pytest.mark.parametrize(
+    ("change", "lack"),
+    [
+        ({"days": 5}, "the warmup days are not over"),
+        ({"figures": [97.0, 97.0, 80.0]}, "its health has not been 90 % or more on three days in a row"),
+        ({"domain": "dns_pending"}, "the domain's address records are not confirmed"),
+        ({"connection": "disconnected"}, "the sending tool is not connected to it"),
+    ],
+)
+def test_each_condition_that_fails_is_named(change: dict[str, Any], lack: str) -> None:
+    order = running()
+    warm_since(order, change.get("days", 20))
+    if "domain" in change:
+        order.domains.update(state=change["domain"])
+    box = boxes(order)[0]
+    remember(box, change.get("figures", [97.0] * 3), connection=change.get("connection", "connected"))
+    found = row(order, box.address)
+    assert (found.ready, found.lacks, found.safe_today) == (False, [lack], 0)
+    assert lack in text(signed_in(order.student).get(DASHBOARD))
+
+
+def test_the_date_moves_by_each_day_without_warmup() -> None:
+    order = running()
+    warm_since(order, 6)
+    box = boxes(order)[0]
+    remember(box, [97.0] * 5)
+    assert row(order, box.address).ready_on == in_days(8).isoformat()
+    cold = box.warmup_days.filter(day__in=[in_days(-2), in_days(-3)])
+    assert cold.update(is_warming=False) == 2
+    assert row(order, box.address).ready_on == in_days(10).isoformat()
+    assert row(order, box.address).ramp_day == "day 5 of 14"
+
+
+def test_while_warmup_is_off_nobody_knows_the_date() -> None:
+    order = running()
+    warm_since(order, 6)
+    box = boxes(order)[0]
+    remember(box, [97.0] * 3)
+    box.warmup_days.filter(day=in_days(0)).update(is_warming=False)
+    found = row(order, box.address)
+    assert (found.ready_text, found.ready_on) == ("Not known yet", None)
+    assert found.note == "Warmup is switched off; the plan waits."
+
+
+# Age ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_age_of_the_figures_is_on_the_page() -> None:
+    order = running()
+    assert "No figures read yet" in text(signed_in(order.student).get(DASHBOARD))
+    measured(order)
+    page = text(signed_in(order.student).get(DASHBOARD))
+    assert "Updated 12 minutes ago" in page
+    assert "412 people, counted 3 hours ago" in page
+    assert "does not answer" not in page
+
+
+@pytest.mark.parametrize("values", [{"failures": 1}, {"hours": 19}])
+def test_a_platform_that_is_away_is_said_with_the_age_of_what_is_shown(values: dict[str, int]) -> None:
+    order = measured(running())
+    hours = values.pop("hours", 14)
+    looked(order, clock.vendor_now() - timedelta(hours=hours), **values)
+    page = text(signed_in(order.student).get(DASHBOARD))
+    assert "The sending tool does not answer us at the moment" in page
+    assert f"What you see here was read {hours} hours ago; we go on asking." in page
+    assert "97 %" not in page
+    assert "95 %" in page
+
+
+def test_with_every_platform_down_the_page_answers_from_our_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = measured(running())
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("a page calls no platform")
+
+    monkeypatch.setattr(HttpTransport, "send", unreachable)
+    response = signed_in(order.student).get(DASHBOARD)
+    assert response.status_code == 200
+    assert "95 %" in text(response)
+
+
+def test_the_number_of_queries_does_not_depend_on_what_there_is() -> None:
+    order = running()
+    client = signed_in(order.student)
+
+    def queries() -> int:
+        client.get(DASHBOARD)
+        with CaptureQueriesContext(connection) as seen:
+            client.get(DASHBOARD)
+        return len(seen)
+
+    few = queries()
+    for box in boxes(order):
+        remember(box, [97.0] * 90)
+    looked(order)
+    assert queries() == few
+    order.mailboxes.exclude(address="ada@getacme.com").delete()
+    assert queries() == few
+
+
+# The first week, and the calendar -------------------------------------------------------------------------------------
+
+
+def test_tasks_are_ticked_and_the_ticks_are_kept() -> None:
+    order = running()
+    client = signed_in(order.student)
+    place = f"{DASHBOARD}tasks/calendar/"
+    for _ in range(2):
+        assert client.post(place, {"done": "yes"})["Location"] == f"{DASHBOARD}#first-week"
+    assert [task.key for task in shown(order).tasks if task.done] == ["calendar"]
+    client.post(place, {"done": "no"})
+    assert [task.key for task in shown(order).tasks if task.done] == []
+
+
+def test_a_password_that_was_shown_is_a_task_done() -> None:
+    order = running()
+    one = credential(order)
+    assert not shown(order).tasks[0].done
+    CredentialReveal.objects.create(credential=one, student=order.student)
+    assert (shown(order).tasks[0].done, shown(order).tasks[0].can_undo) == (True, False)
+
+
+def test_only_tasks_of_ones_own_can_be_ticked() -> None:
+    order = running()
+    assert signed_in(order.student).post(f"{DASHBOARD}tasks/nonsense/", {"done": "yes"}).status_code == 404
+    stranger = signed_in(student("bob@students.example"))
+    assert stranger.post(f"{DASHBOARD}tasks/calendar/", {"done": "yes"}).status_code == 404
+    assert not TaskDone.objects.exists()
+
+
+def calendar_of(order: Provision) -> str:
+    plan = shown(order).ramp
+    assert plan is not None
+    return urlsplit(plan.calendar_href).path
+
+
+def test_the_calendar_needs_no_sign_in_and_shows_the_plan() -> None:
+    order = running()
+    warm_since(order, 3)
+    response = Client().get(calendar_of(order))
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/calendar; charset=utf-8"
+    body = response.content.decode().replace("\r\n ", "")
+    assert body.count("BEGIN:VEVENT") == 15
+    assert f"DTSTART;VALUE=DATE:{in_days(11):%Y%m%d}" in body
+    assert "SUMMARY:Warmup day 4 of 14: up to 8 mails per mailbox" in body
+    assert "SUMMARY:Sending may start" in body
+    assert "ada@getacme.com" in body
+
+
+def test_the_calendar_moves_with_the_warmup_and_its_events_keep_their_names() -> None:
+    order = running()
+    warm_since(order, 6)
+    before = events(Client().get(calendar_of(order)))
+    for box in boxes(order):
+        remember(box, [97.0] * 4)
+    WarmupDay.objects.filter(day=in_days(-1)).update(is_warming=False)
+    after = events(Client().get(calendar_of(order)))
+    assert before.keys() == after.keys()
+    moved = {uid for uid in after if after[uid] != before[uid]}
+    assert {after[uid] - before[uid] for uid in moved} == {timedelta(days=1)}
+    assert len(moved) == 15 - 5  # five days have passed with warmup
+
+
+def events(response: Any) -> dict[str, date]:
+    body = response.content.decode().replace("\r\n ", "")
+    found = re.findall(r"UID:(\S+)\r\n.*?DTSTART;VALUE=DATE:(\d{8})", body, re.S)
+    return {uid: datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date() for uid, day in found}
+
+
+def test_a_new_link_ends_the_old_one() -> None:
+    order = running()
+    old = calendar_of(order)
+    assert Client().get(old).status_code == 200
+    assert signed_in(order.student).post(f"{DASHBOARD}calendar/")["Location"] == f"{DASHBOARD}#plan"
+    new = calendar_of(order)
+    assert new != old
+    assert Client().get(old).status_code == 404
+    assert Client().get(new).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["x", "a:b", "WyJhIiwgImIiXQ:forged", "%00", "a" * 400])
+def test_a_forged_calendar_link_opens_nothing(token: str) -> None:
+    running()
+    assert Client().get(f"/infrastructure/calendar/{token}.ics").status_code == 404
+
+
+def test_the_calendar_ends_with_the_order() -> None:
+    order = running()
+    link = calendar_of(order)
+    Provision.objects.update(state=ProvisionState.FAILED)
+    assert Client().get(link).status_code == 404
 
 
 def test_instructions_are_markdown_without_html() -> None:
