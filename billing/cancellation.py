@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from infra.models import OperatorItem, Provision, ProvisionState
 from infra.rls import acting_as
 from integrations.http.errors import PlatformError
-from provisioning import actions as provisioning
+from provisioning import life
 from provisioning.models import Event
 
 from . import gateway
@@ -23,7 +23,7 @@ NOT_ENDED = "subscription_not_ended"
 
 
 def cancel_order(*, provision: Provision, actor: str, reason: str) -> None:
-    """Cancel an order for an operator: nothing more is bought, charged or built; what was bought stays.
+    """Cancel an order for an operator: nothing more is bought, charged or built, and what was built is taken down.
 
     Building stops first, because it spends. The money that was paid is not sent back by this: that is a decision of its
     own. A subscription that could not be ended becomes an operator item, never a silent monthly charge.
@@ -31,7 +31,7 @@ def cancel_order(*, provision: Provision, actor: str, reason: str) -> None:
     """
     if provision.state == ProvisionState.PENDING_PAYMENT:
         abandon_checkout(provision=provision, actor=actor)
-    provisioning.cancel(provision=provision, actor=actor, reason=reason)
+    life.tear_down(provision=provision, actor=actor, reason=reason)
     end_subscription(provision=Provision.objects.get(pk=provision.pk), actor=actor, reason=reason)
 
 
@@ -39,7 +39,7 @@ def why_not_ended(provision: Provision) -> str:
     """Return why the operator cannot end a provision's subscription by itself; nothing when they can."""
     if not provision.stripe_subscription_id:
         return _("This order has no subscription.")
-    if provision.state != ProvisionState.CANCELLED:
+    if provision.state not in (ProvisionState.CANCELLING, ProvisionState.CANCELLED):
         return _("This order is not cancelled. Cancel it, and its subscription ends with it.")
     if not _alerts(provision).exists():
         return _("Nothing says that the subscription goes on.")

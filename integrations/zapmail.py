@@ -174,6 +174,16 @@ class DomainPage:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """A record of a domain as they list it. `host` is relative to the domain, @ for the domain itself."""
+
+    type: str
+    host: str
+    value: str
+    priority: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewMailbox:
     """A mailbox to create: `username` is the part before the @."""
 
@@ -195,6 +205,7 @@ class Mailbox:
     last_name: str
     status: str
     app_password: Hidden | None = None
+    expires_on: str = ""
 
     @property
     def active(self) -> bool:
@@ -489,6 +500,21 @@ class ZapmailClient:
             items=_names(domain_ids),
             repeatable=True,
             body=body,
+        )
+
+    def list_dns_records(self, workspace_id: str, domain_id: str) -> Call[tuple[DnsRecord, ...]]:
+        """Read a domain's records. Those that are switched off there are left out.
+
+        Not documented by them; as people who call the API describe it. Returns DnsRecords.
+        """
+
+        def parse(raw: Raw) -> tuple[DnsRecord, ...]:
+            data = as_object(_data(raw), "data")
+            rows = as_rows(first(data, "records", "domainDnsRecords"), "records")
+            return tuple(_dns_record(row) for row in rows)
+
+        return self._read(
+            "list_dns_records", "GET", "/v2/dns/", parse, workspace_id=workspace_id, query={"id": domain_id}
         )
 
     # Mailboxes
@@ -992,6 +1018,16 @@ def _mailbox(row: Object, parent: Object) -> Mailbox:
         last_name=text(row, "lastName"),
         status=re.sub(r"[\s-]+", "_", text(row, "status").upper()),
         app_password=Hidden(password) if password else None,
+        expires_on=text(row, "expireOn"),
+    )
+
+
+def _dns_record(row: Object) -> DnsRecord:
+    return DnsRecord(
+        type=required(row, "recordType", "type").upper(),
+        host=text(row, "host", "name") or "@",
+        value=required(row, "value", "content"),
+        priority=count(row.get("priority")),
     )
 
 

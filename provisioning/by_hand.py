@@ -22,11 +22,13 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     "warmup": ("warmup",),
     "rest": ("warmup",),
     "resume": ("warmup",),
+    "schedule_removal": ("removal",),
+    "renewal_off": ("renewal",),
     "lead_list": ("heyreach_list_id", "heyreach_list_name"),
 }
 
 # Noted when the platform says it; no step needs it.
-EXTRAS = frozenset({"expires_on", "zapmail_sender_id"})
+EXTRAS = frozenset({"expires_on", "zapmail_sender_id", "dns_records", "dns_read_at"})
 
 LOGINS: Mapping[str, str] = {"sender_login": sender.LOGIN}  # step key -> kind of the credential it stores
 

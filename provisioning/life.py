@@ -15,7 +15,7 @@ from django.utils import timezone
 from infra import rls
 from infra.models import (
     Domain,
-    DomainState,
+    Mail,
     Mailbox,
     MailboxState,
     Provision,
@@ -23,6 +23,7 @@ from infra.models import (
     RunKind,
     RunState,
 )
+from infra.models.domain import GONE
 
 from .actions import end_runs, make_rows, note, stop_building
 from .engine import doorbell, endings
@@ -85,18 +86,24 @@ def resume(*, provision: Provision, actor: str, reason: str) -> bool:
 def tear_down(*, provision: Provision, actor: str, reason: str) -> bool:
     """Take an order down at the platforms, and end it. Returns whether anything changed.
 
-    Raises Refused when it is being paid at this moment; what was never built is cancelled at once.
+    Raises Refused when it is being paid at this moment; what was never built is cancelled at once. A name that may have
+    been bought is taken down like one that was.
     """
     with rls.acting_as("worker"), transaction.atomic():
         if _lock(provision).state in (ProvisionState.CANCELLING, ProvisionState.CANCELLED):
             return False
         provision = stop_building(provision=provision, actor=actor, reason=reason)
-        provision.state, provision.state_before = ProvisionState.CANCELLING, ""
+        domains = list(provision.domains.filter(ordered_at__isnull=False).exclude(state__in=GONE))
+        mailboxes = list(provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED]))
+        is_built = bool(domains or mailboxes or provision.facts)
+        provision.state_before = ""
+        provision.state = ProvisionState.CANCELLING if is_built else ProvisionState.CANCELLED
+        provision.cancelled_at = None if is_built else timezone.now()
         provision.save()
-        note(provision, "cancelling", actor=actor, reason=reason, to_state=provision.state)
-        domains = provision.domains.filter(bought_at__isnull=False).exclude(state__in=[DomainState.LOST])
-        mailboxes = provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED])
-        _begin(provision, RunKind.TEARDOWN, "teardown", actor=actor, domains=list(domains), mailboxes=list(mailboxes))
+        note(provision, provision.state, actor=actor, reason=reason, to_state=provision.state)
+        Mail.post("cancelled", key=str(provision.pk), provision=provision)
+        if is_built:
+            _begin(provision, RunKind.TEARDOWN, "teardown", actor=actor, domains=domains, mailboxes=mailboxes)
     return True
 
 

@@ -30,7 +30,9 @@ class Cancel(Verb):
     refusals = (Refused, CheckoutRefused)
 
     def refusal(self, row: Provision) -> str:
-        return _("This order is cancelled already.") if row.state == ProvisionState.CANCELLED else ""
+        if row.state == ProvisionState.CANCELLED:
+            return _("This order is cancelled already.")
+        return _("This order is being taken down already.") if row.state == ProvisionState.CANCELLING else ""
 
     def plan(self, row: Provision) -> Plan:
         bought = row.domains.filter(bought_at__isnull=False).count()
@@ -42,18 +44,23 @@ class Cancel(Verb):
                 _("Nothing more is bought or built; a call that is under way is the last."),
                 _("An open payment page is closed, and the subscription ends."),
                 _("Names that were not bought are free for others again."),
-                _("The student is told, and may order anew."),
+                _("Warmup and campaigns stop, and the login of the sending tool is removed."),
+                _("Mailboxes are marked for removal at their next renewal."),
+                _("You are asked to switch the domains' renewal off, and the list is watched until it is."),
+                _("The student is told what works until when, and may order anew once all of this is done."),
             ],
             will_not=[
                 _("%(count)d domains are bought and stay until their paid time ends.") % {"count": bought},
-                _("What exists at the platforms is not deleted by this."),
                 _("The money that was paid is not sent back by this: decide that at Stripe."),
             ],
         )
 
     def perform(self, row: Provision, data: Mapping[str, Any], *, actor: str) -> str:
         cancel_order(provision=row, actor=actor, reason=data["reason"])
-        return _("%(reference)s is cancelled.") % {"reference": row.reference}
+        row.refresh_from_db()
+        if row.state == ProvisionState.CANCELLED:
+            return _("%(reference)s is cancelled.") % {"reference": row.reference}
+        return _("%(reference)s is being taken down.") % {"reference": row.reference}
 
 
 class EndSubscription(Verb):

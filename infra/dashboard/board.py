@@ -285,7 +285,10 @@ def _notices(
         text = _("A payment failed. Warmup and sending rest until it is settled; nothing has been deleted.")
         notices.append(Notice("attention", _("Your infrastructure is paused"), text))
     if provision.state == ProvisionState.CANCELLING:
-        text = _("It goes on working until the end of the time that you have paid for.")
+        text = _(
+            "Warmup and campaigns have stopped, and the login of the sending tool is removed. Mailboxes go at their next "
+            "monthly renewal. Domains stay registered until the day they are paid for; nothing is deleted before."
+        )
         notices.append(Notice("wait", _("Your subscription is ending"), text))
     if measurement is not None and (stale := _stale(measurement, now=now)):
         notices.append(stale)

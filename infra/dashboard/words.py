@@ -46,7 +46,7 @@ PROVISION: dict[str, Words] = {
     ProvisionState.UPGRADING: (_("Being enlarged"), "busy"),
     ProvisionState.SUSPENDED: (_("Paused"), "attention"),
     ProvisionState.FAILED: (_("Stopped"), "failed"),
-    ProvisionState.CANCELLING: (_("Ending"), "wait"),
+    ProvisionState.CANCELLING: (_("Being taken down"), "wait"),
     ProvisionState.CANCELLED: (_("Ended"), "off"),
 }
 

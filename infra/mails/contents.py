@@ -14,6 +14,7 @@ from django.conf import settings
 from django.template import Context
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
+from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.text import Truncator
 from django.utils.translation import get_language
@@ -24,6 +25,7 @@ from infra import accounts, clock, warmup
 from infra.dashboard import presenters
 from infra.dashboard.board import date_words
 from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, User
+from infra.models.domain import GONE
 from infra.presenters_base import day, in_zone_of, listed, money
 from provisioning.stacks import STACKS
 
@@ -234,6 +236,22 @@ HEALTH_CAUSES: dict[str, tuple[str | Promise, str | Promise]] = {
 }
 
 
+def _cancelled(mail: Mail) -> Values:
+    """What works until when. Before anything was bought there is nothing to say."""
+    provision = _provision(mail)
+    owned = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE).order_by("position", "name")
+    return {
+        "has_mailboxes": provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED]).exists(),
+        "domains": [_("%(name)s: until %(day)s") % {"name": one.name, "day": _paid_until(one)} for one in owned],
+    }
+
+
+def _paid_until(domain: Domain) -> str:
+    if domain.expires_at is None:
+        return _("a year after it was bought")
+    return formats.date_format(domain.expires_at, "j F Y")
+
+
 def _revealed(mail: Mail) -> Values:
     when = in_zone_of(_provision(mail).student, mail.created_at)
     return {"shown_at": f"{day(_provision(mail).student, mail.created_at)}, {when:%H:%M} ({when.tzname()})"}
@@ -273,7 +291,7 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "fixed": _stage,
     "failed": _nothing_more,
     "refunded": _refunded,
-    "cancelled": _nothing_more,
+    "cancelled": _cancelled,
     "credential_revealed": _revealed,
     "health_bad": _health,
     "health_good": _nothing_more,

@@ -10,7 +10,7 @@ from . import profiles
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, whole
-from .zapmail_world import pay_order, top_up
+from .zapmail_world import pay_order, set_auto_renew, top_up
 
 if TYPE_CHECKING:
     from .core import Sandbox
@@ -112,6 +112,14 @@ def orders(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     return {"paid": body["pay"]}
 
 
+def renewal(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"domain": name, "on": false} switches a Zapmail domain's renewal, as a person would in the dashboard."""
+    if not isinstance(body.get("on"), bool):
+        raise Refusal(400, "on is true or false")
+    set_auto_renew(sandbox.world, str(body.get("domain")), body["on"])
+    return {"domain": body["domain"], "on": body["on"]}
+
+
 def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """{"email", "password"}: the PlusVibe workspaces the login sees, null when it opens nothing."""
     return {"workspaces": sandbox.check_login(str(body.get("email")), str(body.get("password")))}
@@ -139,6 +147,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/clock"): clock,
     ("POST", "/wallet"): wallet,
     ("POST", "/orders"): orders,
+    ("POST", "/renewal"): renewal,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,
     ("POST", "/reset"): reset,

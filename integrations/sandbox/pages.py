@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import iso
 from .http import Request, Response, text_response
 from .mail import Mail
-from .zapmail_world import pay_order, top_up
+from .zapmail_world import pay_order, set_auto_renew, top_up
 
 if TYPE_CHECKING:
     from .core import Sandbox
@@ -119,12 +119,17 @@ def _pay(sandbox: Sandbox, form: dict[str, str]) -> None:
     pay_order(sandbox.world, form.get("order", ""), sandbox.clock.now())
 
 
+def _switch_renewal(sandbox: Sandbox, form: dict[str, str]) -> None:
+    set_auto_renew(sandbox.world, form.get("domain", ""), form.get("on") == "1")
+
+
 POSTS: dict[str, Callable[[Sandbox, dict[str, str]], None]] = {
     "/wallet": _top_up,
     "/faults": _add_preset,
     "/faults/remove": _remove_fault,
     "/faults/clear": _clear_faults,
     "/orders/pay": _pay,
+    "/renewal": _switch_renewal,
 }
 
 
@@ -171,7 +176,7 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
             ),
             _table(
                 "Domains",
-                ("Domain", "Status", "Workspace", "Paid", "Times bought", "DMARC reports to"),
+                ("Domain", "Status", "Workspace", "Paid", "Times bought", "DMARC reports to", "Renews"),
                 (
                     (
                         d["name"],
@@ -180,10 +185,12 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
                         _money(d["cents"]),
                         state["purchases"].get(d["name"], {}).get("bought", 0),
                         d["dmarc_email"] or "not set",
+                        "yes" if d["auto_renew"] else "no",
                     )
                     for d in state["domains"]
                 ),
             ),
+            "".join(_renewal_form(domain) for domain in state["domains"]),
             _table(
                 "Mailboxes",
                 ("Address", "Name", "Status"),
@@ -207,6 +214,15 @@ def _order_form(order: Mapping[str, Any]) -> str:
         f'<form method="post" action="/orders/pay" id="order-{order["id"]}"><p>Open order: {escape(what)} '
         f'({_money(order["cents"])})</p><input type="hidden" name="order" value="{order["id"]}">'
         f"<button>Pay by card</button></form>"
+    )
+
+
+def _renewal_form(domain: Mapping[str, Any]) -> str:
+    name, on = escape(domain["name"]), domain["auto_renew"]
+    return (
+        f'<form method="post" action="/renewal"><input type="hidden" name="domain" value="{name}">'
+        f'<input type="hidden" name="on" value="{0 if on else 1}">'
+        f"<button>Switch the renewal of {name} {'off' if on else 'on'}</button></form>"
     )
 
 

@@ -60,6 +60,8 @@ class Switches:
     zapmail_wrong_sender_login: Literal["refuse", "accept"] = "refuse"
     zapmail_client_logins: Literal["accepted", "refused"] = "accepted"
     zapmail_export_target: Literal["first_visible", "last_visible"] = "first_visible"
+    zapmail_auto_renew: Literal["on", "off", "unsaid"] = "on"
+    zapmail_expired_domain: Literal["listed", "gone"] = "listed"
     zapmail_owned_name: Literal["refuse", "charge"] = "refuse"
     zapmail_page_most: int = 100
     # Zapmail: times (virtual seconds)

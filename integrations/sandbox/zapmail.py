@@ -33,6 +33,7 @@ from .zapmail_world import (
     move,
     on_event,
     price,
+    renew_due,
     sender_problem,
     settled,
     sign,
@@ -100,6 +101,7 @@ def handle(world: World, request: Request, now: float) -> Response:
     """Answer one request to `/v2/...`."""
     if request.header("x-auth-zapmail") != API_KEY or world.faults.standing("key_revoked", NAME, ""):
         return error(world, world.switches.zapmail_unauthorised_status, "Unauthorized")
+    renew_due(world, now)
     found = ROUTER.find(request)
     if found is None:
         return error(world, 404, f"Cannot {request.method} {request.path}")
@@ -405,9 +407,9 @@ def _domain_row(world: World, domain: Domain, verb: str) -> dict[str, Any]:
         "dmarcEmailAddedToReseller": domain.dmarc_added,
         "dnsAuthenticationInProgress": not active,
         "dnsBoxInvalidNameServers": False,
-        "autoRenew": domain.auto_renew,
+        **({"autoRenew": domain.auto_renew} if world.switches.zapmail_auto_renew != "unsaid" else {}),
         "registeredOn": iso(domain.created_at),
-        "expireOn": iso(domain.created_at + domain.years * 365 * DAY),
+        "expireOn": iso(domain.expires_at),
         "mailboxes": [
             {
                 "id": box.id,
@@ -586,6 +588,7 @@ def _make_mailbox(world: World, domain: Domain, row: dict[str, Any], provider: s
         password=f"={secret[16:24]}Zm!",  # begins with "=" on purpose: a spreadsheet would run it
     )
     world.zapmail.mailboxes[box_id] = made
+    world.zapmail.next_renewal = min(world.zapmail.next_renewal, made.paid_until)
     domain.mailboxes_asked_at = now
     start_mailbox(world, made, now)
 
@@ -611,7 +614,7 @@ def _mailbox_row(world: World, box: Mailbox) -> dict[str, Any]:
         "appPassword": box.app_password,
         "password": box.password,
         "assignedOn": iso(box.created_at),
-        "expireOn": iso(box.created_at + 30 * DAY),
+        "expireOn": iso(box.paid_until),
     }
 
 

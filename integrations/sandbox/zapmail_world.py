@@ -22,6 +22,7 @@ PRIMARY = "0b6e0000-0000-4000-a000-000000000001"
 WEBHOOK_GAPS = (60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0)
 WEBHOOK_FAILURES = 20
 PREMIUM_CENTS = 249_900
+MONTH, YEAR = 30 * 86_400.0, 365 * 86_400.0
 SLOT_CENTS = {
     "Starter": {"monthly": 350, "quarterly": 975, "yearly": 3900},
     "Growth": {"monthly": 325, "quarterly": 900, "yearly": 3300},
@@ -70,6 +71,10 @@ class Domain:
     auto_renew: bool = True
     mailboxes_asked_at: float | None = None
 
+    @property
+    def expires_at(self) -> float:
+        return self.created_at + self.years * YEAR
+
 
 @dataclass
 class Mailbox:
@@ -90,10 +95,15 @@ class Mailbox:
     active_at: float | None = None
     attempts: int = 1
     scheduled_for_removal: bool = False
+    months: int = 1
 
     @property
     def email(self) -> str:
         return f"{self.username}@{self.domain}"
+
+    @property
+    def paid_until(self) -> float:
+        return self.created_at + self.months * MONTH
 
 
 @dataclass
@@ -103,7 +113,7 @@ class LedgerEntry:
     n: int
     at: float
     wallet: str
-    kind: str  # opening, domain, refund, slots, top_up
+    kind: str  # opening, domain, renewal, refund, slots, top_up
     cents: int
     what: str
     workspace_id: str = ""
@@ -190,6 +200,7 @@ class ZapmailState:
     purchases: dict[str, Purchases] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     last_top_up_link: float | None = None
+    next_renewal: float = 0.0  # when something next falls due, at the earliest
 
     def domain_named(self, name: str) -> Domain | None:
         return next((domain for domain in self.domains.values() if domain.name == name), None)
@@ -291,12 +302,51 @@ def buy(world: World, order: Order, cents: Mapping[str, int], now: float) -> Non
             owned.years += years
             continue
         domain_id = world.uuid("zapmail domain")
-        state.domains[domain_id] = Domain(
-            domain_id, name, order.workspace_id, order.provider, now, now, cents[name], years
-        )
+        made = Domain(domain_id, name, order.workspace_id, order.provider, now, now, cents[name], years)
+        made.auto_renew = world.switches.zapmail_auto_renew != "off"
+        state.domains[domain_id] = made
+        state.next_renewal = min(state.next_renewal, made.expires_at)
         wait = world.uniform(world.switches.zapmail_domain_active_seconds, "domain active", name)
         wait += _slowness(world, "slow_domains", name)
         world.schedule(now + wait, NAME, "domain_active", domain=domain_id)
+
+
+def renew_due(world: World, now: float) -> None:
+    """Let what is paid for run out or be renewed: domains by the year from the wallet, mailboxes by the month."""
+    state = world.zapmail
+    if now < state.next_renewal:
+        return
+    for domain in list(state.domains.values()):
+        while domain.status != "EXPIRED" and domain.expires_at <= now:
+            _renew_or_expire(world, domain)
+    for box in list(state.mailboxes.values()):
+        while box.id in state.mailboxes and box.paid_until <= now:
+            if box.scheduled_for_removal:
+                del state.mailboxes[box.id]
+            box.months += 1
+    dates = [domain.expires_at for domain in state.domains.values() if domain.status != "EXPIRED"]
+    state.next_renewal = min([*dates, *(box.paid_until for box in state.mailboxes.values())], default=now + MONTH)
+
+
+def _renew_or_expire(world: World, domain: Domain) -> None:
+    state, cents = world.zapmail, price(world, "renewal", domain.name)
+    if domain.auto_renew and balance(world, domain.workspace_id, domain.expires_at) >= cents:
+        move(world, domain.workspace_id, "renewal", -cents, f"{domain.name}, another year", domain.expires_at)
+        domain.years += 1
+        return
+    domain.status = "EXPIRED"
+    for box in state.mailboxes_of(domain):
+        del state.mailboxes[box.id]
+    if world.switches.zapmail_expired_domain == "gone":
+        del state.domains[domain.id]
+
+
+def set_auto_renew(world: World, name: str, on: bool) -> None:
+    """Switch a domain's renewal, as a person does in the dashboard: no call for it is documented. Raises ValueError."""
+    domain = world.zapmail.domain_named(name)
+    if domain is None:
+        raise ValueError("no such domain")
+    domain.auto_renew = on
 
 
 def leave_unpaid(world: World, order: Order) -> str:
@@ -509,6 +559,7 @@ def _export_object(job: Export) -> dict[str, Any]:
 def snapshot(world: World, now: float) -> dict[str, Any]:
     """Return everything but passwords."""
     state = world.zapmail
+    renew_due(world, now)
     balance(world, PRIMARY, now)
     secret = {"app_password", "password"}
     return {

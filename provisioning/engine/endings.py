@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F
 
-from infra.models import Credential, RunState
+from infra.models import Credential, Domain, DomainState, RunState
 from infra.secret import Secret
 
 from ..models import ACTIVE_RUN, Run
@@ -16,6 +16,13 @@ def forget_logins(run: Run) -> None:
     for credential in Credential.objects.filter(provision=run.provision_id):
         credential.password = Secret("")
         credential.save(update_fields=["password", "updated_at"])
+
+
+def torn_down(run: Run) -> None:
+    """Forget the logins that are gone, and let go of names that turned out never to have been bought."""
+    forget_logins(run)
+    domains = Domain.objects.filter(provision=run.provision_id, bought_at__isnull=True)
+    domains.exclude(state=DomainState.LOST).update(state=DomainState.RELEASED)
 
 
 def go_on(run: Run) -> None:

@@ -12,7 +12,7 @@ from infra.models import DomainState, MailboxState, ProvisionState
 from ..engine import endings
 from ..engine.measuring import Listing, Measuring
 from ..engine.specs import DAY, HOUR, MINUTE, Ending, GivesUpTo, Needs, Pipeline, Scope, StackSpec, Stage, StepSpec
-from ..steps import domains, finish, mailboxes, money, sender, workspaces
+from ..steps import domains, ending, finish, mailboxes, money, sender, workspaces
 
 STAGES = (
     Stage("payment", _("Payment"), _("Your payment is confirmed.")),
@@ -74,8 +74,12 @@ TEARDOWN = Pipeline((
     StepSpec("rest", MAILBOX, "Letting warmup and campaigns rest", "", sender.rest,
              poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED),
     StepSpec("remove_login", RUN, "Removing the sending tool's login", "", sender.remove_login, poll=30),
-), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, ready="cancelled", missing="cancelled",
-    act=endings.forget_logins))  # fmt: skip
+    StepSpec("keep_records", DOMAIN, "Keeping the domains' records", "", ending.keep_records),
+    StepSpec("schedule_removal", DOMAIN, "Marking the mailboxes for removal", "", ending.schedule_removal,
+             poll=MINUTE, deadline=6 * HOUR, usual=(30, 5 * MINUTE)),
+    StepSpec("renewal_off", DOMAIN, "Switching the domains' renewal off", "", ending.renewal_off,
+             poll=5 * MINUTE, deadline=1 * DAY),
+), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
 
 MEASURING = Measuring(
     figures=sender.figures,

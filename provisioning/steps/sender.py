@@ -268,7 +268,10 @@ def remove_login(ctx: Context) -> Outcome:
     for login in mine:
         with suppress(NotFound):  # gone already
             ctx.ledger.apply(client.delete_client(str(workspace), login.id))
-    return Wait(ctx.poll, why="the login is being removed") if mine else Done()
+    if mine:
+        return Wait(ctx.poll, why="the login is being removed")
+    ctx.ledger.seen("plusvibe", "delete_client")
+    return Done()
 
 
 def _set_right(account: SendingAccount, wanted: WarmupSettings) -> bool:

@@ -329,9 +329,9 @@ def test_an_order_is_cancelled(console: Client) -> None:
 
     console.post(verb(run.provision, "cancel"), {"reason": "asked by mail"})
 
-    assert Provision.objects.get().state == "cancelled"
+    assert Provision.objects.get().state == "cancelling"
     again = console.post(verb(run.provision, "cancel"), {"reason": "x"}, follow=True)
-    assert "cancelled already" in text(again)
+    assert "taken down already" in text(again)
 
 
 def test_an_item_for_a_human_is_resolved(console: Client) -> None:

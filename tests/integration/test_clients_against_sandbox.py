@@ -174,6 +174,8 @@ def set_up_a_student(bench: Bench) -> None:
     assert prospects.id in {row.id for row in same if row.name == prospects.name}
     assert do(heyreach.get_list(prospects.id)).id == prospects.id
 
+    records = do(zapmail.list_dns_records(made.id, ids[DOMAINS[0]]))
+    assert {record.type for record in records} == {"MX", "TXT"}
     do(zapmail.schedule_removal(made.id, ids))
     do(plusvibe.delete_client(space.id, login.id))
     assert LOGIN not in {row.email for row in do(plusvibe.list_clients(space.id))}

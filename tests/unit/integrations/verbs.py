@@ -56,6 +56,7 @@ VERBS = [
         {"message": "Domains purchased", "invoiceLink": "https://invoice.example"},
     ),
     Verb(lambda: zapmail.list_domains(WORKSPACE), envelope({**PAGE, "domains": []})),
+    Verb(lambda: zapmail.list_dns_records(WORKSPACE, "d1"), envelope({"records": [], "disabledRecords": []})),
     Verb(lambda: zapmail.set_dmarc(WORKSPACE, {DOMAIN: "d1"}, "dmarc@ops.example"), envelope(None)),
     Verb(
         lambda: zapmail.create_mailboxes(WORKSPACE, {DOMAIN: ("d1", [NewMailbox("sample", "Sample", "Sender")])}),
