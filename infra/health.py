@@ -7,6 +7,7 @@ student, and the second good one that it is over. A day on which nothing could b
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -105,6 +106,11 @@ def lacks(*, warmup_days_over: bool, good_days_left: int, dns_is_valid: bool, is
         Lack.CONNECTION: is_connected,
     }
     return tuple(lack for lack, fulfilled in holds.items() if not fulfilled)
+
+
+def whole(figure: float) -> int:
+    """Return a figure as people read it: rounded down, so that what is below 90 is never shown as 90."""
+    return math.floor(figure)
 
 
 def weakest(**by_provider: float | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from infra.health import Figure, Health, Lack, good_days_left, lacks, verdict
+from infra.health import Figure, Health, Lack, bad_since, good_days_left, lacks, verdict
 from infra.models import Connection, DomainState, Mailbox, MailboxState, Provision, ProvisionState, WarmupDay
 from infra.ramp import Plan, Ramp
 
@@ -62,8 +62,13 @@ class Standing:
         return self.latest is not None and self.latest.connection != Connection.CONNECTED
 
     @property
+    def is_bad(self) -> bool:
+        """Whether it has been bad for long enough to tell its student."""
+        return bad_since(figures_of(self.days)) is not None
+
+    @property
     def needs_attention(self) -> bool:
-        return self.mailbox.state in RESTING or self.health == Health.BAD or self.is_lost
+        return self.mailbox.state in RESTING or self.is_bad or self.is_lost
 
 
 def plan_of(provision: Provision) -> Plan:

@@ -169,10 +169,11 @@ class Collector:
             return _note_listing(place, error)
         with transaction.atomic(), connection.cursor() as cursor:
             now = clock.vendor_now()
+            sizes = {key: size for key, size in counts.sizes.items() if 0 <= size <= MOST_COUNTED}
             cursor.execute(
                 "UPDATE infra_measurement SET leads = found.size, leads_at = %s"
                 " FROM unnest(%s::text[], %s::integer[]) AS found (id, size) WHERE lead_list = found.id",
-                [now, list(counts.sizes), list(counts.sizes.values())],
+                [now, list(sizes), list(sizes.values())],
             )
             is_last = counts.next_offset is None
             wait = self.workshop.options.figures_every if is_last else 0.0
@@ -246,6 +247,8 @@ def _advised(error: Exception) -> float:
 # What was found -------------------------------------------------------------------------------------------------------
 
 FIGURES = tuple(one.name for one in fields(Measured) if one.name not in ("is_connected", "is_warming"))
+COUNTERS = frozenset({"warmup_sent", "campaign_sent"})
+MOST_COUNTED = 2_000_000_000  # what the column holds
 KEEP = """
     INSERT INTO infra_warmupday AS kept (id, created_at, updated_at, mailbox_id, student_id, day, measured_at, connection,
         is_warming, {names})
@@ -299,8 +302,14 @@ def _row(box: Mailbox, said: Measured, state: Connection, now: datetime) -> dict
         "at": now,
         "connection": str(state),
         "warming": said.is_warming,
-        **{name: getattr(said, name) for name in FIGURES},
+        **{name: believed(name, getattr(said, name)) for name in FIGURES},
     }
+
+
+def believed(name: str, value: float | None) -> float | None:
+    """Return a figure that can be true: a rate from 0 to 100, a counter that fits; nothing for anything else."""
+    most = MOST_COUNTED if name in COUNTERS else 100
+    return value if value is not None and 0 <= value <= most else None
 
 
 def judge(provision: Provision, *, now: datetime, is_measured: bool) -> None:
@@ -336,4 +345,4 @@ def _said(one: Standing) -> dict[str, str]:
     latest = one.latest
     weakest = health.weakest(google=latest.health_google, microsoft=latest.health_microsoft, other=latest.health_other)
     cause = "disconnected" if one.is_lost else "paused" if one.is_paused else weakest or "unknown"
-    return {"address": one.mailbox.address, "figure": f"{latest.health or 0:.0f}", "cause": cause}
+    return {"address": one.mailbox.address, "figure": str(health.whole(latest.health or 0)), "cause": cause}

@@ -64,8 +64,11 @@ def grow() -> Numbers:
     return {"provisions": Provision.objects.count(), "steps": Step.objects.count(), "events": Event.objects.count()}
 
 
-def copy_statement(model: type[models.Model]) -> str:
-    """Return the statement that copies all rows of a model; its parameters are the first and the last number of a copy."""
+def copy_statement(model: type[models.Model], source: str = "") -> str:
+    """Return the statement that copies all rows of a model, or those of `source`, a table like it.
+
+    Its parameters are the first and the last number of a copy.
+    """
     table = model._meta.db_table
     fields = model._meta.concrete_fields
     columns = [f'"{one.column}"' for one in fields]
@@ -73,7 +76,7 @@ def copy_statement(model: type[models.Model]) -> str:
     people = "WHERE NOT is_staff" if model is User else ""
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
-        f" FROM {table} CROSS JOIN generate_series(%s, %s) AS n {people}"
+        f" FROM {source or table} CROSS JOIN generate_series(%s, %s) AS n {people}"
     )
 
 

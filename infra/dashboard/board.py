@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from infra import warmup
-from infra.health import GOOD, Health, Lack
+from infra.health import GOOD, Health, Lack, whole
 from infra.models import (
     Connection,
     Domain,
@@ -201,7 +201,9 @@ def short_date(when: date) -> str:
 
 
 def percent(figure: float) -> str:
-    return str(PERCENT) % {"figure": formats.number_format(round(figure, 1), decimal_pos=0 if figure >= 10 else None)}
+    """Return a rate as people read it: rounded down, below ten with one decimal."""
+    shown = whole(figure) if figure >= 10 else whole(figure * 10) / 10
+    return str(PERCENT) % {"figure": formats.number_format(shown)}
 
 
 # The first three sentences ------------------------------------------------------------------------------------------
@@ -231,6 +233,13 @@ def _attention(wanted: Sequence[Standing]) -> str:
     bad = sum(one.needs_attention for one in wanted)
     if bad:
         return ngettext("%(n)s needs attention.", "%(n)s need attention.", bad) % {"n": bad}
+    weak = sum(one.health == Health.BAD for one in wanted)
+    if weak:
+        return ngettext(
+            "%(n)s has had a bad day; a second one would need attention.",
+            "%(n)s have had a bad day; a second one would need attention.",
+            weak,
+        ) % {"n": weak}
     early = sum(one.health == Health.TOO_EARLY and one.ramp is not None for one in wanted)
     if early and early < len(wanted):
         return ngettext("%(n)s has not enough data yet.", "%(n)s have not enough data yet.", early) % {"n": early}

@@ -144,6 +144,15 @@ def test_a_figure_stays_when_a_later_look_of_the_day_brings_none(world: World, o
     assert (after.day, after.health, after.is_warming) == (before.day, before.health, False)
 
 
+@pytest.mark.parametrize("nonsense", [-1.0, 100.5, float("nan"), 1e9])
+def test_a_figure_that_cannot_be_true_is_no_figure(world: World, order: Provision, nonsense: float) -> None:
+    collect(world)
+    said = {"ada@getacme.com": Measured(True, True, health=nonsense, health_google=99.0, campaign_sent=10**12)}
+    collector.write_down(measurement(order), said, now=clock.vendor_now())
+    row = latest("ada@getacme.com")
+    assert (row.health, row.health_google, row.campaign_sent) == (None, 99.0, None)
+
+
 def test_a_disconnected_mailbox_is_one_whatever_they_call_it(world: World, order: Provision) -> None:
     pass_days(world, 2)
     world.sandbox.faults.add("account_disconnected", items=["ada@getacme.com"])

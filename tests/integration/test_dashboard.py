@@ -128,6 +128,25 @@ def test_five_of_six_are_healthy_and_one_needs_attention() -> None:
     ]
 
 
+def test_one_bad_day_is_said_and_needs_no_attention() -> None:
+    order = running()
+    weak, *others = boxes(order)
+    remember(weak, [97.0, 97.0, 84.0])
+    for box in others:
+        remember(box, [97.0] * 3)
+    assert shown(order).sentences[:2] == [
+        "5 of 6 mailboxes are healthy.",
+        "1 has had a bad day; a second one would need attention.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"), [(89.99, "89 %"), (90.0, "90 %"), (100.0, "100 %"), (2.57, "2.5 %"), (2.0, "2.0 %")]
+)
+def test_what_is_below_ninety_is_never_shown_as_ninety(figure: float, words: str) -> None:
+    assert board.percent(figure) == words
+
+
 def test_figures_that_are_not_there_are_no_zero() -> None:
     order = running()
     for box in boxes(order):
