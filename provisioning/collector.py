@@ -208,7 +208,8 @@ def _note(due: Measurement, error: Exception) -> bool:
     """Write down why a look failed; return whether the next may be tried."""
     rows = Measurement.objects.filter(pk=due.pk)
     if isinstance(error, budget.NoPermit | budget.NoFlight):
-        rows.update(due_at=due.tried_at, failures=due.failures - 1)  # nothing was tried
+        # Nothing was tried. Somebody else's turn comes first, whose platform may have room.
+        rows.update(due_at=clock.later(clock.vendor_now(), error.seconds), failures=due.failures - 1)
         return False
     problem = _problem(error)
     log.warning("figures not read", extra={"provision": due.provision.reference, "problem": problem})
@@ -226,7 +227,9 @@ def _take_listing() -> Collection | None:
 
 def _note_listing(place: Collection, error: Exception) -> bool:
     if isinstance(error, budget.NoPermit | budget.NoFlight):
-        return False
+        due_at = clock.later(clock.vendor_now(), error.seconds)
+        Collection.objects.filter(name=place.name).update(due_at=due_at)
+        return True
     log.warning("listing not read", extra={"listing": place.name, "problem": _problem(error)})
     wait = _advised(error) or _backoff(place.failures)
     due_at = clock.later(clock.vendor_now(), wait)

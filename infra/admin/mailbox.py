@@ -10,8 +10,8 @@ from provisioning.admin.base import ReadOnlyAdmin, state_means
 
 @admin.register(Mailbox)
 class MailboxAdmin(ReadOnlyAdmin):
-    list_display = ("address", "provision", "student", "state", "warmup_started_at", "reason")
-    list_filter = ("state",)
+    list_display = ("address", "provision", "student", "state", "warmup_started_at", "bad_since", "reason")
+    list_filter = ("state", ("bad_since", admin.EmptyFieldListFilter))
     list_select_related = ("provision", "student")
     search_fields = ("address", "provision__reference", "student__email")
     readonly_fields = ("means",)

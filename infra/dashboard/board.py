@@ -338,7 +338,7 @@ def _mailbox_row(one: Standing, supplied: frozenset[str], *, now: datetime) -> M
     plan_day = ramp.day(one.today) if ramp else 0
     return MailboxRow(
         address=box.address,
-        tag=words.mailbox(box.state),
+        tag=_state(one),
         note=_note(one),
         health=_health_cell(one, supplied),
         reply_rate=_rate(latest, "reply_rate", supplied),
@@ -353,6 +353,18 @@ def _mailbox_row(one: Standing, supplied: frozenset[str], *, now: datetime) -> M
     )
 
 
+def _state(one: Standing) -> Tag:
+    """Return the state in our words: what the sending tool last said counts for more than what we set up."""
+    if one.mailbox.state not in RESTING and one.latest is not None:
+        if one.latest.connection == Connection.DISCONNECTED:
+            return Tag(_("Disconnected"), "attention")
+        if one.latest.connection == Connection.ABSENT:
+            return Tag(_("Gone from the sending tool"), "attention")
+        if one.is_paused:
+            return Tag(_("Warmup is off"), "wait")
+    return words.mailbox(one.mailbox.state)
+
+
 def _note(one: Standing) -> str:
     """Say what a person should know beside the state: what is wrong first, then how old the figures are."""
     latest, box = one.latest, one.mailbox
@@ -361,13 +373,11 @@ def _note(one: Standing) -> str:
     if latest is None or box.state == MailboxState.SUSPENDED:
         return ""
     if latest.connection == Connection.DISCONNECTED:
-        return _("The sending tool has lost its connection.")
+        return _("The sending tool has lost its connection. Connect it again there, or ask the operator.")
     if latest.connection == Connection.ABSENT:
-        return _("It is not in the sending tool any more.")
-    if one.is_paused and one.ramp is not None and one.ramp.is_over(one.today):
-        return _("Warmup is switched off.")
-    if one.is_paused:
-        return _("Warmup is switched off; the plan waits.")
+        return _("Ask the operator to connect it again.")
+    if one.is_paused and one.ramp is not None and not one.ramp.is_over(one.today):
+        return _("The plan waits until it is on again.")
     if box.bad_since is not None:
         return _("Below 90 %% since %(day)s.") % {"day": date_words(box.bad_since)}
     if one.today - latest.day > timedelta(days=1):
@@ -564,7 +574,7 @@ def _cards(provision: Provision, measurement: Measurement | None, *, now: dateti
     shown = [Fact(_("Name"), name)] if name else []
     if measurement is not None and measurement.leads is not None and measurement.leads_at is not None:
         counted = ngettext("%(n)s person, counted %(when)s", "%(n)s people, counted %(when)s", measurement.leads) % {
-            "n": formats.number_format(measurement.leads),
+            "n": formats.number_format(measurement.leads, force_grouping=True),
             "when": ago(measurement.leads_at, now=now),
         }
         shown.append(Fact(_("Size"), counted))

@@ -14,7 +14,8 @@ from tests.integration.world import new_order, paid
 
 from .conftest import Visit
 from .house import House
-from .states import running
+from .states import STATES, running
+from .test_states import WIDER
 from .walk import DASHBOARD, button, ended
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-stories")]
@@ -76,6 +77,15 @@ def test_with_the_sending_tool_away_the_page_goes_on_with_what_it_has(house: Hou
     page = visit(order.student, DASHBOARD)
     expect(page.get_by_text("The sending tool does not answer us at the moment")).to_be_visible()
     expect(page.get_by_text("6 of 6 mailboxes are healthy.")).to_be_visible()
+
+
+def test_everything_fits_at_every_width(house: House, visit: Visit) -> None:
+    shown = STATES["dashboard-with-troubles"](house, "acme")
+    page = visit(shown.person, DASHBOARD)
+    shown.then(page)
+    for width in (320, 390, 500, 700, 710, 800, 959, 961, 1100, 1280, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(WIDER) == [], f"at {width} px"
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -253,8 +253,17 @@ def test_what_is_reserved_for_paid_work_stays_for_it(world: World, order: Provis
     assert "list_accounts" not in seen
     found = measurement(order)
     assert (found.failures, found.problem, found.looked_at) == (0, "", None)
-    assert found.due_at is not None
-    assert found.due_at <= clock.vendor_now()
+    world.advance(60)
+    collect(world)
+    assert measurement(order).looked_at is not None
+
+
+def test_a_listing_without_a_permit_keeps_nobody_waiting(world: World, order: Provision) -> None:
+    collector.admit()
+    Permit.objects.filter(budget="heyreach.general").update(used_at=clock.vendor_now())
+    with counted(world) as seen:
+        collector.drain()
+    assert seen == {"list_accounts": 1}
 
 
 def test_the_tick_rings_for_it(world: World, order: Provision) -> None:

@@ -278,7 +278,20 @@ def test_while_warmup_is_off_nobody_knows_the_date() -> None:
     box.warmup_days.filter(day=in_days(0)).update(is_warming=False)
     found = row(order, box.address)
     assert (found.ready_text, found.ready_on) == ("Not known yet", None)
-    assert found.note == "Warmup is switched off; the plan waits."
+    assert (found.tag.word, found.note) == ("Warmup is off", "The plan waits until it is on again.")
+
+
+@pytest.mark.parametrize(
+    ("connection", "word"), [("disconnected", "Disconnected"), ("absent", "Gone from the sending tool")]
+)
+def test_a_mailbox_that_is_not_connected_is_said_and_needs_attention(connection: str, word: str) -> None:
+    order = running()
+    box, *others = boxes(order)
+    remember(box, [97.0] * 3, connection=connection)
+    for other in others:
+        remember(other, [97.0] * 3)
+    assert row(order, box.address).tag.word == word
+    assert shown(order).sentences[:2] == ["5 of 6 mailboxes are healthy.", "1 needs attention."]
 
 
 # Age ----------------------------------------------------------------------------------------------------------------
