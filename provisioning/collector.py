@@ -328,7 +328,8 @@ def _set_ready(one: Standing) -> None:
     before, after = MailboxState.WARMING, MailboxState.READY
     if not one.is_ready:
         before, after = after, before
-    Mailbox.objects.filter(pk=one.mailbox.pk, state=before).update(state=after)
+    if one.mailbox.state == before:
+        Mailbox.objects.filter(pk=one.mailbox.pk, state=before).update(state=after)
 
 
 def _tell(provision: Provision, one: Standing) -> None:
