@@ -43,6 +43,7 @@ RATES = {
     "write": Rate(100),
     "status": Rate(1500),
     "anonymous": Rate(100),
+    "calendar": Rate(60),
     "login_email": Rate(10, 900),
     "login_address": Rate(100, 900),
 }

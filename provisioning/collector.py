@@ -304,7 +304,7 @@ def _row(box: Mailbox, said: Measured, state: Connection, now: datetime) -> dict
         "day": now.astimezone(UTC).date(),
         "at": now,
         "connection": str(state),
-        "warming": said.is_warming,
+        "warming": said.is_warming and said.is_connected,  # switched on is not enough
         **{name: believed(name, getattr(said, name)) for name in FIGURES},
     }
 

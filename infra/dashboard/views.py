@@ -20,7 +20,7 @@ from billing import actions as billing
 from infra import clock, icalendar, naming, rls, warmup
 from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
-from infra.throttle import client_address, throttled
+from infra.throttle import allow, client_address, refusal, throttled
 from infra.wizard import drafts, names
 from infra.wizard import forms as wizard_forms
 from provisioning import actions
@@ -217,12 +217,19 @@ def renew_calendar(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@throttled("anonymous", reads=True)
 def calendar_feed(request: HttpRequest, token: str) -> HttpResponse:
-    """The warmup plan for a calendar, which does not sign in: the signed link is the key."""
+    """The warmup plan for a calendar, which does not sign in: the signed link is the key.
+
+    Counted by link and not by address: one calendar service asks for many students.
+    """
+    opened = calendar.opened_by(token)
+    if opened is None:
+        raise Http404
+    if not (verdict := allow("calendar", str(opened[0]))).allowed:
+        return refusal(request, verdict)
     now = clock.vendor_now()
     with rls.acting_as("worker"):
-        provision = calendar.provision_of(token)
+        provision = calendar.provision_of(*opened)
         if provision is None or provision.state not in presenters.RUNNING:
             raise Http404
         boxes = list(provision.mailboxes.select_related("domain"))

@@ -44,6 +44,8 @@ class WarmupDay(Appended):
         verbose_name = _("warmup day")
         ordering = ["day"]
         constraints = [models.UniqueConstraint(fields=["mailbox", "day"], name="infra_warmupday_once")]
+        # Days without warmup are few, and all of them are asked for.
+        indexes = [models.Index(fields=["mailbox", "day"], name="infra_warmupday_cold", condition=Q(is_warming=False))]
 
 
 class Measurement(Record):

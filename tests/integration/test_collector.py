@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from django.db import connection
 
 from infra import clock
+from infra.dashboard import board
 from infra.models import (
     Connection,
     Mail,
@@ -22,13 +24,15 @@ from infra.models import (
     ProvisionState,
     WarmupDay,
 )
+from infra.warmup import standings
 from integrations.sandbox import plusvibe
 from integrations.sandbox.heyreach import Lead
-from provisioning import collector
+from provisioning import collector, life
 from provisioning.engine import doorbell
-from provisioning.engine.measuring import Measured
+from provisioning.engine.measuring import Look, Measured, Measuring
 from provisioning.engine.reader import send_read
 from provisioning.models import Circuit, Collection, Heartbeat, Permit, Run
+from provisioning.stacks import STACKS
 from tests.integration.world import World, new_order, new_world, paid
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +162,8 @@ def test_a_disconnected_mailbox_is_one_whatever_they_call_it(world: World, order
     world.sandbox.faults.add("account_disconnected", items=["ada@getacme.com"])
     world.sandbox.switches.set(plusvibe_disconnected_status="WAITING_FOR_GODOT")
     pass_days(world, 1)
-    assert latest("ada@getacme.com").connection == Connection.DISCONNECTED
+    row = latest("ada@getacme.com")
+    assert (row.connection, row.is_warming) == (Connection.DISCONNECTED, False)  # no day of its warmup
     assert latest("ada.sample@getacme.com").connection == Connection.CONNECTED
 
 
@@ -485,3 +490,54 @@ class Statements:
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.seen += 1
         return execute(sql, params, many, context)
+
+
+# Another stack, and an order at rest ----------------------------------------------------------------------------------
+
+
+def test_a_further_stack_supplies_its_data_and_nothing_else(
+    world: World, order: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its platform knows nothing of health: that is said, asked of nobody, and no reason against sending."""
+
+    def figures(look: Look) -> dict[str, Measured]:
+        listed = look.read(look.clients.plusvibe.list_accounts(str(look.facts["plusvibe_workspace_id"])))
+        return {one.email: Measured(True, True, warmup_sent=7) for one in listed.accounts}
+
+    measuring = Measuring(figures, frozenset({"warmup_sent"}))
+    other = replace(STACKS["zapmail"], key="other", measuring=measuring)
+    monkeypatch.setitem(STACKS, "other", other)
+    Provision.objects.filter(pk=order.pk).update(order={**order.order, "stack": "other"})
+    pass_days(world, 14.5)
+    order.refresh_from_db()
+    page = board.dashboard(order.student, order, now=clock.vendor_now())
+    assert {row.health.text for row in page.mailboxes} == {"Not measured by this platform"}
+    assert {row.warmup_today for row in page.mailboxes} == {"7 of 30"}
+    assert page.sentences[2] == "All of them are ready to send."
+    assert set(order.mailboxes.values_list("state", flat=True)) == {MailboxState.READY}
+
+
+def test_an_order_at_rest_loses_the_days_and_no_more(world: World, order: Provision) -> None:
+    def ready_on() -> Any:
+        found = standings(order, list(order.mailboxes.select_related("domain")), now=clock.vendor_now())
+        return {one.ready_on for one in found}
+
+    def work() -> None:
+        world.run_until(lambda: not Run.objects.filter(finished_at__isnull=True).exists())
+
+    pass_days(world, 3)
+    [before] = ready_on()
+    order.refresh_from_db()
+    assert life.suspend(provision=order, actor="billing", reason="a payment is overdue")
+    work()
+    pass_days(world, 4)
+    order.refresh_from_db()
+    assert ready_on() == {None}
+    assert set(WarmupDay.objects.filter(day=today()).values_list("is_warming", flat=True)) == {False}
+    assert life.resume(provision=order, actor="billing", reason="paid")
+    work()
+    pass_days(world, 1)
+    order.refresh_from_db()
+    [after] = ready_on()
+    assert timedelta(days=3) <= after - before <= timedelta(days=5)
+    assert of_kind("health_bad") == []

@@ -437,6 +437,14 @@ def test_a_forged_calendar_link_opens_nothing(token: str) -> None:
     assert Client().get(f"/infrastructure/calendar/{token}.ics").status_code == 404
 
 
+def test_a_calendar_is_counted_by_its_link_and_not_by_who_asks() -> None:
+    order = running()
+    link = calendar_of(order)
+    answers = [Client().get(link) for _ in range(61)]
+    assert [one.status_code for one in answers] == [200] * 60 + [429]
+    assert answers[-1]["Retry-After"]
+
+
 def test_the_calendar_ends_with_the_order() -> None:
     order = running()
     link = calendar_of(order)
