@@ -5,6 +5,7 @@ from django.urls import path
 
 from infra import views
 from infra.dashboard import views as dashboard
+from infra.estate import views as estate
 from infra.wizard import views as wizard
 
 setup = "infrastructure/setup/"
@@ -32,5 +33,10 @@ urlpatterns = [
     path("infrastructure/dashboard/tasks/<slug:task>/", dashboard.tick_task, name="task"),
     path("infrastructure/dashboard/calendar/", dashboard.renew_calendar, name="calendar-renew"),
     path("infrastructure/calendar/<str:token>.ics", dashboard.calendar_feed, name="calendar"),
+    path("infrastructure/renewals/", estate.renewals, name="renewals"),
+    path("infrastructure/exports/", estate.export, name="exports"),
+    path("infrastructure/leaving/", estate.leaving, name="leaving"),
+    path("infrastructure/leaving/mailboxes.csv", estate.leaving_mailboxes, name="leaving-mailboxes"),
+    path("infrastructure/leaving/<str:name>.zone", estate.leaving_zone, name="leaving-zone"),
     path("infrastructure/dashboard/credentials/<uuid:credential_id>/", dashboard.reveal, name="credential"),
 ]

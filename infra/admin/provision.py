@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from billing.actions import CheckoutRefused
 from billing.cancellation import cancel_order, end_subscription, why_not_ended
 from billing.models import Payment
-from infra.models import Domain, Mailbox, OperatorItem, Provision, ProvisionState
+from infra.models import Domain, Inventory, Mailbox, OperatorItem, Provision, ProvisionState
 from provisioning.actions import Refused
 from provisioning.admin.base import ReadOnlyInline, link_to, state_means
 from provisioning.admin.filters import ProvisionPlatform, ProvisionQuestion
@@ -114,6 +114,12 @@ class Payments(ReadOnlyInline):
     readonly_fields = fields
 
 
+class Looks(ReadOnlyInline):
+    model = Inventory
+    fields = ("looked_at", "due_at", "failures", "problem")
+    readonly_fields = fields
+
+
 class Items(ReadOnlyInline):
     model = OperatorItem
     fields = ("created_at", "kind", "sentence", "resolved_at", "resolution")
@@ -146,7 +152,7 @@ class ProvisionAdmin(VerbAdmin):
         "facts",
     )
     readonly_fields = ("reference", "student_link", "means")
-    inlines = (Items, Runs, Domains, Mailboxes, Payments)
+    inlines = (Items, Runs, Domains, Looks, Mailboxes, Payments)
     verbs = (Cancel(), EndSubscription())
 
     @admin.display(description=gettext_lazy("student"))

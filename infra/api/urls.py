@@ -13,5 +13,8 @@ urlpatterns = [
     path("infrastructure/provision/", views.Provisioning.as_view(), name="api-provision"),
     path("infrastructure/status/<uuid:provision_id>/", views.Status.as_view(), name="api-status"),
     path("infrastructure/dashboard/", views.Dashboard.as_view(), name="api-dashboard"),
+    path("infrastructure/exports/", views.Exports.as_view(), name="api-exports"),
+    path("infrastructure/renewals/", views.Renewals.as_view(), name="api-renewals"),
+    path("infrastructure/leaving/", views.Leaving.as_view(), name="api-leaving"),
     re_path(r"^.*$", Missing.as_view(), name="api-missing"),
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import serializers
@@ -16,12 +20,17 @@ from rest_framework.response import Response
 
 from billing.actions import Fulfilment
 from billing.standing import payment_standing
-from infra import clock, naming, suggestions
+from infra import clock, naming, suggestions, throttle
 from infra.dashboard import board, presenters
-from infra.models import Provision
+from infra.estate import exports
+from infra.estate import presenters as estate
+from infra.estate import views as estate_views
+from infra.estate.forms import ExportForm
+from infra.models import Domain, Provision, RenewalChoice, User
 from infra.presenters_base import said
 from infra.wizard import drafts
-from provisioning import search
+from provisioning import inventory, search
+from provisioning.actions import Refused
 
 from . import bodies
 from .base import Endpoint, EnrolledOrOwner, SharedThrottle
@@ -56,6 +65,23 @@ class WantedSerializer(serializers.Serializer[Any]):
     names = serializers.ListField(
         child=serializers.CharField(max_length=400), min_length=1, max_length=MOST_NAMES, allow_empty=False
     )
+
+
+class ChoiceSerializer(serializers.Serializer[Any]):
+    """What becomes of a domain when its paid year ends."""
+
+    domain = serializers.CharField(max_length=253)
+    choice = serializers.ChoiceField(choices=RenewalChoice.Choice.choices)
+
+
+class ExportSerializer(serializers.Serializer[Any]):
+    """What to export. `rows` are addresses or names, none means all; `password` is the student's own."""
+
+    what = serializers.ChoiceField(choices=["mailboxes", "domains"])
+    layout = serializers.ChoiceField(choices=list(exports.LAYOUTS), default="plain")
+    rows = serializers.ListField(child=serializers.CharField(max_length=320), max_length=500, default=list)
+    with_passwords = serializers.BooleanField(default=False)
+    password = serializers.CharField(max_length=256, default="", allow_blank=True, trim_whitespace=False)
 
 
 ERROR = serializer_of(Error)
@@ -208,6 +234,74 @@ class Dashboard(Endpoint):
         if provision is None or provision.state not in presenters.RUNNING:
             raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
         return _body(board.dashboard(self.student, provision, now=clock.vendor_now()))
+
+
+class Renewals(Endpoint):
+    """What happens to each domain at the end of its paid year; a POST keeps or drops one."""
+
+    throttle_name = "write"
+    permission_classes = [EnrolledOrOwner]
+
+    @extend_schema(operation_id="renewals", responses=answers(estate.Renewals, 404))
+    def get(self, request: Request) -> Response:
+        return _body(estate.renewals(self.student, _estate(self.student), now=clock.vendor_now()))
+
+    @extend_schema(operation_id="choose", request=ChoiceSerializer, responses=answers(estate.Renewals, 400, 404, 409))
+    def post(self, request: Request) -> Response:
+        wanted, provision = _given(ChoiceSerializer, request), _estate(self.student)
+        domain = Domain.objects.filter(provision=provision, name=wanted["domain"]).first()
+        if domain is None:
+            raise not_found()
+        try:
+            inventory.choose(provision=provision, domain=domain, choice=wanted["choice"], actor=self.student.email)
+        except Refused as refusal:
+            raise ApiError(409, "refused", str(refusal)) from refusal
+        return _body(estate.renewals(self.student, provision, now=clock.vendor_now()))
+
+
+class Leaving(Endpoint):
+    """The leaving kit, as the page says it; its files are at the addresses it names."""
+
+    permission_classes = [EnrolledOrOwner]
+
+    @extend_schema(operation_id="leaving", responses=answers(estate.Leaving, 404))
+    def get(self, request: Request) -> Response:
+        return _body(estate.leaving(self.student, _estate(self.student), now=clock.vendor_now()))
+
+
+class Exports(Endpoint):
+    """Mailboxes or domains as rows, in the columns of a layout. With passwords only beside the student's own password."""
+
+    throttle_name = "write"
+    permission_classes = [EnrolledOrOwner]
+
+    @extend_schema(
+        operation_id="export",
+        request=ExportSerializer,
+        responses={200: OpenApiTypes.OBJECT, **dict.fromkeys((400, 403, 404, 422, 429), ERROR)},
+    )
+    @method_decorator(sensitive_variables("wanted", "body"))
+    def post(self, request: Request) -> Response:
+        values, provision = _given(ExportSerializer, request), _estate(self.student)
+        boxes, domains = exports.mailboxes_of(provision), exports.domains_of(provision)
+        keys = [str(one) for one in (*boxes, *domains)]
+        form = ExportForm(self.student, keys, {**values, "format": "json"})
+        if not form.is_valid():
+            fields = {name: [str(error) for error in errors] for name, errors in form.errors.items()}
+            raise ApiError(422, "refused", _("This cannot be exported so."), fields=fields)
+        wanted = estate_views.Wanted.of(form.cleaned_data)
+        body = json.loads(estate_views.content(provision, wanted, boxes, domains))
+        if wanted.with_passwords:
+            address, count = throttle.client_address(request._request), len(wanted.of_these(boxes))
+            estate_views.note_export(provision, self.student, address=address, count=count)
+        return Response(body)
+
+
+def _estate(student: User) -> Provision:
+    found = estate.estate_of(student)
+    if found is None:
+        raise ApiError(404, "nothing_owned", _("Nothing of yours is registered."))
+    return found
 
 
 class Schema(SpectacularAPIView):

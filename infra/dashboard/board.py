@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import formats
 from django.utils.dateparse import parse_date
 from django.utils.functional import Promise
@@ -567,6 +568,15 @@ def _ramp_card(provision: Provision, found: Sequence[Standing]) -> RampCard | No
 
 
 def _cards(provision: Provision, measurement: Measurement | None, *, now: datetime) -> list[Card]:
+    return [*_lead_list(provision, measurement, now=now), _estate()]
+
+
+def _estate() -> Card:
+    text = _("Keep or drop domains before their year ends, export mailboxes, or take everything along.")
+    return Card(_("What you own"), text, [], Option(_("Domains and exports"), reverse("renewals")))
+
+
+def _lead_list(provision: Provision, measurement: Measurement | None, *, now: datetime) -> list[Card]:
     facts = provision.facts
     name = str(facts.get("heyreach_list_name") or "")
     if not name and not facts.get("heyreach_list_id"):

@@ -248,10 +248,12 @@ def _failed(provision: Provision, status: Status, tag: Tag) -> Head:
 def _ended(student: User, provision: Provision, tag: Tag) -> Head:
     ended = provision.cancelled_at or provision.updated_at
     lede = _(
-        "This order ended on %(day)s. Domains that were bought keep working until the end of the paid year; "
-        "ask the operator if you want to take one along."
+        "This order ended on %(day)s. Domains that were bought stay registered until the end of the paid year; "
+        "nothing is deleted before."
     ) % {"day": day(student, ended)}
     links = [Option(_("Order again"), reverse("setup-package"))] if student.is_enrolled else []
+    if provision.domains.filter(bought_at__isnull=False).exists():
+        links.append(Option(_("Take everything along"), reverse("leaving")))
     return Head(tag, _("Your infrastructure has ended"), lede, [], links)
 
 

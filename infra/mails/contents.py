@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date
 from typing import Any
 
 from django.conf import settings
@@ -24,9 +25,10 @@ from django.utils.translation import gettext_lazy as _lazy
 from infra import accounts, clock, warmup
 from infra.dashboard import presenters
 from infra.dashboard.board import date_words
-from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, User
+from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, RenewalChoice, User
 from infra.models.domain import GONE
 from infra.presenters_base import day, in_zone_of, listed, money
+from provisioning.inventory import choices, owned
 from provisioning.stacks import STACKS
 
 OPERATOR = "operator"  # one template for every "operator_<kind>"
@@ -241,8 +243,31 @@ def _cancelled(mail: Mail) -> Values:
     provision = _provision(mail)
     owned = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE).order_by("position", "name")
     return {
+        "leaving_link": f"{absolute('leaving')}?order={provision.reference}",
         "has_mailboxes": provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED]).exists(),
         "domains": [_("%(name)s: until %(day)s") % {"name": one.name, "day": _paid_until(one)} for one in owned],
+    }
+
+
+def _renewal(mail: Mail) -> Values:
+    """Domains whose year ends on one day: what another one costs, and what was chosen."""
+    provision, ends = _provision(mail), date.fromisoformat(str(mail.context["ends_on"]))
+    chosen = choices(provision)
+    domains = [one for one in owned(provision) if one.expires_at and one.expires_at.astimezone(UTC).date() == ends]
+    return {
+        "n": int(mail.context["days"]),
+        "ends_day": formats.date_format(ends, "j F Y"),
+        "lines": [_renewal_line(provision, one, chosen.get(one.name, "")) for one in domains],
+        "renewals_link": absolute("renewals"),
+    }
+
+
+def _renewal_line(provision: Provision, domain: Domain, choice: str) -> str:
+    words = {RenewalChoice.Choice.KEEP: _("you keep it"), RenewalChoice.Choice.DROP: _("you let it end")}
+    return _("%(name)s: another year costs %(price)s; %(choice)s") % {
+        "name": domain.name,
+        "price": money(domain.renewal_cents, str(provision.order.get("currency", "usd"))),
+        "choice": words.get(RenewalChoice.Choice(choice), "") if choice else _("you have not chosen yet"),
     }
 
 
@@ -292,6 +317,8 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "failed": _nothing_more,
     "refunded": _refunded,
     "cancelled": _cancelled,
+    "renewal": _renewal,
+    "credentials_exported": _revealed,
     "credential_revealed": _revealed,
     "health_bad": _health,
     "health_good": _nothing_more,

@@ -4,6 +4,7 @@ from .counter import Counter, KeyCanary
 from .credential import Credential, CredentialReveal
 from .domain import Domain, DomainHold
 from .flag import Flag
+from .inventory import Inventory, MailboxSecret, RenewalChoice
 from .mail import Mail
 from .mailbox import Mailbox
 from .name_check import NameAnswer, NameCheck
@@ -35,9 +36,11 @@ __all__ = [
     "DomainHold",
     "DomainState",
     "Flag",
+    "Inventory",
     "KeyCanary",
     "Mail",
     "Mailbox",
+    "MailboxSecret",
     "MailboxState",
     "Measurement",
     "NameAnswer",
@@ -48,6 +51,7 @@ __all__ = [
     "ParkedReason",
     "Provision",
     "ProvisionState",
+    "RenewalChoice",
     "RunKind",
     "RunState",
     "StepState",

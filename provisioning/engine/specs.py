@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 
 from infra.models import DomainState, MailboxState, ProvisionState
 
+from .holding import Holding
 from .measuring import Measuring
 from .outcomes import Outcomes
 
@@ -136,6 +137,7 @@ class StackSpec:
 
     pipelines  by name, what else is ever done to an order: see `provisioning/life.py` for who begins which
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
+    holding    how what an order owns is looked at; dates and renewals are not watched without it
     """
 
     key: str
@@ -146,6 +148,7 @@ class StackSpec:
     ending: Ending = SET_UP
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     measuring: Measuring | None = None
+    holding: Holding | None = None
 
     def pipeline(self, name: str) -> StackSpec:
         """Return the stack as a run of that pipeline works on it. Raises KeyError."""

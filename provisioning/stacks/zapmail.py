@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from infra.models import DomainState, MailboxState, ProvisionState
 
 from ..engine import endings
+from ..engine.holding import Holding
 from ..engine.measuring import Listing, Measuring
 from ..engine.specs import DAY, HOUR, MINUTE, Ending, GivesUpTo, Needs, Pipeline, Scope, StackSpec, Stage, StepSpec
-from ..steps import domains, ending, finish, mailboxes, money, sender, workspaces
+from ..steps import domains, ending, finish, holding, mailboxes, money, sender, workspaces
 
 STAGES = (
     Stage("payment", _("Payment"), _("Your payment is confirmed.")),
@@ -87,6 +88,14 @@ MEASURING = Measuring(
     lists=Listing("heyreach.lists", workspaces.lead_counts, fact="heyreach_list_id"),
 )
 
+HOLDING = Holding(
+    domains=holding.domains,
+    mailboxes=holding.mailboxes,
+    records=holding.records,
+    servers=holding.SERVERS,
+    how_to_switch="Zapmail's dashboard, Domains, the domain, auto-renew",
+)
+
 ZAPMAIL = StackSpec(
     key="zapmail",
     title="Zapmail, PlusVibe, HeyReach",
@@ -95,4 +104,5 @@ ZAPMAIL = StackSpec(
     steps=STEPS,
     pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
     measuring=MEASURING,
+    holding=HOLDING,
 )

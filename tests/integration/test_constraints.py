@@ -24,6 +24,7 @@ from infra.models import (
     NameCheck,
     OperatorItem,
     Provision,
+    RenewalChoice,
     TaskDone,
     Tier,
     User,
@@ -336,6 +337,11 @@ def _row(model: type[models.Model]) -> models.Model:
         case "Refund":
             paid_in = payment()
             return Refund.objects.create(payment=paid_in, student=paid_in.student, key="k", amount_cents=1)
+        case "RenewalChoice":
+            order()
+            domain = Domain.objects.first()
+            assert domain is not None
+            return RenewalChoice.objects.create(domain=domain, student=domain.student, choice="keep", actor="ada")
         case "OrderLine":
             run()
     row = model._default_manager.first() or (order() and model._default_manager.first())

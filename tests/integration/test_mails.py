@@ -168,6 +168,8 @@ def every_kind(order: Provision) -> None:
         "fixed": {"stage": "records"},
         "failed": {"sentence": "The workspace could not be made."},
         "credential_revealed": {"login": "ada@login.example"},
+        "credentials_exported": {"count": "6"},
+        "renewal": {"ends_on": "2027-11-26", "days": 7},
     }
     student("bob@students.example")
     for kind in contents.KINDS:
@@ -206,6 +208,8 @@ def test_every_kind_is_complete_and_its_links_are_absolute(order: Provision) -> 
         ("failed", {"sentence": "No workspace."}, "What happened: No workspace."),
         ("cancelled", {}, "Nothing more is bought or built for it."),
         ("confirming_late", {}, "you need not pay again"),
+        ("credentials_exported", {"count": "6"}, "a file with the passwords of your mailboxes (6) was made for you"),
+        ("renewal", {"ends_on": "2027-11-26", "days": 7}, "ends on 26 November 2027"),
         ("credential_revealed", {"login": "ada@login.example"}, "the password of your login ada@login.example was"),
     ],
 )

@@ -20,11 +20,14 @@ from infra.models import (
     CredentialReveal,
     Domain,
     DomainHold,
+    Inventory,
     Mail,
     Mailbox,
+    MailboxSecret,
     Measurement,
     OrderLine,
     Provision,
+    RenewalChoice,
     TaskDone,
     Tier,
     User,
@@ -86,6 +89,9 @@ def two() -> tuple[User, User]:
     assert box is not None
     WarmupDay.objects.create(mailbox=box, student=ada, day=now, connection="connected", measured_at=now)
     Measurement.objects.create(**mine)
+    Inventory.objects.create(**mine)
+    MailboxSecret.objects.create(mailbox=box, student=ada, app_password=Secret("x"))
+    RenewalChoice.objects.create(domain=box.domain, student=ada, choice="keep", actor=ada.email)
     TaskDone.objects.create(**mine, task="calendar")
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)
