@@ -143,11 +143,13 @@ class Collector:
         if provision.state not in LIVE or measuring is None:
             Measurement.objects.filter(pk=due.pk).update(due_at=None)
             return True
+        look, lists = Look(self.workshop.clients, self.read, provision.facts), measuring.lists
         try:
-            found = measuring.figures(Look(self.workshop.clients, self.read, provision.facts))
+            found = measuring.figures(look)
         except (budget.NotNow, PlatformError, KeyError) as error:
             return _note(due, error)
-        lists = measuring.lists
+        if lists is not None and due.leads_at is None and provision.facts.get(lists.fact):
+            self._count_own(due, look, lists)
         with transaction.atomic():
             now = clock.vendor_now()
             write_down(due, found, now=now)
@@ -160,6 +162,16 @@ class Collector:
                 lead_list=str(provision.facts.get(lists.fact, "")) if lists else "",
             )
         return True
+
+    def _count_own(self, due: Measurement, look: Look, lists: Listing) -> None:
+        """Count a list that no page has shown yet. Without an answer the pages will, later."""
+        try:
+            size = lists.one(look)
+        except (budget.NotNow, PlatformError) as error:
+            log.info("lead list not counted", extra={"provision": due.provision.reference, "problem": _problem(error)})
+            return
+        if size is not None and 0 <= size <= MOST_COUNTED:
+            Measurement.objects.filter(pk=due.pk).update(leads=size, leads_at=clock.vendor_now())
 
     def _turn_page(self, place: Collection) -> bool:
         listing = _listings()[place.name]

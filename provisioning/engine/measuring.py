@@ -58,11 +58,13 @@ class Listing:
     name  what its place is remembered under
     page  Look and offset -> Counts
     fact  the provision's fact that holds the id
+    one   Look -> size of the provision's own, asked once, for who is new and stands in no page yet
     """
 
     name: str
     page: Callable[[Look, int], Counts]
     fact: str
+    one: Callable[[Look], int | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ TEARDOWN = Pipeline((
 MEASURING = Measuring(
     figures=sender.figures,
     supplied=sender.SUPPLIED,
-    lists=Listing("heyreach.lists", workspaces.lead_counts, fact="heyreach_list_id"),
+    lists=Listing("heyreach.lists", workspaces.lead_counts, fact="heyreach_list_id", one=workspaces.lead_count),
 )
 
 HOLDING = Holding(

@@ -71,3 +71,8 @@ def lead_counts(look: Look, offset: int) -> Counts:
     page = look.read(look.clients.heyreach.find_lists("", offset))
     counts = {str(found.id): found.leads for found in page.lists if found.leads is not None and not found.deleted}
     return Counts(counts, None if page.last else page.next_offset)
+
+
+def lead_count(look: Look) -> int | None:
+    """Count the leads of the student's own list."""
+    return look.read(look.clients.heyreach.get_list(int(look.facts["heyreach_list_id"]))).leads

@@ -191,6 +191,18 @@ def test_the_size_of_the_lead_list_comes_along(world: World, order: Provision) -
 # How seldom it asks --------------------------------------------------------------------------------------------------
 
 
+def test_a_new_list_is_counted_at_the_first_look_and_with_the_others_from_then_on(
+    world: World, order: Provision
+) -> None:
+    with counted(world) as seen:
+        collect(world)
+    assert measurement(order).leads == 0
+    assert seen["get_list"] == 1
+    with counted(world) as seen:
+        pass_days(world, 2)
+    assert "get_list" not in seen
+
+
 def test_a_day_takes_two_calls_for_a_students_mailboxes(world: World, order: Provision) -> None:
     collect(world)
     with counted(world) as seen:
