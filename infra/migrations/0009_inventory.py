@@ -12,7 +12,7 @@ from infra.rls import RowSecurity
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("infra", "0007_warmup_days"),
+        ("infra", "0008_cold_days"),
     ]
 
     operations = [
