@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("infra", "0008_inventory"),
+        ("infra", "0007_warmup_days"),
     ]
 
     operations = [
