@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from provisioning.admin.verbs import Plan, Verb, VerbAdmin
 
 from . import refunds
-from .models import Checkout, Payment, Refund, WebhookEvent
+from .models import Checkout, Payment, Refund, Upgrade, WebhookEvent
 
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
 if TYPE_CHECKING:
@@ -43,6 +43,16 @@ class CheckoutAdmin(ReadOnlyAdmin):
     search_fields = ("provision__reference", "student__email", "session_id")
     list_select_related = ("provision", "student")
     # The address of an open payment page is the student's.
+    exclude = ("url",)
+
+
+@admin.register(Upgrade)
+class UpgradeAdmin(ReadOnlyAdmin):
+    list_display = ("provision", "student", "state", "due_cents", "monthly_cents", "currency", "sent_at", "checked_at")
+    list_filter = ("state",)
+    search_fields = ("provision__reference", "student__email", "invoice_id", "subscription_id")
+    list_select_related = ("provision", "student")
+    # Where a declined invoice can be paid is the student's.
     exclude = ("url",)
 
 

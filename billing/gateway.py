@@ -136,6 +136,49 @@ class Notice:
     payload: str
 
 
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One line of an invoice, or of a preview of one; credits are negative."""
+
+    sentence: str
+    amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change of a subscription would cost now."""
+
+    due_cents: int
+    currency: str
+    lines: tuple[BillLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """An invoice as it is now."""
+
+    id: str
+    status: str
+    reason: str
+    paid_cents: int
+    due_cents: int
+    currency: str
+    payment_intent_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A subscription as it is now, with its newest invoice. `is_pending`: a change waits for its payment."""
+
+    id: str
+    status: str
+    item_id: str
+    price_id: str
+    is_pending: bool
+    bill: Bill | None
+
+
 class BadSignature(Exception):
     """A webhook's signature is missing, wrong or too old, or its body is no event. Keep nothing."""
 
@@ -271,6 +314,29 @@ class Gateway:
         """Return Stripe's word for a subscription's state. Raises NotFound."""
         return self._read(lambda: self._v1.subscriptions.retrieve(subscription_id), lambda row: str(row.status))
 
+    # Changing a package
+
+    def contract(self, subscription_id: str) -> Contract:
+        """Return a subscription as it is now. Raises NotFound."""
+        return self._read(
+            lambda: self._v1.subscriptions.retrieve(subscription_id, {"expand": ["latest_invoice.payments"]}),
+            self._contract,
+        )
+
+    def bill(self, invoice_id: str) -> Bill:
+        """Return an invoice as it is now. Raises NotFound."""
+        return self._read(lambda: self._v1.invoices.retrieve(invoice_id, {"expand": ["payments"]}), self._bill)
+
+    def preview(self, parameters: Mapping[str, Any]) -> Preview:
+        """Return what a change would cost. Changes nothing, so a lost answer is asked for again."""
+        return self._read(lambda: self._v1.invoices.create_preview(dict(parameters)), _preview)
+
+    def change_subscription(self, subscription_id: str, parameters: Mapping[str, Any], *, key: str) -> Contract:
+        """Change a subscription, or get what this key changed before. `parameters` must be equal then."""
+        return self._write(
+            lambda: self._v1.subscriptions.update(subscription_id, dict(parameters), _under(key)), self._contract
+        )
+
     # Products and prices
 
     def ensure_product(self, product_id: str, name: str) -> None:
@@ -400,6 +466,31 @@ class Gateway:
             active=bool(row.active),
         )
 
+    def _contract(self, row: Any) -> Contract:
+        self._checked(row)
+        item, invoice = row["items"].data[0], row.latest_invoice
+        return Contract(
+            id=row.id,
+            status=str(row.status),
+            item_id=item.id,
+            price_id=item.price.id,
+            is_pending=row.pending_update is not None,
+            bill=None if invoice is None or isinstance(invoice, str) else self._bill(invoice),
+        )
+
+    def _bill(self, row: Any) -> Bill:
+        self._checked(row)
+        return Bill(
+            id=row.id,
+            status=str(row.status),
+            reason=str(row.billing_reason or ""),
+            paid_cents=int(row.amount_paid),
+            due_cents=int(row.amount_due),
+            currency=row.currency,
+            payment_intent_id=_payment_intent_of(row),
+            url=str(row.hosted_invoice_url or ""),
+        )
+
     def _refund(self, row: Any) -> RefundMade:
         metadata = row.metadata.to_dict() if row.metadata else {}
         return RefundMade(
@@ -440,6 +531,11 @@ def _subtotal(session: Any) -> int:
     """Return a session's amount before tax and discounts; where Stripe does not say it, nothing differs."""
     stated = session.amount_subtotal if "amount_subtotal" in session else None
     return int((session.amount_total or 0) if stated is None else stated)
+
+
+def _preview(row: Any) -> Preview:
+    lines = tuple(BillLine(str(line.description or ""), int(line.amount)) for line in row.lines.data)
+    return Preview(int(row.amount_due), row.currency, lines)
 
 
 def _payment_intent_of(invoice: Any) -> str:
@@ -582,7 +678,10 @@ class _OverTransport(stripe.HTTPClient):
 
 
 _WORDS = frozenset(
-    ["charges", "checkout", "sessions", "expire", "payment_intents", "prices", "products", "refunds", "subscriptions"]
+    (
+        *("charges", "checkout", "create_preview", "expire", "invoices", "payment_intents", "prices", "products"),
+        *("refunds", "sessions", "subscriptions"),
+    )
 )
 
 

@@ -20,7 +20,7 @@ from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, NotFound, PlatformError
 from provisioning.models import Event
 
-from . import gateway, refunds
+from . import gateway, refunds, upgrades
 from .actions import Fulfilment, fulfil, later, report_refused_key
 from .models import Payment, WebhookEvent
 
@@ -152,8 +152,15 @@ def _check_session_of_subscription(subject: Subject) -> bool:
     """An invoice of a subscription was paid: the first one may be the first that we hear of the purchase."""
     if not subject.subscription_id:
         return False
+    if upgrades.follow_subscription(subject.subscription_id):
+        return True
     session = gateway.current().session_of_subscription(subject.subscription_id)
     return session is not None and fulfil(session_id=session.id, actor="stripe") is not Fulfilment.FOREIGN
+
+
+def _check_upgrade(subject: Subject) -> bool:
+    """A subscription changed: the package that it is for may have."""
+    return upgrades.follow_subscription(subject.id)
 
 
 def _report_dispute(subject: Subject) -> bool:
@@ -278,6 +285,9 @@ HANDLERS: dict[str, Handler] = {
     "checkout.session.async_payment_failed": _check_session,
     "checkout.session.expired": _check_session,
     "invoice.paid": _check_session_of_subscription,
+    "customer.subscription.updated": _check_upgrade,
+    "customer.subscription.pending_update_applied": _check_upgrade,
+    "customer.subscription.pending_update_expired": _check_upgrade,
     "charge.dispute.created": _report_dispute,
     "charge.refunded": _check_refunds,
     "refund.updated": _check_refund,

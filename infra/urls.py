@@ -6,9 +6,11 @@ from django.urls import path
 from infra import views
 from infra.dashboard import views as dashboard
 from infra.estate import views as estate
+from infra.wizard import upgrade as growing
 from infra.wizard import views as wizard
 
-setup = "infrastructure/setup/"
+setup, upgrade = "infrastructure/setup/", "infrastructure/upgrade/"
+ENLARGES = {"enlarges": True}  # the wizard's own pages, with the draft of an upgrade
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -24,6 +26,14 @@ urlpatterns = [
     path(f"{setup}mailboxes/preview/", wizard.mailbox_preview, name="setup-mailboxes-preview"),
     path(f"{setup}review/", wizard.review, name="setup-review"),
     path(f"{setup}review/state/", wizard.review_state, name="setup-review-state"),
+    path("infrastructure/upgrade/", growing.upgrade, name="upgrade"),
+    path("infrastructure/upgrade/discard/", growing.discard, name="upgrade-discard"),
+    path(f"{upgrade}domains/", wizard.domains, ENLARGES, name="upgrade-domains"),
+    path(f"{upgrade}domains/names/", wizard.domain_names, ENLARGES, name="upgrade-domains-names"),
+    path(f"{upgrade}mailboxes/", wizard.mailboxes, ENLARGES, name="upgrade-mailboxes"),
+    path(f"{upgrade}mailboxes/preview/", wizard.mailbox_preview, ENLARGES, name="upgrade-mailboxes-preview"),
+    path(f"{upgrade}review/", wizard.review, ENLARGES, name="upgrade-review"),
+    path(f"{upgrade}review/state/", wizard.review_state, ENLARGES, name="upgrade-review-state"),
     path("infrastructure/progress/", dashboard.progress, name="progress"),
     path("infrastructure/progress/state/", dashboard.progress_state, name="progress-state"),
     path("infrastructure/progress/check/", dashboard.check_now, name="progress-check"),

@@ -97,7 +97,11 @@ def entry(request: HttpRequest) -> HttpResponse:
             return render(request, "account/not_enrolled.html", presenters.not_enrolled(student), status=403)
         step = steps.first_incomplete(provision)
         page = presenters.unfinished(
-            provision, number=steps.number(step), of=len(steps.STEPS), href_name=step.url_name, now=timezone.now()
+            provision,
+            number=steps.number(step),
+            of=len(steps.STEPS),
+            href=steps.address(provision, step.key),
+            now=timezone.now(),
         )
         return render(request, "account/continue.html", {"draft": page})
     return redirect("dashboard" if provision.state in presenters.RUNNING else "progress")

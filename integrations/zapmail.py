@@ -275,9 +275,12 @@ class ExportState:
 # --- natural keys ----------------------------------------------------------------------------------------------------
 
 
-def slots_key(workspace_id: str) -> str:
-    """Return the natural key of a workspace's slot counter: purchases that share it take turns."""
-    return f"slots:{workspace_id}"
+def slots_key(workspace_id: str, batch: str = "") -> str:
+    """Return the natural key of a workspace's slot counter: purchases that share it take turns.
+
+    batch  tells the purchase of a later order for the same workspace from the first one
+    """
+    return f"slots:{workspace_id}:{batch}" if batch else f"slots:{workspace_id}"
 
 
 def sender_key(workspace_id: str, email: str) -> str:
@@ -629,7 +632,13 @@ class ZapmailClient:
     # Slots and money
 
     def buy_mailbox_slots(
-        self, workspace_id: str, quantity: int, baseline: int, target: int, ceiling_cents: int | None = None
+        self,
+        workspace_id: str,
+        quantity: int,
+        baseline: int,
+        target: int,
+        ceiling_cents: int | None = None,
+        batch: str = "",
     ) -> Call[Receipt]:
         """Buy mailbox slots from the wallet: bring the workspace's counter from `baseline` to `target`.
 
@@ -641,7 +650,7 @@ class ZapmailClient:
         """
         if quantity < 1 or baseline < 0 or baseline + quantity != target:
             raise ValueError("the quantity must lead from baseline to target")
-        key = slots_key(workspace_id)
+        key = slots_key(workspace_id, batch)
         return self._write(
             "buy_mailbox_slots",
             "POST",

@@ -65,7 +65,9 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
     now = now or timezone.now()
     with transaction.atomic():
         provision = (
-            Provision.objects.select_for_update(of=("self",)).select_related("tier", "student").get(pk=provision.pk)
+            Provision.objects.select_for_update(of=("self",))
+            .select_related("tier", "student", "enlarges")
+            .get(pk=provision.pk)
         )
         if provision.state not in EDITABLE or provision.paid_at:
             raise Refused(_("This order is paid already and cannot be changed."))
@@ -74,8 +76,9 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(_("This package is no longer offered. Please choose another one."))
         chosen = list(provision.domains.filter(state=DomainState.SELECTED).order_by("position", "name"))
         spares = list(provision.domains.filter(state=DomainState.SPARE).order_by("position", "name"))
-        if len(chosen) != tier.domain_count:
-            raise Refused(_("Please choose exactly %(count)d domains.") % {"count": tier.domain_count})
+        domain_count, mailbox_count = provision.adds()
+        if len(chosen) != domain_count:
+            raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
         _freeze_prices(chosen + spares, tier.domain_price_cap_cents)
         try:
             with transaction.atomic():
@@ -83,23 +86,24 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
                 for domain in sorted(chosen + spares, key=lambda one: one.name):
                     domain.ordered_at = now
                     domain.save()
-                _plan_mailboxes(provision, chosen, tier.mailbox_count)
+                _plan_mailboxes(provision, chosen, mailbox_count)
         except IntegrityError as error:
             raise Refused(
                 _("One of these names has just been ordered by somebody else. Please choose another.")
             ) from error
+        setup_fee = setup_fee_cents(provision)
         provision.order = {
             "tier": tier.slug,
             "tier_name": tier.name,
             "stack": tier.stack,
-            "domain_count": tier.domain_count,
-            "mailbox_count": tier.mailbox_count,
-            "setup_fee_cents": tier.setup_fee_cents,
+            "domain_count": domain_count,
+            "mailbox_count": mailbox_count,
+            "setup_fee_cents": setup_fee,
             "monthly_fee_cents": tier.monthly_fee_cents,
             "currency": tier.currency,
             "domain_price_cap_cents": tier.domain_price_cap_cents,
             "domain_prices": {domain.name: domain.price_cents for domain in chosen + spares},
-            "refund_share_cents": tier.setup_fee_cents // tier.domain_count,
+            "refund_share_cents": setup_fee // domain_count,
             "warmup": tier.warmup,
             "warmup_days": tier.warmup_days,
             "dmarc_policy": tier.dmarc_policy,
@@ -114,6 +118,12 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         provision.save()
         note(provision, "frozen", actor=actor)
     return provision
+
+
+def setup_fee_cents(provision: Provision) -> int:
+    """Return what is due once for an order: the package's fee, less what was paid for the set-up that it enlarges."""
+    fee = provision.tier.setup_fee_cents if provision.tier else 0
+    return fee if provision.enlarges is None else max(0, fee - int(provision.enlarges.order["setup_fee_cents"]))
 
 
 def _freeze_prices(domains: Sequence[Domain], cap_cents: int) -> None:
@@ -588,6 +598,8 @@ def stop_building(*, provision: Provision, actor: str, reason: str) -> Provision
     if set(provision.runs.values_list("pk", flat=True)) - locked:
         raise Refused(_("This order has just been paid, and building begins. Press once more to cancel it."))
     end_runs(provision, actor=actor)
+    for draft in provision.extensions.exclude(state=ProvisionState.CANCELLED):
+        give_up_extension(draft)
     open_items = sorted({*_unresolved(provision), *_not_written_down(provision)})
     # Of a name that may have been bought, that is not known: it is not given to others.
     unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
@@ -608,6 +620,15 @@ def stop_building(*, provision: Provision, actor: str, reason: str) -> Provision
             provision=provision,
         )
     return provision
+
+
+def give_up_extension(draft: Provision) -> None:
+    """Let a draft of an upgrade go, with its names; what was paid for it is billing's matter."""
+    draft.mailboxes.all().delete()
+    draft.domains.update(ordered_at=None)
+    DomainHold.let_go(draft)
+    draft.state, draft.cancelled_at = ProvisionState.CANCELLED, timezone.now()
+    draft.save(update_fields=["state", "cancelled_at", "updated_at"])
 
 
 def end_runs(provision: Provision, *, actor: str, kinds: Sequence[str] = tuple(RunKind)) -> None:

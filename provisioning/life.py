@@ -6,18 +6,24 @@ moment of a running set-up, and does nothing the second time. Keyword-only, acto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from infra import rls
 from infra.models import (
     Domain,
+    DomainHold,
+    DomainState,
     Mail,
     Mailbox,
     MailboxState,
+    OrderLine,
     Provision,
     ProvisionState,
     RunKind,
@@ -25,7 +31,7 @@ from infra.models import (
 )
 from infra.models.domain import GONE
 
-from .actions import end_runs, make_rows, note, stop_building
+from .actions import Refused, end_runs, make_rows, note, stop_building
 from .engine import doorbell, endings
 from .models import ACTIVE_RUN, Run
 from .stacks import STACKS
@@ -107,6 +113,66 @@ def tear_down(*, provision: Provision, actor: str, reason: str) -> bool:
     return True
 
 
+def enlarge(*, extension: Provision, actor: str, paid_at: datetime) -> Run:
+    """Make a paid upgrade's names and mailboxes part of the live set-up, and begin to build them; return the run.
+
+    Raises Refused while the live order cannot be built on: it is suspended, being taken down, or something is being
+    built for it already.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        assert extension.enlarges is not None
+        live = _lock(extension.enlarges)
+        extension = Provision.objects.select_for_update(of=("self",)).select_related("tier").get(pk=extension.pk)
+        if live.state not in (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS):
+            raise Refused(_("This set-up cannot be enlarged at the moment."))
+        if live.runs.filter(state__in=ACTIVE_RUN).exists():
+            raise Refused(_("Something else is under way for this set-up."))
+        if extension.state != ProvisionState.PENDING_PAYMENT:
+            raise Refused(_("This upgrade is not waiting for its payment."))
+        order = {**extension.order, "extension": extension.reference, "becomes": grown(live.order, extension.order)}
+        domains, mailboxes = _move(extension, live)
+        extension.state, extension.cancelled_at, extension.paid_at = ProvisionState.CANCELLED, timezone.now(), paid_at
+        extension.save()
+        live.state_before, live.state, live.parked_reason = live.state, ProvisionState.UPGRADING, ""
+        live.save()
+        OrderLine.objects.create(
+            provision=live,
+            student_id=live.student_id,
+            kind=OrderLine.Kind.SETUP,
+            amount_cents=order["setup_fee_cents"],
+            currency=order["currency"],
+        )
+        note(live, "upgrade_started", actor=actor, to_state=live.state, sentence=str(order["tier_name"]))
+        run = _begin(live, RunKind.UPGRADE, "upgrade", actor=actor, domains=domains, mailboxes=mailboxes, order=order)
+        assert run is not None
+    return run
+
+
+def grown(order: Mapping[str, Any], extension: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the frozen order that a set-up has once an upgrade is part of it."""
+    sums = ("domain_count", "mailbox_count", "setup_fee_cents")
+    kept = ("student_email", "student_name", "first_name", "last_name", "refund_share_cents")
+    return {
+        **order,
+        **{name: value for name, value in extension.items() if name not in kept},
+        **{name: int(order[name]) + int(extension[name]) for name in sums},
+        "domain_prices": {**order["domain_prices"], **extension["domain_prices"]},
+    }
+
+
+def _move(extension: Provision, live: Provision) -> tuple[list[Domain], list[Mailbox]]:
+    """Hang the names and mailboxes of an extension on the live set-up, after those that are there."""
+    last = live.domains.aggregate(last=Max("position"))["last"] or 0
+    DomainHold.let_go(extension)
+    mailboxes = list(extension.mailboxes.all())
+    domains = list(extension.domains.all())
+    for domain in domains:
+        domain.provision, domain.position = live, last + 1 + domain.position
+        domain.save(update_fields=["provision", "position", "updated_at"])
+    extension.mailboxes.update(provision=live)
+    return [domain for domain in domains if domain.state == DomainState.SELECTED], mailboxes
+
+
 def _lock(provision: Provision) -> Provision:
     """Return the order, locked after its runs, as the engine locks them."""
     list(provision.runs.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
@@ -125,6 +191,7 @@ def _begin(
     actor: str,
     domains: Sequence[Domain] = (),
     mailboxes: Sequence[Mailbox] = (),
+    order: Mapping[str, Any] | None = None,
 ) -> Run | None:
     """Begin a run of a pipeline; None when there is nothing that it would be about."""
     stack = STACKS[provision.order["stack"]]
@@ -137,7 +204,7 @@ def _begin(
         pipeline=pipeline,
         stack=stack.key,
         stack_version=stack.version,
-        order=provision.order,
+        order=provision.order if order is None else order,
         paid_at=provision.paid_at or timezone.now(),
     )
     make_rows(run, domains, mailboxes)

@@ -1,6 +1,7 @@
 """Money, as rows."""
 
 from .payment import Checkout, Payment, Refund
+from .upgrade import Upgrade
 from .webhook_event import WebhookEvent
 
-__all__ = ["Checkout", "Payment", "Refund", "WebhookEvent"]
+__all__ = ["Checkout", "Payment", "Refund", "Upgrade", "WebhookEvent"]

@@ -120,7 +120,7 @@ class Unfinished:
     href: str
 
 
-def unfinished(provision: Provision, *, number: int, of: int, href_name: str, now: datetime) -> Unfinished:
+def unfinished(provision: Provision, *, number: int, of: int, href: str, now: datetime) -> Unfinished:
     """The draft as it waits: which step, when it was saved, what it holds."""
     facts = [Fact(_("Package"), provision.tier.name)] if provision.tier else []
     if provision.brand:
@@ -138,7 +138,7 @@ def unfinished(provision: Provision, *, number: int, of: int, href_name: str, no
         done=number - 1,
         of=of,
         facts=facts,
-        href=reverse(href_name),
+        href=href,
     )
 
 

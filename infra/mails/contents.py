@@ -100,6 +100,7 @@ def _common(mail: Mail) -> Values:
         "infrastructure_link": absolute("infrastructure"),
         "progress_link": absolute("progress"),
         "dashboard_link": absolute("dashboard"),
+        "upgrade_link": absolute("upgrade"),
     }
 
 
@@ -161,6 +162,11 @@ def _ready(mail: Mail) -> Values:
 
 def _ready_with_exceptions(mail: Mail) -> Values:
     return _ready(mail) | {"exceptions": missing(_provision(mail))}
+
+
+def _upgraded(mail: Mail) -> Values:
+    provision = _provision(mail)
+    return {"package": provision.tier.name if provision.tier else ""}
 
 
 def missing(provision: Provision) -> list[Missing]:
@@ -316,6 +322,8 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "fixed": _stage,
     "failed": _nothing_more,
     "refunded": _refunded,
+    "upgraded": _upgraded,
+    "upgrade_declined": _nothing_more,
     "cancelled": _cancelled,
     "renewal": _renewal,
     "credentials_exported": _revealed,

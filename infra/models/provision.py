@@ -26,6 +26,16 @@ class Provision(Record):
 
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="provisions")
     tier = models.ForeignKey(Tier, on_delete=models.PROTECT, null=True, blank=True, related_name="provisions")
+    enlarges = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="extensions",
+        help_text=_(
+            "The live set-up to which this draft of an upgrade adds. It ends as cancelled once it is part of it."
+        ),
+    )
     reference = models.CharField(max_length=16, unique=True, default=new_reference, editable=False)
     state = models.CharField(max_length=24, choices=ProvisionState, default=ProvisionState.DRAFT)
     state_before = models.CharField(
@@ -56,7 +66,14 @@ class Provision(Record):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["student"], condition=~Q(state=ProvisionState.CANCELLED), name="infra_provision_one_live"
+                fields=["student"],
+                condition=~Q(state=ProvisionState.CANCELLED) & Q(enlarges__isnull=True),
+                name="infra_provision_one_live",
+            ),
+            models.UniqueConstraint(
+                fields=["enlarges"],
+                condition=~Q(state=ProvisionState.CANCELLED),
+                name="infra_provision_one_extension",
             ),
             models.UniqueConstraint(fields=["id", "student"], name="infra_provision_id_student"),
             models.CheckConstraint(
@@ -72,3 +89,13 @@ class Provision(Record):
 
     def __str__(self) -> str:
         return self.reference
+
+    def adds(self) -> tuple[int, int]:
+        """Return how many domains and mailboxes this order is for: what its package holds, less what is there already."""
+        if self.tier is None:
+            return 0, 0
+        domains, mailboxes = self.tier.domain_count, self.tier.mailbox_count
+        if self.enlarges is None:
+            return domains, mailboxes
+        there = self.enlarges.order
+        return domains - int(there["domain_count"]), mailboxes - int(there["mailbox_count"])

@@ -31,8 +31,14 @@ class Size:
 
 def current(student: User) -> Provision | None:
     """Return the student's live provision, or None before the first page and after a cancellation."""
-    live = Provision.objects.filter(student=student).exclude(state=ProvisionState.CANCELLED)
+    live = Provision.objects.filter(student=student, enlarges=None).exclude(state=ProvisionState.CANCELLED)
     return live.select_related("tier", "student").prefetch_related("domains").first()
+
+
+def extension(student: User) -> Provision | None:
+    """Return the student's draft of an upgrade, or None when there is none."""
+    drafted = Provision.objects.filter(student=student, enlarges__isnull=False).exclude(state=ProvisionState.CANCELLED)
+    return drafted.select_related("tier", "student", "enlarges").prefetch_related("domains").first()
 
 
 def offered_tiers() -> QuerySet[Tier]:
@@ -84,7 +90,8 @@ def size(draft: Provision) -> Size:
     if tier is None:
         return Size(0, 0, 0)
     if tier.domain_count_max is None:
-        return Size(tier.domain_count, tier.domain_count, tier.mailbox_count)
+        domains, mailboxes = draft.adds()
+        return Size(domains, domains, mailboxes)
     return Size(tier.domain_count, tier.domain_count_max, tier.mailbox_count * len(chosen(draft)))
 
 

@@ -202,12 +202,13 @@ class ReviewForm(ProvisionForm):
         model = Provision
         fields = ()
 
+    def __init__(self, *args: Any, due: tuple[int, int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.due = due  # cents today, and then each month
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        tier = self.instance.tier
-        assert tier is not None
-        now = (tier.setup_fee_cents + tier.monthly_fee_cents, tier.monthly_fee_cents)
-        if (cleaned.get("total"), cleaned.get("monthly")) != now:
+        if (cleaned.get("total"), cleaned.get("monthly")) != self.due:
             raise ValidationError(_("The price of this package has changed. Please look at it again before you pay."))
         return cleaned
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import reverse
@@ -15,9 +15,26 @@ from django.utils.translation import ngettext
 from infra import naming
 from infra.models import NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
+from provisioning.actions import setup_fee_cents
 
 from . import drafts, steps
 from .names import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What is paid today, line by line, and from then on each month."""
+
+    lines: list[Fact]
+    today_cents: int
+    monthly_cents: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +53,7 @@ def step_links(draft: Provision, key: str) -> list[StepLink]:
         StepLink(
             place + 1,
             str(step.word),
-            reverse(step.url_name) if place != here and place <= reached else "",
+            steps.address(draft, step.key) if place != here and place <= reached else "",
             "current" if place == here else "done" if place < here else "ahead",
         )
         for place, step in enumerate(steps.STEPS)
@@ -49,6 +66,20 @@ def paused_sentence(draft: Provision) -> str:
     if verdict.allowed:
         return ""
     return _("%(reason)s You can fill in everything; it is kept until you can pay.") % {"reason": verdict.sentence}
+
+
+def back(draft: Provision, key: str) -> Link:
+    """Return the way back from a page."""
+    if draft.enlarges_id and key == "domains":
+        return Link(_("Back to the packages"), reverse("upgrade"))
+    words = {
+        "package": _("Home"),
+        "domains": _("Back to packages"),
+        "mailboxes": _("Back to domains"),
+        "review": _("Back to mailboxes"),
+    }
+    before = steps.KEYS[max(0, steps.KEYS.index(key) - 1)]
+    return Link(words[key], reverse("home") if key == "package" else steps.address(draft, before))
 
 
 def step_of(key: str) -> str:
@@ -76,6 +107,37 @@ class PackageCard:
 def packages(tiers: Sequence[Tier], draft: Provision) -> list[PackageCard]:
     """One card per package: the same facts in the same order."""
     return [_package(tier, chosen=tier.pk == draft.tier_id) for tier in tiers]
+
+
+def upgrades(tiers: Sequence[Tier], live: Provision, draft: Provision | None) -> list[PackageCard]:
+    """One card per bigger package: what it holds, and what it costs more than the present one."""
+    return [_upgrade(tier, live, chosen=draft is not None and tier.pk == draft.tier_id) for tier in tiers]
+
+
+def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
+    there = live.order
+    more_domains = tier.domain_count - int(there["domain_count"])
+    more_mailboxes = tier.mailbox_count - int(there["mailbox_count"])
+    once = max(0, tier.setup_fee_cents - int(there["setup_fee_cents"]))
+    card = _package(tier, chosen=chosen)
+    return replace(
+        card,
+        today=money(once, tier.currency),
+        then=_("once, then %(amount)s a month; the rest of this month by the day")
+        % {"amount": money(tier.monthly_fee_cents, tier.currency)},
+        facts=[
+            Fact(_("More domains"), str(more_domains)),
+            Fact(_("More mailboxes"), str(more_mailboxes)),
+            Fact(_("Domains in all"), str(tier.domain_count)),
+            Fact(_("Mailboxes in all"), str(tier.mailbox_count)),
+            *[fact for fact in card.facts if fact.label in (_("Each month"), _("Warmup before sending"))],
+        ],
+        included=[
+            _("What you have goes on working all the while"),
+            _("The same sending tool, lead list and logins"),
+        ],
+        button_label=_("Go on with %(name)s") % {"name": tier.name} if chosen else card.button_label,
+    )
 
 
 # What a domain costs from its second year on, where no name has been chosen yet.
@@ -201,7 +263,7 @@ def names_on_page(
         checking_text=busy or _("Answers usually arrive within a minute. This list fills itself."),
         checking_note=_("You can tick names while others are still being checked.") if free else "",
         announce=_announcement(len(free), waiting),
-        poll_href=f"{reverse('setup-domains-names')}?version={version}",
+        poll_href=f"{steps.address(draft, 'domains-names')}?version={version}",
         count_text=_count(held).replace("{n}", str(sum(row.checked for row in rows))),
         count_pattern=_count(held),
         showing=_("%(shown)s of %(all)s suggestions") % {"shown": unfolded, "all": len(everything)}
@@ -378,7 +440,22 @@ class Review:
     poll_href: str
 
 
-def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
+def bill_of(draft: Provision) -> Bill:
+    """Return what an order costs. What an upgrade costs, Stripe says."""
+    tier = draft.tier
+    assert tier is not None
+    return Bill(
+        lines=[
+            Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
+            Fact(_("First month"), money(tier.monthly_fee_cents, tier.currency)),
+        ],
+        today_cents=tier.setup_fee_cents + tier.monthly_fee_cents,
+        monthly_cents=tier.monthly_fee_cents,
+        currency=tier.currency,
+    )
+
+
+def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str) -> Review:
     """Everything that was answered, and what it costs."""
     tier = draft.tier
     assert tier is not None
@@ -386,28 +463,34 @@ def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
     addresses = naming.plan_addresses(
         draft.mailbox_patterns, [domain.name for domain in chosen], drafts.size(draft).mailboxes
     )
-    total = tier.setup_fee_cents + tier.monthly_fee_cents
     renewals = sum(domain.renewal_cents for domain in chosen)
-    share = tier.setup_fee_cents // max(1, len(chosen))
+    share = setup_fee_cents(draft) // max(1, len(chosen))
     return Review(
         rows=[
-            _row(_("Package"), [tier.name], "setup-package", _("the package")),
-            _row(_("Domains"), [domain.name for domain in chosen], "setup-domains", _("the domains")),
-            _row(_("Spares"), [domain.name for domain in spares] or [_("None")], "setup-domains", _("the spares")),
+            _row(_("Package"), [tier.name], steps.address(draft, "package"), _("the package")),
+            _row(_("Domains"), [domain.name for domain in chosen], steps.address(draft, "domains"), _("the domains")),
+            _row(
+                _("Spares"),
+                [domain.name for domain in spares] or [_("None")],
+                steps.address(draft, "domains"),
+                _("the spares"),
+            ),
             _row(
                 _("Sender"),
                 [f"{draft.sender_first_name} {draft.sender_last_name}".strip()],
-                "setup-mailboxes",
+                steps.address(draft, "mailboxes"),
                 _("the sender"),
             ),
-            _row(_("Mailboxes"), [one.address for one in addresses], "setup-mailboxes", _("the mailboxes")),
+            _row(
+                _("Mailboxes"),
+                [one.address for one in addresses],
+                steps.address(draft, "mailboxes"),
+                _("the mailboxes"),
+            ),
         ],
-        totals=[
-            Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
-            Fact(_("First month"), money(tier.monthly_fee_cents, tier.currency)),
-        ],
-        today=money(total, tier.currency),
-        monthly=money(tier.monthly_fee_cents, tier.currency),
+        totals=bill.lines,
+        today=money(bill.today_cents, bill.currency),
+        monthly=money(bill.monthly_cents, bill.currency),
         refund=_(
             "If a name is lost after you pay, a spare takes its place. If none can, you choose another name or get "
             "%(share)s back for it."
@@ -426,9 +509,9 @@ def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
             _("Most set-ups are ready within 1-2 hours; some take up to 2 days. Then %(days)s of warmup begin.")
             % {"days": _days(tier.warmup_days)},
         ],
-        button_label=_("Pay %(amount)s") % {"amount": money(total, tier.currency)},
-        total_cents=total,
-        monthly_cents=tier.monthly_fee_cents,
+        button_label=_("Pay %(amount)s") % {"amount": money(bill.today_cents, bill.currency)},
+        total_cents=bill.today_cents,
+        monthly_cents=bill.monthly_cents,
         checking=bool(checking),
         checking_title=_("Checking your names once more"),
         checking_text=" ".join(
@@ -443,7 +526,7 @@ def review(draft: Provision, *, checking: Collection[str], busy: str) -> Review:
         )
         if checking
         else "",
-        poll_href=f"{reverse('setup-review-state')}?version={review_version(checking=checking, busy=busy)}",
+        poll_href=f"{steps.address(draft, 'review-state')}?version={review_version(checking=checking, busy=busy)}",
     )
 
 
@@ -452,5 +535,5 @@ def review_version(*, checking: Collection[str], busy: str) -> str:
     return _version(sorted(checking), busy)
 
 
-def _row(label: str, lines: list[str], url_name: str, change_words: str) -> SummaryRow:
-    return SummaryRow(label, lines, len(lines) > 1, reverse(url_name), change_words)
+def _row(label: str, lines: list[str], href: str, change_words: str) -> SummaryRow:
+    return SummaryRow(label, lines, len(lines) > 1, href, change_words)

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -29,7 +30,6 @@ class Step:
 
     key: str
     word: str | Promise
-    url_name: str
     missing: Callable[[Provision], str]
 
 
@@ -60,10 +60,10 @@ def _review_missing(draft: Provision) -> str:
 
 
 STEPS = (
-    Step("package", gettext_lazy("Package"), "setup-package", _package_missing),
-    Step("domains", gettext_lazy("Domains"), "setup-domains", _domains_missing),
-    Step("mailboxes", gettext_lazy("Mailboxes"), "setup-mailboxes", _mailboxes_missing),
-    Step("review", gettext_lazy("Review"), "setup-review", _review_missing),
+    Step("package", gettext_lazy("Package"), _package_missing),
+    Step("domains", gettext_lazy("Domains"), _domains_missing),
+    Step("mailboxes", gettext_lazy("Mailboxes"), _mailboxes_missing),
+    Step("review", gettext_lazy("Review"), _review_missing),
 )
 KEYS = tuple(step.key for step in STEPS)
 
@@ -71,6 +71,13 @@ KEYS = tuple(step.key for step in STEPS)
 def first_incomplete(draft: Provision) -> Step:
     """Return the page where the draft goes on. The review is never complete: paying ends the draft."""
     return next(step for step in STEPS if step.missing(draft))
+
+
+def address(draft: Provision, page: str) -> str:
+    """Return the address of a page for this draft: an upgrade has its own, of the same pages."""
+    if draft.enlarges_id:
+        return reverse("upgrade" if page == "package" else f"upgrade-{page}")
+    return reverse(f"setup-{page}")
 
 
 def number(step: Step) -> int:
@@ -87,27 +94,32 @@ def _is_open(provision: Provision, key: str, request: HttpRequest) -> bool:
 WizardView = Callable[[HttpRequest, Provision], HttpResponse]
 
 
-def wizard_step(key: str) -> Callable[[WizardView], Callable[[HttpRequest], HttpResponse]]:
-    """Make a page of the wizard: signed in, enrolled, with a draft, and not before the pages ahead of it."""
+def wizard_step(key: str) -> Callable[[WizardView], Callable[..., HttpResponse]]:
+    """Make a page of the wizard: signed in, enrolled, with a draft, and not before the pages ahead of it.
 
-    def decorate(view: WizardView) -> Callable[[HttpRequest], HttpResponse]:
+    The page of an upgrade (`enlarges`) is the same, with the draft of the upgrade.
+    """
+
+    def decorate(view: WizardView) -> Callable[..., HttpResponse]:
         @wraps(view)
         @never_cache
         @login_required
         @require_http_methods(["GET", "HEAD", "POST"])
-        def page(request: HttpRequest) -> HttpResponse:
+        def page(request: HttpRequest, *, enlarges: bool = False) -> HttpResponse:
             student = request.user
             assert isinstance(student, User)
-            provision = drafts.current(student)
+            provision = drafts.extension(student) if enlarges else drafts.current(student)
+            if enlarges and provision is None:
+                return redirect("upgrade")
             if provision is not None and not _is_open(provision, key, request):
-                return redirect("infrastructure")
+                return redirect("upgrade" if enlarges else "infrastructure")
             if not account.may_order(student):
                 return render(request, "account/not_enrolled.html", account.not_enrolled(student), status=403)
             draft = provision or Provision(student=student)
             here = first_incomplete(draft)
             if KEYS.index(key) > KEYS.index(here.key):
                 messages.warning(request, here.missing(draft), extra_tags="attention")
-                return redirect(here.url_name)
+                return redirect(address(draft, here.key))
             try:
                 return view(request, draft)
             except drafts.Closed:

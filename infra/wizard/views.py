@@ -10,7 +10,6 @@ from dataclasses import replace
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from billing import actions as billing
@@ -21,8 +20,8 @@ from infra.suggestions import BrandRefused
 from infra.throttle import throttled
 from provisioning.actions import Refused
 
-from . import drafts, forms, names, presenters
-from .steps import first_incomplete, wizard_step
+from . import drafts, forms, names, presenters, upgrade
+from .steps import address, first_incomplete, wizard_step
 
 REFUSED = 422
 
@@ -33,7 +32,7 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
     form = forms.PackageForm(request.POST or None, instance=Provision(student=draft.student))
     if request.method == "POST" and form.is_valid():
         draft = drafts.choose_package(draft, tier=form.cleaned_data["tier"])
-        return redirect(first_incomplete(draft).url_name)
+        return redirect(address(draft, first_incomplete(draft).key))
     tiers = list(drafts.offered_tiers())
     return _page(
         request,
@@ -80,10 +79,10 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
                 form.refuse("brand", said(refusal.sentence))
                 return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
     if action in ("find", "look"):
-        return redirect(f"{reverse('setup-domains')}#names")
+        return redirect(f"{address(draft, 'domains')}#names")
     if action == "more":
         drafts.show_more(draft)
-        return redirect(f"{reverse('setup-domains')}#names")
+        return redirect(f"{address(draft, 'domains')}#names")
     if action == "add":
         return _add_name(request, draft, form, wanted, chosen, spares)
     return _choose_domains(request, draft, form, known, chosen, spares)
@@ -106,7 +105,7 @@ def _add_name(
     messages.info(
         request, _("We understood %(name)s. It is on top of the list.") % {"name": name.name}, extra_tags="busy"
     )
-    return redirect(f"{reverse('setup-domains')}#names")
+    return redirect(f"{address(draft, 'domains')}#names")
 
 
 def _choose_domains(
@@ -132,7 +131,7 @@ def _choose_domains(
         problems += [Problem(_("%(name)s: somebody else is ordering it.") % {"name": name}, "#names") for name in lost]
     if problems:
         return _domains_page(request, draft, form, chosen, spares, problems=problems)
-    return redirect(first_incomplete(draft).url_name)
+    return redirect(address(draft, first_incomplete(draft).key))
 
 
 def _not_free(name: str, word: str, note: str) -> str:
@@ -206,7 +205,7 @@ def mailboxes(request: HttpRequest, draft: Provision) -> HttpResponse:
                 last_name=form.cleaned_data["sender_last_name"],
                 patterns=form.cleaned_data["patterns"],
             )
-            return redirect(first_incomplete(draft).url_name)
+            return redirect(address(draft, first_incomplete(draft).key))
         problems = list(forms.problems(form))
     elif request.method == "POST":
         form = forms.MailboxesForm(instance=draft, initial=request.POST.dict())
@@ -246,27 +245,32 @@ def review(request: HttpRequest, draft: Provision) -> HttpResponse:
     known = names.known(draft, picked)
     if gone := _gone(draft, known):
         messages.warning(request, gone, extra_tags="attention")
-        return redirect("setup-domains")
+        return redirect(address(draft, "domains"))
     stale = [name for name in picked if not (name in known and known[name].fresh)]
     if stale:
         names.ask(draft, stale)
+    try:
+        bill = upgrade.bill_of(draft) if draft.enlarges_id else presenters.bill_of(draft)
+    except billing.CheckoutRefused as refusal:
+        messages.warning(request, refusal.sentence, extra_tags="attention")
+        return redirect("upgrade")
     if request.method == "POST":
-        return _pay(request, draft, stale)
-    return _review_page(request, draft, stale, problems=[])
+        return _pay(request, draft, bill, stale)
+    return _review_page(request, draft, bill, stale, problems=[])
 
 
-def _pay(request: HttpRequest, draft: Provision, stale: list[str]) -> HttpResponse:
-    form = forms.ReviewForm(request.POST, instance=draft)
+def _pay(request: HttpRequest, draft: Provision, bill: presenters.Bill, stale: list[str]) -> HttpResponse:
+    form = forms.ReviewForm(request.POST, instance=draft, due=(bill.today_cents, bill.monthly_cents))
     problems = list(forms.problems(form))
     if stale and not problems:
         problems = [Problem(_("Your names are being checked once more. You can pay as soon as that is done."))]
     if problems:
-        return _review_page(request, draft, stale, problems=problems)
+        return _review_page(request, draft, bill, stale, problems=problems)
     try:
-        url = billing.start_checkout(provision=draft, actor=draft.student)
+        url = upgrade.pay(draft) if draft.enlarges_id else billing.start_checkout(provision=draft, actor=draft.student)
     except (billing.CheckoutRefused, Refused) as refusal:
         draft.refresh_from_db()
-        return _review_page(request, draft, stale, problems=[Problem(str(refusal))])
+        return _review_page(request, draft, bill, stale, problems=[Problem(str(refusal))])
     return _see_other(url)
 
 
@@ -285,9 +289,11 @@ def _gone(draft: Provision, known: dict[str, names.Known]) -> str:
     return ""
 
 
-def _review_page(request: HttpRequest, draft: Provision, stale: list[str], *, problems: list[Problem]) -> HttpResponse:
+def _review_page(
+    request: HttpRequest, draft: Provision, bill: presenters.Bill, stale: list[str], *, problems: list[Problem]
+) -> HttpResponse:
     busy = presenters.queue_sentence(names.seconds_until_asked(draft))
-    page = presenters.review(draft, checking=stale, busy=busy)
+    page = presenters.review(draft, bill, checking=stale, busy=busy)
     return _page(request, "wizard/review.html", "review", draft, problems=problems, review=page)
 
 
@@ -303,7 +309,7 @@ def review_state(request: HttpRequest, draft: Provision) -> HttpResponse:
     )
     if request.GET.get("version") == version:
         return HttpResponse(status=204)
-    return HttpResponse(status=204, headers={"HX-Redirect": reverse("setup-review")})
+    return HttpResponse(status=204, headers={"HX-Redirect": address(draft, "review")})
 
 
 def _page(
@@ -314,6 +320,8 @@ def _page(
         "step": presenters.step_of(key),
         "errors": problems,
         "has_errors": bool(problems),
+        "back": presenters.back(draft, key),
+        "preview_href": address(draft, "mailboxes-preview"),
         "page_narrow": key in ("mailboxes", "review"),
         "paused": presenters.paused_sentence(draft) if key in ("package", "review") else "",
         **values,

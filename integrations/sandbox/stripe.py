@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from . import stripe_pages, stripe_webhooks
+from . import stripe_changes, stripe_pages, stripe_webhooks
 from .http import Request, Response, Wire
 from .platforms import Platform
 from .seeds import hexadecimal
@@ -222,6 +222,8 @@ class Account:
             session = self.state["sessions"].get(data["id"])
             if session is not None and session["status"] == "open":
                 self._expire(session)
+        elif kind == "expire_update":
+            stripe_changes.expire(self, data["id"], data["invoice"])
         elif kind == "end_subscription":
             subscription = self.state["subscriptions"].get(data["id"])
             if subscription is not None and subscription["cancel_at_period_end"] and not subscription["ended_at"]:
@@ -370,14 +372,23 @@ class Account:
         return invoice
 
     def _first_invoice(self, session: Object, subscription: Object) -> Object:
-        total = session["amount_total"]
+        invoice = self._bill(subscription, [], session["amount_total"], reason="subscription_create")
+        lines = [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]]
+        invoice["lines"]["data"] = lines
+        recurring = [line["period"] for line in lines if line["period"]["end"] > line["period"]["start"]]
+        invoice["period_start"] = invoice["period_end"] = recurring[0]["start"]
+        return invoice
+
+    def _bill(self, subscription: Object, lines: list[Object], total: int, *, reason: str) -> Object:
+        """Make an open invoice of a subscription, with the payment intent that is to pay it."""
+        customer = self.state["customers"][subscription["customer"]]
         intent = self._new(
             "payment_intents",
             "pi",
             amount=total,
             amount_received=0,
-            currency=session["currency"],
-            customer=session["customer"],
+            currency=subscription["currency"],
+            customer=customer["id"],
             status="requires_confirmation",
             latest_charge=None,
             last_payment_error=None,
@@ -387,10 +398,10 @@ class Account:
             "invoices",
             "in",
             status="open",
-            billing_reason="subscription_create",
-            customer=session["customer"],
-            customer_email=self.state["customers"][session["customer"]]["email"],
-            currency=session["currency"],
+            billing_reason=reason,
+            customer=customer["id"],
+            customer_email=customer["email"],
+            currency=subscription["currency"],
             amount_due=total,
             amount_paid=0,
             amount_remaining=total,
@@ -421,14 +432,11 @@ class Account:
         invoice["hosted_invoice_url"] = f"{self.world.public_url.rstrip('/')}{PREFIX}/receipt/{invoice['id']}"
         invoice["lines"] = {
             "object": "list",
-            "data": [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]],
+            "data": lines,
             "has_more": False,
             "url": f"/v1/invoices/{invoice['id']}/lines",
         }
-        recurring = [
-            line["period"] for line in invoice["lines"]["data"] if line["period"]["end"] > line["period"]["start"]
-        ]
-        invoice["period_start"] = invoice["period_end"] = recurring[0]["start"]
+        invoice["period_start"] = invoice["period_end"] = self.now
         invoice["_payments"] = [
             {
                 "id": self._id("inpay"),
@@ -436,7 +444,7 @@ class Account:
                 "amount_paid": None,
                 "amount_requested": total,
                 "created": self.now,
-                "currency": session["currency"],
+                "currency": subscription["currency"],
                 "invoice": invoice["id"],
                 "is_default": True,
                 "livemode": self.livemode,
@@ -502,6 +510,34 @@ class Account:
             "quantity": line["quantity"],
             "subtotal": line["amount_subtotal"],
         }
+
+    def _charge(self, invoice: Object) -> bool:
+        """Charge the card of an invoice's customer; return whether that went through."""
+        if self.state["customers"][invoice["customer"]].get("_card", "good") == "good":
+            self._settle(invoice)
+            return True
+        intent = self.state["payment_intents"][_payment_intent_of(invoice)]
+        intent["status"] = "requires_payment_method"
+        intent["last_payment_error"] = {"type": "card_error", "code": "card_declined"}
+        invoice.update(attempt_count=invoice["attempt_count"] + 1, attempted=True)
+        self.emit("payment_intent.payment_failed", intent)
+        self.emit("invoice.payment_failed", invoice)
+        return False
+
+    def set_card(self, email: str, card: str) -> None:
+        """Let the card of a buyer be "good", or one that "declines" from now on."""
+        for customer in self.state["customers"].values():
+            if customer["email"] == email:
+                customer["_card"] = card
+
+    def pay_invoice(self, identifier: str) -> Object:
+        """Pay an open invoice on its hosted page, by another card."""
+        invoice: Object = self._get("invoices", identifier)
+        if invoice["status"] != "open":
+            raise invalid("This invoice is not open.")
+        self._settle(invoice)
+        stripe_changes.paid_later(self, invoice)
+        return invoice
 
     def _settle(self, invoice: Object) -> None:
         """The money of an open invoice arrives."""
@@ -771,6 +807,9 @@ class Account:
         subscription = self._get("subscriptions", identifier)
         if subscription["status"] == "canceled":
             raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
+        if "items" in given:
+            stripe_changes.change(self, subscription, given)
+            return subscription
         changes: Parameters = {name: given[name] for name in ("cancel_at_period_end", "description") if name in given}
         if "metadata" in given:
             merged = {**subscription["metadata"], **given["metadata"]}
@@ -785,6 +824,9 @@ class Account:
                 self.world.schedule(ends, "stripe", "end_subscription", id=identifier)
         self._change_subscription(subscription, **changes)
         return subscription
+
+    def _preview_invoice(self, given: Parameters, _: str) -> Object:
+        return stripe_changes.preview(self, given)
 
     def _cancel_subscription(self, given: Parameters, identifier: str) -> Object:
         if given.get("prorate"):
@@ -1049,6 +1091,7 @@ def _routes() -> Iterator[_Route]:
     yield route("GET", "checkout/sessions/{id}/line_items", "checkout.sessions.list_line_items", account._line_items)
     yield route("POST", "subscriptions/{id}", "subscriptions.update", account._update_subscription)
     yield route("DELETE", "subscriptions/{id}", "subscriptions.cancel", account._cancel_subscription)
+    yield route("POST", "invoices/create_preview", "invoices.create_preview", account._preview_invoice)
     yield route("POST", "refunds", "refunds.create", account._create_refund)
     for collection in _KINDS:
         path = "checkout/sessions" if collection == "sessions" else collection

@@ -35,7 +35,7 @@ def handle(account: Account, request: Request) -> Response:
     if request.path == STYLE_PATH:
         return text_response(STYLE, kind="text/css")
     if request.path.startswith("/receipt/"):
-        return receipt(account, request.path.removeprefix("/receipt/"))
+        return receipt(account, request.path.removeprefix("/receipt/"), pays=request.method == "POST")
     session = account.session(request.path.removeprefix("/pay/")) if request.path.startswith("/pay/") else None
     if session is None:
         return _page("No such payment page", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
@@ -89,7 +89,8 @@ def _redirect(address: str) -> Response:
 
 def money(cents: int, currency: str) -> str:
     """Return an amount as people read it: 144.00 USD."""
-    return f"{cents // 100:,}.{cents % 100:02d} {currency.upper()}"
+    sign, whole = "-" if cents < 0 else "", abs(cents)
+    return f"{sign}{whole // 100:,}.{whole % 100:02d} {currency.upper()}"
 
 
 def show(session: dict[str, Any], *, alert: str = "") -> Response:
@@ -107,15 +108,23 @@ def show(session: dict[str, Any], *, alert: str = "") -> Response:
     return _page(f"Paid {total}", _lines(session) + back, session, alert=alert)
 
 
-def receipt(account: Account, identifier: str) -> Response:
-    """Return the receipt of an invoice: what Stripe hosts at `hosted_invoice_url`."""
+def receipt(account: Account, identifier: str, *, pays: bool = False) -> Response:
+    """Return what Stripe hosts at `hosted_invoice_url`: a receipt, or the page on which an open invoice is paid."""
     invoice = account.state["invoices"].get(identifier)
     if invoice is None:
         return _page("No such receipt", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
+    if pays and invoice["status"] == "open":
+        account.pay_invoice(identifier)
     rows = "".join(
         f"<tr><th scope='row'>{escape(line['description'])}</th><td>{money(line['amount'], line['currency'])}</td></tr>"
         for line in invoice["lines"]["data"]
     )
+    if invoice["status"] == "open":
+        due = money(invoice["amount_due"], invoice["currency"])
+        form = f'<form method="post">{_button("pay", f"Pay {due}", "Another simulated card is accepted.", "primary")}</form>'
+        return _page(f"Pay invoice {invoice['number']}", f"<table><tbody>{rows}</tbody></table>{form}")
+    if invoice["status"] == "void":
+        return _page(f"Invoice {invoice['number']} is void", "<p>Nothing is to be paid.</p>")
     total = money(invoice["amount_paid"], invoice["currency"])
     return _page(
         f"Receipt {invoice['number']}",

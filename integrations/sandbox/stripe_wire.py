@@ -275,6 +275,20 @@ _EXPAND: Shape = {"expand": "texts"}
 
 _LINE_ITEM = _shape({"price": "text", "quantity": "int"}, "adjustable_quantity metadata price_data tax_rates")
 
+_PRICE_DATA = _shape({"currency": "text", "product": "text", "unit_amount": "int"}, "tax_behavior unit_amount_decimal")
+_INVOICE_ITEM = _shape(
+    {"price": "text", "price_data": _PRICE_DATA, "quantity": "int"},
+    "amount currency description discountable discounts invoiceitem metadata period quantity_decimal tax_behavior "
+    "tax_code tax_rates unit_amount unit_amount_decimal",
+)
+_ONE_TIME = _shape(
+    {"price": "text", "price_data": _PRICE_DATA, "quantity": "int"}, "discounts metadata period tax_rates"
+)
+_ITEM = _shape(
+    {"id": "text", "price": "text", "quantity": "int"},
+    "billing_thresholds clear_usage deleted discounts metadata price_data tax_rates",
+)
+
 _SUBSCRIPTION_DATA = _shape(
     {"metadata": "map", "description": "text", "billing_mode": {"type": "text", "flexible": "unsimulated"}},
     "application_fee_percent billing_cycle_anchor billing_cycle_anchor_config default_tax_rates invoice_settings "
@@ -390,16 +404,21 @@ PARAMETERS: dict[str, Shape] = {
     ),
     "subscriptions.update": _shape(
         {
+            "add_invoice_items": [_ONE_TIME],
+            "items": [_ITEM],
+            "payment_behavior": "text",
+            "proration_behavior": "text",
+            "proration_date": "int",
             "cancel_at_period_end": "bool",
             "cancellation_details": {"comment": "text", "feedback": "text", "feedback_option": "text"},
             "description": "text",
             "metadata": "map",
             **_EXPAND,
         },
-        "add_invoice_items application_fee_percent automatic_tax billing_cycle_anchor billing_schedules "
+        "application_fee_percent automatic_tax billing_cycle_anchor billing_schedules "
         "billing_thresholds cancel_at collection_method days_until_due default_payment_method default_source "
-        "default_tax_rates discounts invoice_settings items off_session on_behalf_of pause_collection "
-        "payment_behavior payment_settings pending_invoice_item_interval proration_behavior proration_date "
+        "default_tax_rates discounts invoice_settings off_session on_behalf_of pause_collection "
+        "payment_settings pending_invoice_item_interval "
         "transfer_data trial_end trial_from_plan trial_settings",
     ),
     "subscriptions.cancel": {
@@ -408,6 +427,20 @@ PARAMETERS: dict[str, Shape] = {
         "prorate": "bool",
         **_EXPAND,
     },
+    "invoices.create_preview": _shape(
+        {
+            "subscription": "text",
+            "subscription_details": _shape(
+                {"items": [_ITEM], "proration_behavior": "text", "proration_date": "int"},
+                "billing_cycle_anchor billing_mode billing_schedules cancel_at cancel_at_period_end cancel_now "
+                "default_tax_rates resume_at start_date trial_end",
+            ),
+            "invoice_items": [_INVOICE_ITEM],
+            **_EXPAND,
+        },
+        "automatic_tax currency customer customer_account customer_details discounts issuer on_behalf_of preview_mode "
+        "schedule schedule_details",
+    ),
     "invoices.retrieve": _EXPAND,
     "invoices.list": _shape(
         {"customer": "text", "subscription": "text", "status": "text", "created": _CREATED, **_PAGE},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F
 
-from infra.models import Credential, Domain, DomainState, RunState
+from infra.models import Credential, Domain, DomainState, Provision, ProvisionState, RunState, Tier
 from infra.secret import Secret
 
 from ..models import ACTIVE_RUN, Run
@@ -23,6 +23,17 @@ def torn_down(run: Run) -> None:
     forget_logins(run)
     domains = Domain.objects.filter(provision=run.provision_id, bought_at__isnull=True)
     domains.exclude(state=DomainState.LOST).update(state=DomainState.RELEASED)
+
+
+def grow(run: Run) -> None:
+    """Let a set-up have the package that an upgrade has brought it to."""
+    order = run.order["becomes"]
+    live = Provision.objects.get(pk=run.provision_id)
+    live.order, live.tier = order, Tier.objects.filter(slug=order["tier"]).first() or live.tier
+    if live.state_before == ProvisionState.ACTIVE_WITH_EXCEPTIONS:  # what was missing before is missing still
+        live.state = ProvisionState.ACTIVE_WITH_EXCEPTIONS
+    live.state_before = ""
+    live.save(update_fields=["order", "tier", "state", "state_before", "updated_at"])
 
 
 def go_on(run: Run) -> None:

@@ -125,10 +125,11 @@ SET_UP = Ending(
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The steps of one kind of run, other than the set-up, and how it ends."""
+    """The steps of one kind of run, other than the set-up, how it ends, and the student's stages if they see it."""
 
     steps: tuple[StepSpec, ...]
     ending: Ending
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class StackSpec:
         if name == SETUP:
             return self
         other = self.pipelines[name]
-        return replace(self, steps=other.steps, ending=other.ending, stages=())
+        return replace(self, steps=other.steps, ending=other.ending, stages=other.stages)
 
     def step(self, key: str) -> StepSpec:
         """Return the step named `key`. Raises KeyError."""

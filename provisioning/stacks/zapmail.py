@@ -96,13 +96,23 @@ HOLDING = Holding(
     how_to_switch="Zapmail's dashboard, Domains, the domain, auto-renew",
 )
 
+# What an upgrade builds anew; workspaces, logins and the lead list are there.
+NEW = ("wallet", "slots", "buy_domains", "domains_active", "dmarc", "mailboxes", "mailboxes_active", "export",
+       "accounts_seen", "warmup", "finish")  # fmt: skip
+UPGRADE = Pipeline(
+    tuple(spec for spec in STEPS if spec.key in NEW),
+    Ending(done=ProvisionState.ACTIVE, partly=ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+           ready="upgraded", missing="ready_with_exceptions", act=endings.grow),
+    tuple(stage for stage in STAGES if stage.key not in ("leads",)),
+)  # fmt: skip
+
 ZAPMAIL = StackSpec(
     key="zapmail",
     title="Zapmail, PlusVibe, HeyReach",
     version=1,
     stages=STAGES,
     steps=STEPS,
-    pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
     measuring=MEASURING,
     holding=HOLDING,
 )

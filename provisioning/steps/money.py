@@ -47,7 +47,8 @@ def slots(ctx: Context) -> Outcome:
     purchased = counters.purchased or 0
     free = counters.available if counters.available is not None else purchased - (counters.assigned or 0)
     missing = sum(1 for mailbox in ctx.mailboxes if mailbox.address not in made) - free
-    key = zapmail.slots_key(workspace)
+    batch = str(ctx.order.get("extension", ""))  # an upgrade buys slots for a workspace that has some
+    key = zapmail.slots_key(workspace, batch)
     if missing <= 0:
         ctx.ledger.prove("zapmail", "buy_mailbox_slots", {key: {"purchased": purchased}})
         return Done({"mailbox_slots": purchased})
@@ -55,7 +56,7 @@ def slots(ctx: Context) -> Outcome:
         [key],
         lambda _keys: replace(
             ctx.clients.zapmail.buy_mailbox_slots(
-                workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents
+                workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents, batch
             ),
             order_drop=ctx.options.slots_grace,
         ),

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from billing.models import Checkout, Payment, Refund, WebhookEvent
+from billing.models import Checkout, Payment, Refund, Upgrade, WebhookEvent
 from infra.models import (
     Counter,
     Credential,
@@ -54,7 +54,7 @@ def breaks(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 def order() -> Provision:
     """Return an order with its domains; one for the whole case."""
-    return Provision.objects.first() or new_order()
+    return Provision.objects.filter(enlarges=None).first() or new_order()
 
 
 def owner(**values: Any) -> dict[str, Any]:
@@ -78,6 +78,12 @@ def checkout(**values: Any) -> Checkout:
 
 def payment(**values: Any) -> Payment:
     return Payment.objects.create(**owner(**{"amount_cents": 5, "paid_at": timezone.now(), **values}))
+
+
+def upgrade(**values: Any) -> Upgrade:
+    draft = order().extensions.first() or Provision.objects.create(student=order().student, enlarges=order())
+    made = {"extension": draft, "proration_at": 1, "due_cents": 1, "monthly_cents": 1, **values}
+    return Upgrade.objects.create(**owner(**made))
 
 
 # ---- people, packages, orders ----------------------------------------------------------------------------------------
@@ -272,6 +278,18 @@ def _a_step_of_two_items() -> None:
     Step.objects.filter(mailbox=mailbox).update(domain=mailbox.domain)
 
 
+@breaks("infra_provision_one_extension")
+def _two_drafts_of_an_upgrade() -> None:
+    for _ in range(2):
+        Provision.objects.create(student=order().student, enlarges=order())
+
+
+@breaks("billing_upgrade_one_open")
+def _two_upgrades_at_once() -> None:
+    for state in ("quoted", "pending"):
+        upgrade(state=state)
+
+
 @breaks("provisioning_operationitem_one_unresolved")
 def _two_unresolved_attempts() -> None:
     for state in ("unknown", "intended"):
@@ -334,6 +352,8 @@ def _row(model: type[models.Model]) -> models.Model:
             return checkout()
         case "Payment":
             return payment()
+        case "Upgrade":
+            return upgrade()
         case "Refund":
             paid_in = payment()
             return Refund.objects.create(payment=paid_in, student=paid_in.student, key="k", amount_cents=1)

@@ -37,7 +37,7 @@ SETTINGS: dict[str, object] = {
 FLIGHTS = 8  # calls that may be under way at a platform at once
 UNTIL_NEXT = """
 SELECT EXTRACT(EPOCH FROM min(GREATEST(next_attempt_at - gtm_now('vendor'), lease_until - gtm_now('machine'))))
-FROM provisioning_run WHERE state IN ('queued', 'running', 'waiting', 'parked')
+FROM provisioning_run WHERE state IN ('queued', 'running', 'waiting', 'parked') AND held_since IS NULL
 """
 
 

@@ -1,0 +1,245 @@
+"""A bigger package: one subscription, paid or left as it was, and only the difference is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from billing import prices, upgrades
+from billing.actions import CheckoutRefused
+from billing.models import Payment, Upgrade
+from infra.models import Domain, DomainState, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier
+from infra.wizard import upgrade as pages
+from integrations.sandbox import Request
+from integrations.sandbox.stripe import Account
+from provisioning import life
+from provisioning.models import ACTIVE_RUN, Run
+from tests.integration.stories.kit import World, answer
+from tests.integration.world import open_workshop, synchronise
+
+from .shop import Shop
+
+
+class Life(Shop):
+    """A shop whose order is built, on the same sandbox."""
+
+    world: World
+
+    def build(self) -> None:
+        """Let time pass until nothing is under way."""
+        active = Run.objects.filter(provision=self.provision, state__in=ACTIVE_RUN, held_since__isnull=True)
+        self.world.run_until(lambda: not active.exists())
+        self.provision.refresh_from_db()
+
+    def account(self) -> Account:
+        return Account(self.sandbox.world, self.sandbox.clock.real())
+
+    def subscription(self) -> dict[str, Any]:
+        (one,) = self.sandbox.world.stripe["subscriptions"].values()
+        return one  # type: ignore[no-any-return]
+
+    def price(self) -> str:
+        return str(self.subscription()["items"]["data"][0]["price"]["id"])
+
+    def hear(self) -> None:
+        self.deliver()
+        self.work()
+        upgrades.sweep(100)
+
+    def draft(self, tier: Tier) -> Provision:
+        """Choose a bigger package and two more names."""
+        draft = pages.begin(self.provision, None, tier)
+        names = [f"more{number}acme.com" for number in range(draft.adds()[0])]
+        answer(*names)
+        Domain.objects.bulk_create(
+            Domain(provision=draft, student=draft.student, name=name, position=place, state=DomainState.SELECTED)
+            for place, name in enumerate(names)
+        )
+        return draft
+
+
+@pytest.fixture
+def growth(db: None) -> Tier:
+    return Tier.objects.create(
+        name="Growth", slug="growth", stack="zapmail", domain_count=5, mailbox_count=10,
+        setup_fee_cents=14700, monthly_fee_cents=7700,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def life_(shop: Shop, growth: Tier) -> Life:
+    prices.sync_prices(actor="test")
+    growth.refresh_from_db()
+    made = Life(shop.sandbox, shop.provision, shop.client)
+    synchronise({})
+    made.world = World(shop.sandbox, open_workshop(shop.sandbox.transport(), {}))
+    made.press(made.order(), "pay")
+    made.hear()
+    made.build()
+    assert made.provision.state == ProvisionState.ACTIVE
+    return made
+
+
+def test_only_the_difference_is_built_and_there_is_one_subscription(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    quote = upgrades.quote(extension=draft)
+    assert quote.due_cents == quote.lines[0][1] + quote.lines[1][1] + 5000
+    before = life_.charged()
+    calls = len(life_.sandbox.log)
+
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    assert upgrade.state == Upgrade.State.APPLIED
+    assert life_.charged() - before == quote.due_cents
+    life_.hear()
+    life_.build()
+
+    order = life_.provision
+    assert (order.state, order.tier, order.order["mailbox_count"]) == (ProvisionState.ACTIVE, growth, 10)
+    assert order.domains.filter(state=DomainState.ACTIVE).count() == 5
+    assert set(order.mailboxes.values_list("state", flat=True)) == {"warming"}
+    assert order.mailboxes.count() == 10
+    assert life_.live_subscriptions() == 1
+    assert life_.price() == growth.stripe_monthly_price_id
+    made = [f"{e.platform}.{e.verb}" for e in list(life_.sandbox.log)[calls:]]
+    assert made.count("zapmail.buy_domains") == 1
+    assert made.count("zapmail.buy_mailbox_slots") == 1
+    assert not [verb for verb in made if "create_workspace" in verb or "create_client" in verb or "create_list" in verb]
+    assert Payment.objects.filter(provision=order).count() == 2
+    assert Mail.objects.filter(provision=order, kind="upgraded").count() == 1
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()
+
+
+def test_pressed_twice_and_heard_often_it_is_paid_and_built_once(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    first = upgrades.pay(extension=draft, actor="ada")
+    draft.refresh_from_db()
+    with pytest.raises(CheckoutRefused):
+        upgrades.pay(extension=draft, actor="ada")
+    for _ in range(3):
+        upgrades.follow(upgrade=first, actor="test")
+        life_.hear()
+    assert life_.provision.runs.filter(kind=RunKind.UPGRADE).count() == 1
+    assert Payment.objects.filter(provision=life_.provision).count() == 2
+
+
+def test_a_declined_card_leaves_the_live_set_up_untouched_until_it_is_paid(life_: Life, growth: Tier) -> None:
+    life_.account().set_card(life_.provision.student.email, "declines")
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    assert upgrade.state == Upgrade.State.PENDING
+    life_.hear()
+    life_.provision.refresh_from_db()
+    assert (life_.provision.state, life_.provision.domains.count()) == (ProvisionState.ACTIVE, 4)
+    assert life_.price() != growth.stripe_monthly_price_id
+    assert Mail.objects.filter(kind="upgrade_declined").count() == 1
+
+    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
+    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life_.hear()
+    life_.build()
+    assert life_.provision.tier == growth
+    assert life_.live_subscriptions() == 1
+
+
+def test_what_nobody_pays_ends_by_itself_and_its_names_can_be_chosen_again(life_: Life, growth: Tier) -> None:
+    life_.account().set_card(life_.provision.student.email, "declines")
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    life_.advance(24 * 3600)
+    life_.hear()
+    upgrade.refresh_from_db()
+    draft.refresh_from_db()
+    life_.provision.refresh_from_db()
+    assert (upgrade.state, draft.state) == (Upgrade.State.EXPIRED, ProvisionState.DRAFT)
+    assert life_.provision.state == ProvisionState.ACTIVE
+    assert not draft.domains.filter(ordered_at__isnull=False).exists()
+    assert life_.charged() == 14400
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "timeout_before", "kept_500_after", "kept_500_before"])
+def test_a_lost_answer_is_repeated_under_its_key_and_charges_once(life_: Life, growth: Tier, kind: str) -> None:
+    draft = life_.draft(growth)
+    quote = upgrades.quote(extension=draft)
+    life_.sandbox.faults.add(kind, platform="stripe", verb="subscriptions.update", times=1)
+    upgrades.pay(extension=draft, actor="ada")
+    life_.advance(700)
+    life_.hear()
+    upgrade = Upgrade.objects.get()
+    if kind == "kept_500_before":  # the answer of the key for ever, and nothing happened
+        assert (life_.charged() - 14400, upgrade.state) == (0, Upgrade.State.EXPIRED)
+    else:
+        assert (life_.charged() - 14400, upgrade.state) == (quote.due_cents, Upgrade.State.APPLIED)
+
+
+def test_an_order_that_ended_meanwhile_gets_the_money_of_its_upgrade_back(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    life_.account().set_card(life_.provision.student.email, "declines")
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
+    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life.tear_down(provision=life_.provision, actor="op", reason="asked for")
+    life_.hear()
+    life_.work()
+    upgrade.refresh_from_db()
+    assert upgrade.state == Upgrade.State.REFUNDED
+    assert life_.charged() == 14400
+    assert not life_.provision.runs.filter(kind=RunKind.UPGRADE).exists()
+
+
+def test_a_suspended_order_is_enlarged_when_it_is_up_again(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    life_.account().set_card(life_.provision.student.email, "declines")
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    life.suspend(provision=life_.provision, actor="billing", reason="overdue")
+    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
+    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life_.hear()
+    upgrade.refresh_from_db()
+    assert upgrade.state == Upgrade.State.PAID
+    life.resume(provision=life_.provision, actor="billing", reason="paid")
+    life_.build()
+    life_.advance(400)
+    life_.hear()
+    life_.build()
+    assert life_.provision.tier == growth
+
+
+def test_the_pages_lead_from_the_package_to_the_price(life_: Life, growth: Tier) -> None:
+    student = life_.signed_in()
+    page = student.get(reverse("upgrade"))
+    assert "Growth" in page.content.decode()
+    answered = student.post(reverse("upgrade"), {"tier": "growth"})
+    assert answered.headers["Location"] == reverse("upgrade-domains")
+    answer("onemoreacme.com", "twomoreacme.com")
+    body = {"brand": "Acme", "main_domain": "", "wanted": "", "action": "continue",
+            "chosen": ["onemoreacme.com", "twomoreacme.com"]}  # fmt: skip
+    answered = student.post(reverse("upgrade-domains"), body)
+    assert answered.status_code == 302, answered.content.decode()[:3000]
+    answered = student.get(answered.headers["Location"])
+    page = student.get(reverse("upgrade-review"))
+    text = page.content.decode()
+    assert "Remaining time on Growth" in text
+    quote = Upgrade.objects.get()
+    sent = {"total": quote.due_cents, "monthly": quote.monthly_cents}
+    answered = student.post(reverse("upgrade-review"), sent)
+    assert answered.status_code == 303, answered.content.decode()[:3000]
+    assert answered.headers["Location"] == reverse("progress")
+    assert student.get(reverse("progress")).status_code == 200
+    assert student.get(reverse("upgrade")).status_code == 302
+
+
+def test_a_draft_of_an_upgrade_can_be_given_up(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    assert life_.signed_in().post(reverse("upgrade-discard")).status_code == 302
+    draft.refresh_from_db()
+    assert draft.state == ProvisionState.CANCELLED
+    assert not Upgrade.objects.exists()
+    assert life_.signed_in().get(reverse("upgrade")).status_code == 200
