@@ -60,8 +60,10 @@ def test_a_failed_run_is_retried_and_continues_where_it_failed() -> None:
     run = failed_at_the_mailboxes(world)
     before = len(world.sandbox.log)
     world.sandbox.faults.clear()
+    completed = list(run.steps.filter(state="completed").order_by("pk").values_list("pk", "finished_at"))
 
     actions.retry_failed_step(run=run, **BY)
+    assert list(run.steps.filter(state="completed").order_by("pk").values_list("pk", "finished_at")) == completed
     world.run_until(ended(run), hours=72)
 
     provision = fresh(run).provision

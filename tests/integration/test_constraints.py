@@ -24,6 +24,7 @@ from infra.models import (
     NameCheck,
     OperatorItem,
     Provision,
+    ProvisionState,
     RenewalChoice,
     TaskDone,
     Tier,
@@ -384,6 +385,14 @@ def test_a_name_that_is_gone_may_be_ordered_again(state: str) -> None:
     other = new_order("other")
     Domain.objects.create(provision=other, student=other.student, name="again.com", ordered_at=now)
     assert provision.pk != other.pk
+
+
+@pytest.mark.parametrize("state", [state for state in ProvisionState if state != ProvisionState.CANCELLED])
+def test_beside_an_order_in_any_other_state_no_new_one_may_begin(state: ProvisionState) -> None:
+    provision = order()
+    Provision.objects.update(state=state)
+    with pytest.raises(IntegrityError, match='constraint "infra_provision_one_live"'), transaction.atomic():
+        Provision.objects.create(student=provision.student)
 
 
 def test_after_a_cancelled_order_a_new_one_may_follow() -> None:

@@ -279,6 +279,25 @@ def test_every_request_says_anew_who_is_asking(two: tuple[User, User], client: C
     assert found == [(ada, [ada]), (bo, [bo]), (ada, [ada])]
 
 
+def test_who_has_signed_in_sees_their_own_whoever_the_connection_served_before(two: tuple[User, User], rf: Any) -> None:
+    ada, bo = two
+    request = rf.get("/")
+    request.user = bo
+    with acting("student", ada):
+        rls.DatabaseRoleMiddleware(lambda _: HttpResponse())(request)
+        assert {row.student_id for row in Provision.objects.all()} == {bo.pk}
+
+
+def test_who_has_not_signed_in_is_nobody_whoever_the_connection_served_before(two: tuple[User, User], rf: Any) -> None:
+    def view(_request: HttpRequest) -> HttpResponse:
+        with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+            Provision.objects.exists()
+        return HttpResponse()
+
+    with acting("student", two[0]):
+        rls.VisitorRoleMiddleware(view)(rf.get("/"))
+
+
 # ---- nobody, and the control -----------------------------------------------------------------------------------------
 
 

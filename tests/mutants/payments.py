@@ -26,7 +26,7 @@ PAYMENTS = (
     Bug("refund_with_a_new_key_each_time", "I5", "billing/refunds.py",
         "            key=f\"{refund.pk}:{refund.epoch}\",",
         "            key=f\"{refund.pk}:{refund.epoch}:{refund.attempts}\",",
-        f"{REFUNDS}::test_whatever_happens_to_the_answer_the_money_goes_back_once"),
+        f"{REFUNDS}::test_a_request_that_executes_late_is_no_second_refund"),
     Bug("amount_is_not_compared", "T15", "billing/actions.py",
         "    return amounts != {checkout.amount_cents} or session.currency != checkout.currency",
         "    return False",

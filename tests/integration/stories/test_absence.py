@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from infra.models import OperationState
-from provisioning.models import Operation
+from provisioning.models import Operation, OperationItem
 
-from .kit import dying, outlive, story
+from .kit import Crash, dying, outlive, story
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +45,17 @@ def test_what_was_carried_out_and_its_answer_lost_is_found_and_not_sent_again(na
     only = Operation.objects.get(run=made.run, verb=verb)
     assert only.state == OperationState.DONE
     assert all(evidence["read_back"] for evidence in only.items.values_list("evidence", flat=True))
+
+
+def test_an_intent_is_there_before_anything_is_sent() -> None:
+    made = story()
+    with dying(lambda point, _: point == "after_intent"), pytest.raises(Crash):
+        made.play()
+    assert not any(entry.method != "GET" for entry in made.sandbox.log)
+    assert [item.state for item in OperationItem.objects.filter(operation__run=made.run)] == [OperationState.INTENDED]
+    made.world.bury()
+    made.play()
+    made.check()
 
 
 @pytest.mark.parametrize("name", READ_BY)

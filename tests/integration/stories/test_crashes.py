@@ -5,9 +5,13 @@ That a death at any place changes nothing is shown by tests/chaos/test_crash_mat
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
+
+from infra import clock
 
 from .kit import dying, outlive, story
 
@@ -16,14 +20,19 @@ pytestmark = pytest.mark.django_db
 
 def test_a_run_that_kills_every_worker_comes_back_ever_more_rarely() -> None:
     made = story()
-    deaths: list[Any] = []
+    deaths: list[datetime] = []
 
-    def at(name: str, subject: Any) -> bool:
-        if name == "before_record":
-            deaths.append(subject)
-        return name == "before_record" and len(deaths) <= 8
+    def at(name: str, _subject: Any) -> bool:
+        dies = name == "before_record" and len(deaths) < 8
+        if dies:
+            deaths.append(clock.vendor_now())
+        return dies
 
     with dying(at):
         assert outlive(made, hours=48) == 8
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(deaths)]
+    assert max(pauses[:4]) < 120  # as long as a lease lasts
+    for pause, least in zip(pauses[4:], (120, 240, 480), strict=True):
+        assert least <= pause < least + 30
     made.check()
     assert made.mails()["operator_run_crashes"] == 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
-from infra.models import ProvisionState
+from infra.models import Provision, ProvisionState
 from provisioning import actions
 
 from .kit import begin, make_world, story
@@ -122,4 +123,15 @@ def test_cancelling_stops_before_the_next_spending() -> None:
     made.advance(24 * 3600)
     assert not made.world.run_once()
     made.check("cancelled")
+    assert not made.sandbox.world.zapmail.purchases
+
+
+@pytest.mark.parametrize("state", ["cancelling", "cancelled", "suspended"])
+def test_an_order_at_rest_or_at_its_end_spends_nothing_even_if_its_run_goes_on(state: str) -> None:
+    made = story()
+    made.play(lambda: made.done("zapmail.buy_mailbox_slots") == 1)
+    over = timezone.now() if state == "cancelled" else None
+    Provision.objects.filter(pk=made.provision.pk).update(state=state, cancelled_at=over)
+    made.play(lambda: made.rows("buy_domains").filter(attempts__gte=2).exists())
+    assert made.calls()["zapmail.buy_domains"] == 0
     assert not made.sandbox.world.zapmail.purchases

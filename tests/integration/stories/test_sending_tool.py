@@ -68,6 +68,25 @@ def test_an_exported_box_that_arrives_late_is_never_uploaded_as_well() -> None:
     assert made.calls()["plusvibe.add_accounts"] == 0
 
 
+def test_an_exported_box_that_the_list_shows_no_more_is_never_uploaded_as_well() -> None:
+    made = story(switches=TAKES_UPLOADS)
+
+    def exported(name: str, subject: Any) -> bool:
+        seen = name == "after_record" and subject.key == "export"
+        return seen and made.rows("export").filter(state="completed").exists()
+
+    with dying(exported), pytest.raises(Crash):
+        made.play()
+    lag = made.sandbox.faults.add("list_lag", platform="plusvibe", verb="list_accounts", seconds=12 * 3600)
+    made.advance(LONGEST_LEASE)
+    made.play(lambda: made.rows("accounts_seen").filter(attempts__gte=3).exists())
+    assert made.calls()["plusvibe.add_accounts"] == 0
+    made.sandbox.faults.remove(lag.id)
+    made.play()
+    made.check()
+    assert made.calls()["plusvibe.add_accounts"] == 0
+
+
 def test_a_login_that_expired_after_it_was_registered_is_renewed() -> None:
     made = story()
     made.play(lambda: made.calls()["zapmail.list_senders"] == 1)

@@ -156,8 +156,9 @@ def test_a_refused_space_comes_with_a_suggestion() -> None:
         parse_username("Tim  Keen")
 
 
-def test_patterns_must_differ_after_normalising() -> None:
-    first, second, third = judge_patterns(["Zoë", "zoe", "zoe.k"])
+@pytest.mark.parametrize(("typed", "again"), [("Zoë", "zoe"), ("zoe", "Zoë"), ("zoe", "ZOE ")])
+def test_patterns_must_differ_after_normalising(typed: str, again: str) -> None:
+    first, second, third = judge_patterns([typed, again, "zoe.k"])
     assert (first.username, third.username) == ("zoe", "zoe.k")
     assert second.reason is not None
     assert second.reason.code == "equal"
