@@ -264,6 +264,7 @@ def test_only_one_worker_is_at_it(world: World, order: Provision) -> None:
 
 def test_what_is_reserved_for_paid_work_stays_for_it(world: World, order: Provision) -> None:
     collector.admit()
+    world.advance(60)  # so that what is reserved is free
     Permit.objects.filter(budget="plusvibe.general", weight_class="").update(used_at=clock.vendor_now())
     with counted(world) as seen:
         collector.drain()

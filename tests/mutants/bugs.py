@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .building import BUILDING
+from .figures import FIGURES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES)
