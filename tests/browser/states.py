@@ -26,6 +26,7 @@ from infra.models import (
     Credential,
     Domain,
     Flag,
+    Inventory,
     Mailbox,
     MailboxState,
     NameAnswer,
@@ -33,6 +34,7 @@ from infra.models import (
     ParkedReason,
     Provision,
     ProvisionState,
+    RenewalChoice,
     RunState,
     StepState,
     Tier,
@@ -598,6 +600,63 @@ def sandbox_mail(house: House, name: str) -> Shown:
 @state
 def sandbox_not_found(house: House, name: str) -> Shown:
     return Shown(None, f"{house.sandbox_url}/nothing/", 404)
+
+
+# What a student owns --------------------------------------------------------------------------------------------------
+
+
+@state
+def renewals(house: House, name: str) -> Shown:
+    order = owning(name)
+    domain = order.domains.filter(state="active").first()
+    assert domain is not None
+    RenewalChoice.objects.create(
+        domain=domain, student=order.student, choice="drop", actor=order.student.email, price_cents=1299
+    )
+    return Shown(order.student, reverse("renewals"), sees="It ends.")
+
+
+@state
+def exports(house: House, name: str) -> Shown:
+    return Shown(owning(name).student, reverse("exports"))
+
+
+@state
+def exports_refused(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("With the passwords of the mailboxes").check()
+        press("Download")(page)
+
+    sees = "Type the password with which you sign in here."
+    return Shown(owning(name).student, reverse("exports"), then=then, sees=sees)
+
+
+@state
+def leaving(house: House, name: str) -> Shown:
+    return Shown(owning(name).student, reverse("leaving"), sees="Zone file")
+
+
+@state
+def leaving_cancelled(house: House, name: str) -> Shown:
+    return Shown(owning(name, ProvisionState.CANCELLED).student, reverse("leaving"), sees="This order is cancelled")
+
+
+@state
+def dashboard_taken_down(house: House, name: str) -> Shown:
+    return Shown(owning(name, ProvisionState.CANCELLING).student, DASHBOARD, sees="being taken down")
+
+
+def owning(name: str, status: str = ProvisionState.ACTIVE) -> Provision:
+    """Make an order that owns domains, as the watch over them has left it."""
+    order = running(name, status if status != ProvisionState.CANCELLED else ProvisionState.ACTIVE)
+    if status == ProvisionState.CANCELLED:
+        Provision.objects.filter(pk=order.pk).update(state=status, cancelled_at=timezone.now())
+    records = [["MX", "@", "smtp.google.com", 1], ["TXT", "@", "v=spf1 include:_spf.google.com ~all", None]]
+    facts = {"renewal": "on", "provider": "GOOGLE", "dns_records": records, "dns_read_at": timezone.now().isoformat()}
+    ends = timezone.now() + timedelta(days=21)
+    order.domains.filter(state="active").update(bought_at=timezone.now(), expires_at=ends, facts=facts)
+    Inventory.objects.create(provision=order, student=order.student, looked_at=timezone.now())
+    return order
 
 
 # The operator's console -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from infra.models import Flag, Mail, Mailbox, OperationState, OperatorItem, Prov
 from infra.secret import Secret
 from integrations.http.call import Call, Raw
 from integrations.http.transport import Transport
-from provisioning import actions, by_hand
+from provisioning import actions, by_hand, life
 from provisioning.actions import Refused
 from provisioning.engine import claims
 from provisioning.engine.options import Options
@@ -352,6 +352,10 @@ def test_the_facts_to_enter_by_hand_are_those_that_a_run_notes() -> None:
     world = new_world()
     run = paid(new_order())
     world.run_until(ended(run))
+    for domain in world.sandbox.world.zapmail.domains.values():
+        domain.auto_renew = False
+    life.tear_down(provision=run.provision, **BY)
+    world.run_until(ended(run.provision.runs.get(kind="teardown")))
     provision = fresh(run).provision
     items: list[Any] = [provision, *provision.domains.all(), *provision.mailboxes.all()]
     noted = {name for item in items for name in item.facts}
