@@ -100,6 +100,7 @@ def _infrastructure_card(provision: Provision | None) -> HomeCard:
         ProvisionState.PENDING_PAYMENT: (_("See the payment"), _("Your order waits for its payment.")),
         ProvisionState.PROVISIONING: (_("See the progress"), _("We are building your infrastructure.")),
         ProvisionState.UPGRADING: (_("See the progress"), _("We are enlarging your infrastructure.")),
+        ProvisionState.CANCELLING: (_("Open the dashboard"), _("Your infrastructure is being taken down.")),
         ProvisionState.FAILED: (_("See what happened"), _("The set-up has stopped. The operator is looking at it.")),
     }.get(ProvisionState(provision.state), (_("Open the dashboard"), _("Your infrastructure is up.")))
     facts = [Fact(_("Reference"), provision.reference)]

@@ -23,7 +23,8 @@ from infra.secret import Secret
 from integrations.sandbox.zapmail_world import set_auto_renew
 from provisioning import inventory, life
 from provisioning.actions import Refused
-from provisioning.models import Event
+from provisioning.engine import doorbell
+from provisioning.models import Event, Heartbeat, Permit
 
 from .kit import Story, begin, make_world, story
 from .test_life import play_all
@@ -246,3 +247,38 @@ def test_no_password_is_in_a_fact_a_mail_or_an_item() -> None:
     written += repr(list(Mail.objects.values())) + repr(list(OperatorItem.objects.values()))
     written += repr(list(MailboxSecret.objects.values_list("pk", "app_password")))
     assert not [word for word in words if word in written]
+
+
+def test_the_bell_is_answered_and_rung_for_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = live()
+    monkeypatch.setattr(inventory, "default_workshop", lambda: made.world.workshop)
+    assert inventory.is_due()  # something new may have come to be owned
+    assert doorbell.drain("inventory") == 1
+    assert not inventory.is_due()
+    made.advance(8 * DAY)
+    Heartbeat.objects.filter(name="work:inventory").update(at=clock.machine_now())
+    assert "inventory" in doorbell.due_names()
+
+
+def test_paid_work_goes_first_and_a_look_without_a_permit_has_tried_nothing() -> None:
+    made = live()
+    inventory.admit()
+    before = reads(made)
+    Permit.objects.filter(budget="zapmail.general").update(used_at=clock.vendor_now())
+    assert not inventory.look_at_next(made.world.workshop)
+    row = Inventory.objects.get(provision=made.provision)
+    assert (row.failures, row.problem, row.looked_at) == (0, "", None)
+    assert reads(made) == before
+    made.advance(120)
+    assert look(made) == 1
+
+
+def test_a_suspended_order_is_taken_down_too() -> None:
+    made = live(switches={"zapmail_auto_renew": "off"})
+    life.suspend(provision=made.provision, **ANN)
+    play_all(made)
+    life.tear_down(provision=made.provision, **ANN)
+    play_all(made)
+    assert made.provision.state == ProvisionState.CANCELLED
+    boxes = made.sandbox.world.zapmail.mailboxes.values()
+    assert all(box.scheduled_for_removal for box in boxes)
