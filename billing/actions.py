@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from infra import flags
-from infra.clock import MachineInstant, machine_now
+from infra.clock import MachineInstant, machine_now, vendor_now
 from infra.models import DomainHold, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier, User
 from infra.rls import acting_as
 from integrations.http.errors import (
@@ -38,7 +38,7 @@ from provisioning.models import Event
 
 from . import gateway
 from .gateway import Session
-from .models import Checkout, Payment, Refund
+from .models import Checkout, Payment, Refund, Subscription
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -52,6 +52,7 @@ ABSENT_AFTER = timedelta(minutes=10)
 ROUNDS = 3
 FIRST_LOOK = timedelta(minutes=2)
 NEXT_LOOK = timedelta(minutes=5)
+LOOK_EVERY = timedelta(days=1)  # of vendor time: so often is a subscription looked at of which nothing is heard
 ALERT_AFTER = 3
 CONFIRMING_LATE = timedelta(hours=1)  # a card takes seconds; after that the student is told that a bank takes its time
 
@@ -512,6 +513,7 @@ def _take(checkout: Checkout, session: Session, payment: Payment, *, actor: str)
     provision.stripe_customer_id = session.customer_id
     provision.stripe_subscription_id = session.subscription_id
     provision.save(update_fields=["stripe_customer_id", "stripe_subscription_id", "updated_at"])
+    Subscription.begin(provision, look_at=vendor_now() + LOOK_EVERY)
     _note(provision, "paid", actor=actor, sentence=f"{payment.amount_cents} {payment.currency}")
     start_run(provision=provision, kind=RunKind.SETUP, actor=actor, paid_at=payment.paid_at)
     post(

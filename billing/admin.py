@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from provisioning.admin.verbs import Plan, Verb, VerbAdmin
 
 from . import refunds
-from .models import Checkout, Payment, Refund, Upgrade, WebhookEvent
+from .models import Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
 
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
 if TYPE_CHECKING:
@@ -68,6 +68,23 @@ class PaymentAdmin(ReadOnlyAdmin):
         "paid_at",
     )
     search_fields = ("provision__reference", "student__email", "stripe_invoice_id", "stripe_payment_intent_id")
+    list_select_related = ("provision", "student")
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    list_display = (
+        "provision",
+        "student",
+        "status",
+        "period_end",
+        "cancel_at",
+        "dispute",
+        "overdue_since",
+        "checked_at",
+    )
+    list_filter = ("status", "dispute")
+    search_fields = ("provision__reference", "student__email", "stripe_id")
     list_select_related = ("provision", "student")
 
 

@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -118,6 +118,43 @@ class RefundMade:
     def is_alive(self) -> bool:
         """Tell whether the money went back or is on its way. A word that we do not know is neither alive nor dead."""
         return self.status in ("succeeded", "pending", "requires_action")
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePaid:
+    """An invoice whose money has arrived."""
+
+    id: str
+    payment_intent_id: str
+    amount_cents: int
+    currency: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionNow:
+    """A subscription as it is now, with its latest invoice and what became of its payments.
+
+    `dispute` is Stripe's word for the dispute that weighs most (lost, then undecided, then won), "" without one; `card` is
+    how it is paid, as people read it.
+    """
+
+    id: str
+    status: str
+    period_end: datetime | None
+    cancel_at_period_end: bool
+    cancel_at: datetime | None
+    ended_at: datetime | None
+    invoice_id: str
+    invoice_status: str
+    invoice_cents: int
+    invoice_currency: str
+    invoice_url: str
+    needs_action: bool
+    card: str
+    dispute: str
+    charged_cents: int
+    refunded_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +340,71 @@ class Gateway:
         except NotFound:
             return
 
-    def cancel_at_period_end(self, subscription_id: str, *, key: str) -> None:
-        """Let a subscription run out."""
+    def set_cancel_at_period_end(self, subscription_id: str, ending: bool) -> None:
+        """Let a subscription run out, or go on after all. Sets a value, so it may be repeated without a key of ours."""
         self._write(
-            lambda: self._v1.subscriptions.update(subscription_id, {"cancel_at_period_end": True}, _under(key)),
-            lambda _: None,
+            lambda: self._v1.subscriptions.update(subscription_id, {"cancel_at_period_end": ending}), lambda _: None
+        )
+
+    def portal_url(self, customer_id: str, *, return_url: str) -> str:
+        """Open the customer portal and return its address, which is as good as a key: short-lived, kept nowhere."""
+        parameters = {"customer": customer_id, "return_url": return_url}
+        url = self._write(lambda: self._v1.billing_portal.sessions.create(parameters), lambda row: str(row.url))
+        taint(url)
+        return url
+
+    def subscription(self, subscription_id: str, *, payment_intent_ids: frozenset[str]) -> SubscriptionNow:
+        """Return a subscription as it is now. Raises NotFound.
+
+        payment_intent_ids  the payments that belong to it besides its latest invoice's: their refunds and disputes count
+        """
+        expand = {"expand": ["latest_invoice.payments", "default_payment_method"]}
+        row = self._read(lambda: self._v1.subscriptions.retrieve(subscription_id, expand), self._checked)
+        invoice = row.latest_invoice
+        intent = _payment_intent_of(invoice)
+        charges = self._charges_of(_id(row.customer), payment_intent_ids | {intent})
+        needs_action, dispute = self._needs_action(invoice, intent), self._dispute(charges)
+        return self._read(lambda: row, lambda row: _subscription_now(row, charges, needs_action, dispute))
+
+    def _charges_of(self, customer_id: str, payment_intent_ids: frozenset[str]) -> list[Any]:
+        rows = self._read(
+            lambda: list(self._v1.charges.list({"customer": customer_id, "limit": PAGE}).auto_paging_iter()),
+            lambda rows: [row for row in rows if row.status == "succeeded"],
+        )
+        return [row for row in rows if _id(row.payment_intent) in payment_intent_ids]
+
+    def _needs_action(self, invoice: Any, intent: str) -> bool:
+        if invoice is None or invoice.status != "open" or not intent:
+            return False
+        return self._read(
+            lambda: self._v1.payment_intents.retrieve(intent), lambda row: bool(row.status == "requires_action")
+        )
+
+    def _dispute(self, charges: list[Any]) -> str:
+        words = [word for charge in charges if charge.disputed for word in self._disputes_of(charge.id)]
+        settled = ("won", "warning_closed", "prevented")
+        return min(words, key=lambda word: (word != "lost", word in settled), default="")
+
+    def _disputes_of(self, charge_id: str) -> list[str]:
+        wanted = {"charge": charge_id, "limit": PAGE}
+        return self._read(lambda: self._v1.disputes.list(wanted), lambda rows: [str(row.status) for row in rows.data])
+
+    def paid_invoices(self, subscription_id: str) -> list[InvoicePaid]:
+        """Return every paid invoice of a subscription that cost something."""
+        wanted = {"subscription": subscription_id, "status": "paid", "limit": PAGE, "expand": ["data.payments"]}
+        return self._read(
+            lambda: list(self._v1.invoices.list(wanted).auto_paging_iter()),
+            lambda rows: [
+                InvoicePaid(
+                    row.id,
+                    _payment_intent_of(row),
+                    int(row.amount_paid),
+                    str(row.currency),
+                    str(row.hosted_invoice_url or ""),
+                )
+                for row in map(self._checked, rows)
+                if row.amount_paid
+            ],
         )
 
     def subscription_status(self, subscription_id: str) -> str:
@@ -548,6 +645,40 @@ def _payment_intent_of(invoice: Any) -> str:
     return ""
 
 
+def _subscription_now(row: Any, charges: list[Any], needs_action: bool, dispute: str) -> SubscriptionNow:
+    invoice, item = row.latest_invoice, row["items"].data[0]
+    return SubscriptionNow(
+        id=row.id,
+        status=str(row.status),
+        period_end=_instant(item.current_period_end),
+        cancel_at_period_end=bool(row.cancel_at_period_end),
+        cancel_at=_instant(row.cancel_at),
+        ended_at=_instant(row.ended_at),
+        invoice_id=_id(invoice),
+        invoice_status=str(invoice.status) if invoice else "",
+        invoice_cents=int(invoice.amount_due) if invoice else 0,
+        invoice_currency=str(invoice.currency) if invoice else "",
+        invoice_url=str(invoice.hosted_invoice_url or "") if invoice else "",
+        needs_action=needs_action,
+        card=_card_of(row.default_payment_method),
+        dispute=dispute,
+        charged_cents=sum(int(charge.amount) for charge in charges),
+        refunded_cents=sum(int(charge.amount_refunded) for charge in charges),
+    )
+
+
+def _instant(seconds: Any) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _card_of(method: Any) -> str:
+    """Return how a subscription is paid, e.g. "visa 4242"; of other means than cards, their kind."""
+    if method is None or isinstance(method, str):
+        return ""
+    card = method.card if method.type == "card" and "card" in method else None
+    return f"{card.brand} {card.last4}" if card is not None else str(method.type)
+
+
 # Zero bytes and half surrogates, escaped or (as CESU-8) not; some harmless text beside them.
 _ODD_TEXT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]")
 
@@ -679,8 +810,17 @@ class _OverTransport(stripe.HTTPClient):
 
 _WORDS = frozenset(
     (
-        *("charges", "checkout", "create_preview", "expire", "invoices", "payment_intents", "prices", "products"),
-        *("refunds", "sessions", "subscriptions"),
+        *(
+            "billing_portal",
+            "charges",
+            "checkout",
+            "create_preview",
+            "disputes",
+            "expire",
+            "invoices",
+            "payment_intents",
+        ),
+        *("prices", "products", "refunds", "sessions", "subscriptions"),
     )
 )
 

@@ -306,6 +306,30 @@ def hear(refund_id: str) -> bool:
     return True
 
 
+def report_foreign(payment: Payment) -> None:
+    """Tell a person, once each, of refunds of a payment that somebody made in Stripe's own dashboard. Raises PlatformError."""
+    ours = {str(pk) for pk in payment.refunds.values_list("pk", flat=True)}
+    for made in gateway.current().refunds_of(payment.stripe_payment_intent_id):
+        key = f"charge.refunded:{made.id}"
+        told = OperatorItem.objects.filter(key=f"payment_trouble:{key}").exists()
+        if made.refund_id in ours or told or made.is_dead:
+            continue
+        provision = payment.provision
+        OperatorItem.open(
+            "payment_trouble",
+            key=key,
+            sentence=f"{provision.reference}: {made.amount_cents} {payment.currency} were refunded at Stripe ({made.id}),"
+            " not by us. All of the money refunded ends the order; less than that changes nothing else.",
+            provision=provision,
+        )
+        Event.objects.get_or_create(
+            provision=provision,
+            kind="refunded_elsewhere",
+            sentence=f"{made.amount_cents} {payment.currency}: {made.id}",
+            defaults={"student_id": provision.student_id, "actor": "stripe"},
+        )
+
+
 def _refund_with(made: RefundMade) -> Refund | None:
     try:
         key = uuid.UUID(made.refund_id)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from infra.clock import MachineInstant, machine_now
-from infra.models import OperatorItem, Provision, ProvisionState
+from infra.models import OperatorItem
 from infra.rls import acting_as
 from integrations.http.errors import BadCredentials, NotFound, PlatformError
-from provisioning.models import Event
 
-from . import gateway, refunds, upgrades
+from . import gateway, life, refunds, upgrades
 from .actions import Fulfilment, fulfil, later, report_refused_key
 from .models import Payment, WebhookEvent
 
@@ -148,35 +147,25 @@ def _check_session(subject: Subject) -> bool:
         return False
 
 
-def _check_session_of_subscription(subject: Subject) -> bool:
-    """An invoice of a subscription was paid: the first one may be the first that we hear of the purchase."""
+def _check_invoice(subject: Subject) -> bool:
+    """Something about an invoice has changed: of the first one it may be the first that we hear of the purchase."""
     if not subject.subscription_id:
         return False
-    if upgrades.follow_subscription(subject.subscription_id):
-        return True
-    session = gateway.current().session_of_subscription(subject.subscription_id)
-    return session is not None and fulfil(session_id=session.id, actor="stripe") is not Fulfilment.FOREIGN
+    return _check_subscription(replace(subject, id=subject.subscription_id))
 
 
-def _check_upgrade(subject: Subject) -> bool:
-    """A subscription changed: the package that it is for may have."""
-    return upgrades.follow_subscription(subject.id)
-
-
-def _report_dispute(subject: Subject) -> bool:
-    """A student's bank takes money back: a person decides, whether or not we know whose payment it was."""
+def _check_dispute(subject: Subject) -> bool:
+    """A student's bank takes money back, or has decided. Of a payment that we do not know, a person must hear."""
     payment = _payment_of(subject.payment_intent_id, subject.charge_id)
-    whose = payment.provision.reference if payment else "A payment that belongs to no order we know"
-    OperatorItem.open(
-        "payment_trouble",
-        key=f"{subject.event_type}:{subject.id}",
-        sentence=f"{whose}: the bank disputes the payment (Stripe's {subject.id}). Stop spending on the order, and answer"
-        " the dispute at Stripe.",
-        provision=payment.provision if payment else None,
-    )
-    if payment is not None:
-        _note(payment.provision, "disputed", f"The bank disputes the payment: {subject.id}")
-    return True
+    if payment is None:
+        OperatorItem.open(
+            "payment_trouble",
+            key=f"dispute:{subject.id}",
+            sentence=f"The bank disputes a payment that belongs to no order we know (Stripe's {subject.id})."
+            " Answer the dispute at Stripe.",
+        )
+        return True
+    return _follow(payment.provision.stripe_subscription_id)
 
 
 def _payment_of(payment_intent_id: str, charge_id: str) -> Payment | None:
@@ -214,20 +203,8 @@ def _check_refunds(subject: Subject) -> bool:
     payment = _payment_of(subject.payment_intent_id, subject.id)
     if payment is None:
         return False  # another product on the same account
-    for made in gateway.current().refunds_of(payment.stripe_payment_intent_id):
-        key = f"{subject.event_type}:{made.id}"
-        ours = made.refund_id in {str(pk) for pk in payment.refunds.values_list("pk", flat=True)}
-        told = OperatorItem.objects.filter(key=f"payment_trouble:{key}").exists()
-        if ours or told or made.is_dead:
-            continue
-        OperatorItem.open(
-            "payment_trouble",
-            key=key,
-            sentence=f"{payment.provision.reference}: {made.amount_cents} {payment.currency} were refunded at Stripe"
-            f" ({made.id}), not by us. Cancel the order if nothing more may be spent on it.",
-            provision=payment.provision,
-        )
-        _note(payment.provision, "refunded_elsewhere", f"{made.amount_cents} {payment.currency}: {made.id}")
+    refunds.report_foreign(payment)
+    _follow(payment.provision.stripe_subscription_id)
     return True
 
 
@@ -239,42 +216,23 @@ def _check_refund(subject: Subject) -> bool:
 
 
 def _check_subscription(subject: Subject) -> bool:
-    """A subscription ended. Who cancelled the order knows; for a living order it is the operator's decision."""
-    provision = _provision_with(subject.id)
-    if provision is None:
-        # The news of the end may overtake the news of the payment.
-        session = gateway.current().session_of_subscription(subject.id)
-        if session is None or fulfil(session_id=session.id, actor="stripe") is Fulfilment.FOREIGN:
-            return False
-        provision = _provision_with(subject.id)
-    if provision is None or gateway.current().subscription_status(subject.id) != "canceled":
+    """Something about a subscription has changed. Its news may overtake the news of the payment that made it."""
+    upgrades.follow_subscription(subject.id)
+    if _follow(subject.id):
         return True
-    if provision.state in (ProvisionState.CANCELLED, ProvisionState.CANCELLING):
-        OperatorItem.close("subscription_not_ended", key=str(provision.pk), resolution="Stripe says that it has ended.")
-        return True
-    OperatorItem.open(
-        "subscription_ended",
-        key=subject.id,
-        sentence=f"{provision.reference}: the subscription has ended at Stripe while the order is"
-        f" {provision.get_state_display().lower()}. Nothing was stopped: cancel the order, or agree on a new payment.",
-        provision=provision,
-    )
-    _note(provision, "subscription_ended", f"The subscription {subject.id} has ended at Stripe.")
+    session = gateway.current().session_of_subscription(subject.id)
+    if session is None or fulfil(session_id=session.id, actor="stripe") is Fulfilment.FOREIGN:
+        return False
+    _follow(subject.id)
     return True
 
 
-def _provision_with(subscription_id: str) -> Provision | None:
-    return Provision.objects.exclude(stripe_subscription_id="").filter(stripe_subscription_id=subscription_id).first()
-
-
-def _note(provision: Provision, kind: str, sentence: str) -> None:
-    """Write what Stripe told us into the order's history, once."""
-    Event.objects.get_or_create(
-        provision=provision,
-        kind=kind,
-        sentence=sentence,
-        defaults={"student_id": provision.student_id, "actor": "stripe"},
-    )
+def _follow(subscription_id: str) -> bool:
+    """Look at a subscription again; return whether it is one of ours."""
+    try:
+        return bool(subscription_id) and life.follow(subscription_id=subscription_id, actor="stripe")
+    except NotFound:
+        return False
 
 
 Handler = Callable[[Subject], bool]
@@ -284,13 +242,16 @@ HANDLERS: dict[str, Handler] = {
     "checkout.session.async_payment_succeeded": _check_session,
     "checkout.session.async_payment_failed": _check_session,
     "checkout.session.expired": _check_session,
-    "invoice.paid": _check_session_of_subscription,
-    "customer.subscription.updated": _check_upgrade,
-    "customer.subscription.pending_update_applied": _check_upgrade,
-    "customer.subscription.pending_update_expired": _check_upgrade,
-    "charge.dispute.created": _report_dispute,
+    "invoice.paid": _check_invoice,
+    "invoice.payment_failed": _check_invoice,
+    "invoice.payment_action_required": _check_invoice,
+    "customer.subscription.pending_update_applied": _check_subscription,
+    "customer.subscription.pending_update_expired": _check_subscription,
+    "charge.dispute.created": _check_dispute,
+    "charge.dispute.closed": _check_dispute,
     "charge.refunded": _check_refunds,
     "refund.updated": _check_refund,
     "refund.failed": _check_refund,
+    "customer.subscription.updated": _check_subscription,
     "customer.subscription.deleted": _check_subscription,
 }

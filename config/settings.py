@@ -197,6 +197,17 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
+# ---- an overdue payment: days from the first failed attempt to the reminder, the suspension and the end --------------
+
+BILLING_GRACE_DAYS = env.int("BILLING_GRACE_DAYS", default=3)
+BILLING_SUSPEND_DAYS = env.int("BILLING_SUSPEND_DAYS", default=7)
+BILLING_TERMINATE_DAYS = env.int("BILLING_TERMINATE_DAYS", default=28)
+if not 0 < BILLING_GRACE_DAYS < BILLING_SUSPEND_DAYS < BILLING_TERMINATE_DAYS - BILLING_GRACE_DAYS:
+    raise ImproperlyConfigured(
+        "BILLING_GRACE_DAYS, BILLING_SUSPEND_DAYS and BILLING_TERMINATE_DAYS follow each other; the last notice comes"
+        " BILLING_GRACE_DAYS before the end, after the suspension."
+    )
+
 # ---- e-mail ----------------------------------------------------------------------------------------------------------
 
 if SANDBOX or "EMAIL_URL" in env.ENVIRON:

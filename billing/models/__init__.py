@@ -1,7 +1,8 @@
 """Money, as rows."""
 
 from .payment import Checkout, Payment, Refund
+from .subscription import Subscription
 from .upgrade import Upgrade
 from .webhook_event import WebhookEvent
 
-__all__ = ["Checkout", "Payment", "Refund", "Upgrade", "WebhookEvent"]
+__all__ = ["Checkout", "Payment", "Refund", "Subscription", "Upgrade", "WebhookEvent"]

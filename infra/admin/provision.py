@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from billing.actions import CheckoutRefused
 from billing.cancellation import cancel_order, end_subscription, why_not_ended
-from billing.models import Payment
+from billing.models import Payment, Subscription
 from infra.models import Domain, Inventory, Mailbox, OperatorItem, Provision, ProvisionState
 from provisioning.actions import Refused
 from provisioning.admin.base import ReadOnlyInline, link_to, state_means
@@ -120,6 +120,24 @@ class Looks(ReadOnlyInline):
     readonly_fields = fields
 
 
+class Subscriptions(ReadOnlyInline):
+    model = Subscription
+    fields = (
+        "status",
+        "period_end",
+        "cancel_at",
+        "invoice_status",
+        "invoice_cents",
+        "needs_action",
+        "card",
+        "dispute",
+        "overdue_since",
+        "suspended_at",
+        "checked_at",
+    )
+    readonly_fields = fields
+
+
 class Items(ReadOnlyInline):
     model = OperatorItem
     fields = ("created_at", "kind", "sentence", "resolved_at", "resolution")
@@ -152,7 +170,7 @@ class ProvisionAdmin(VerbAdmin):
         "facts",
     )
     readonly_fields = ("reference", "student_link", "means")
-    inlines = (Items, Runs, Domains, Looks, Mailboxes, Payments)
+    inlines = (Items, Runs, Domains, Looks, Mailboxes, Subscriptions, Payments)
     verbs = (Cancel(), EndSubscription())
 
     @admin.display(description=gettext_lazy("student"))

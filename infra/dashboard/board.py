@@ -39,7 +39,7 @@ from infra.warmup import RESTING, Standing
 from provisioning.engine.options import Options
 from provisioning.stacks import STACKS
 
-from . import calendar, presenters, words
+from . import billing_notices, calendar, presenters, words
 from .presenters import Login, Notice
 from .tasks import Task, first_week
 
@@ -170,7 +170,10 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
     return Dashboard(
         tag=words.provision(provision.state),
         sentences=three_sentences(student, provision, found),
-        notices=_notices(provision, domains, found, measurement, now=now),
+        notices=[
+            *billing_notices.notices(student, provision, now=now),
+            *_notices(provision, domains, found, measurement, now=now),
+        ],
         updated=_updated(measurement, now=now),
         updated_at=measurement.looked_at.isoformat() if measurement and measurement.looked_at else None,
         mailboxes=[_mailbox_row(one, supplied, now=now) for one in found],
@@ -291,9 +294,6 @@ def _notices(
         failed = [one for one in items if one.state in ("failed", "lost", "removed") and one.reason]
         text = " ".join(f"{one}: {one.reason}" for one in failed) or _("The operator is looking at it.")
         notices.append(Notice("attention", _("Something that you ordered is missing"), text))
-    if provision.state == ProvisionState.SUSPENDED:
-        text = _("A payment failed. Warmup and sending rest until it is settled; nothing has been deleted.")
-        notices.append(Notice("attention", _("Your infrastructure is paused"), text))
     if provision.state == ProvisionState.CANCELLING:
         text = _(
             "Warmup and campaigns have stopped, and the login of the sending tool is removed. Mailboxes go at their next "

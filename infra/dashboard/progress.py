@@ -21,7 +21,7 @@ from infra.wizard import drafts, names
 from provisioning import queries
 from provisioning.queries import ItemStatus, StageStatus, Status
 
-from . import words
+from . import billing_notices, words
 from .presenters import Notice
 
 BUILDING = (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
@@ -205,7 +205,7 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     mail = _("You can close this page; we will e-mail you at %(email)s.") % {"email": student.email}
     lede = _("Most set-ups are ready within 1-2 hours, some take up to 2 days.") + " " + mail
     title = _("We are building your infrastructure")
-    notices: list[Notice] = []
+    notices = billing_notices.notices(student, provision, now=clock.vendor_now())
     if status.questions:
         tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
         lost = listed([item.name for item in status.questions])

@@ -26,7 +26,7 @@ from infra.wizard import forms as wizard_forms
 from provisioning import actions
 from provisioning.engine import doorbell
 
-from . import board, calendar, presenters, tasks
+from . import billing_notices, board, calendar, presenters, tasks
 from .forms import PasswordForm, ReplacementForm
 from .progress import ProgressPage, Refusal, replacement_names
 from .progress import progress as progress_page
@@ -183,7 +183,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     if provision is None or provision.state not in presenters.RUNNING:
         return redirect("infrastructure")
     page = board.dashboard(student, provision, now=clock.vendor_now())
-    return render(request, "dashboard/dashboard.html", {"dashboard": page, "page_wide": True})
+    context = {"dashboard": page, "billing": billing_notices.card(student, provision), "page_wide": True}
+    return render(request, "dashboard/dashboard.html", context)
 
 
 def _running(student: User) -> Provision:

@@ -16,6 +16,7 @@ from django.template import Context
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils import formats
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.text import Truncator
 from django.utils.translation import get_language
@@ -288,6 +289,29 @@ def _revealed(mail: Mail) -> Values:
     return {"shown_at": f"{day(_provision(mail).student, mail.created_at)}, {when:%H:%M} ({when.tzname()})"}
 
 
+def _overdue(mail: Mail) -> Values:
+    return {
+        "amount": _amount(mail),
+        "pay_link": str(mail.context.get("invoice_url") or ""),
+        "suspend_day": _day(mail, "suspend_on"),
+        "end_day": _day(mail, "end_on"),
+    }
+
+
+def _ending(mail: Mail) -> Values:
+    return {"end_day": _day(mail, "ends_on")}
+
+
+def _suspended(mail: Mail) -> Values:
+    return {"end_day": _day(mail, "end_on"), "is_disputed": mail.context.get("why") == "dispute"}
+
+
+def _day(mail: Mail, name: str) -> str:
+    """Return a day that the row names, as its student reads it; nothing where it names none."""
+    when = parse_datetime(str(mail.context.get(name) or ""))
+    return day(_provision(mail).student, when) if when else ""
+
+
 def _operator(mail: Mail) -> Values:
     item = mail.key.rpartition(":")[2]
     return {
@@ -327,6 +351,12 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "cancelled": _cancelled,
     "renewal": _renewal,
     "credentials_exported": _revealed,
+    "payment_failed": _overdue,
+    "action_required": _overdue,
+    "grace": _overdue,
+    "suspended": _suspended,
+    "recovered": _nothing_more,
+    "ending": _ending,
     "credential_revealed": _revealed,
     "health_bad": _health,
     "health_good": _nothing_more,

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import profiles
+from . import profiles, stripe_life
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, whole
+from .stripe import Account
+from .stripe_wire import Refusal as StripeRefusal
 from .zapmail_world import pay_order, set_auto_renew, top_up
 
 if TYPE_CHECKING:
@@ -120,6 +122,15 @@ def renewal(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     return {"domain": body["domain"], "on": body["on"]}
 
 
+def stripe(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"do": verb, "reference": ours}: let something happen to a subscription (stripe_life.ACTS); "card", "cents"."""
+    account = Account(sandbox.world, sandbox.clock.real())
+    try:
+        return stripe_life.act(account, str(body.get("do")), body)
+    except StripeRefusal as refusal:
+        raise Refusal(400, refusal.message) from refusal
+
+
 def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """{"email", "password"}: the PlusVibe workspaces the login sees, null when it opens nothing."""
     return {"workspaces": sandbox.check_login(str(body.get("email")), str(body.get("password")))}
@@ -148,6 +159,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/wallet"): wallet,
     ("POST", "/orders"): orders,
     ("POST", "/renewal"): renewal,
+    ("POST", "/stripe"): stripe,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,
     ("POST", "/reset"): reset,

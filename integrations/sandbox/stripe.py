@@ -1,7 +1,8 @@
 """Stripe, simulated: products, prices, customers, Checkout in subscription mode, refunds, events, webhooks.
 
-What is real and what is not: platforms/stripe.md section 6 and docs/divergences.md. Prorations, renewals, disputes and
-the customer portal are not simulated. Times are real time plus advances, because signatures go by it.
+What is real and what is not: platforms/stripe.md section 6 and docs/divergences.md. What happens to a subscription after
+it was bought is in stripe_life.py; prorations are not simulated. Times are real time plus advances, because signatures
+go by it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from . import stripe_changes, stripe_pages, stripe_webhooks
+from . import stripe_changes, stripe_life, stripe_pages, stripe_webhooks
 from .http import Request, Response, Wire
 from .platforms import Platform
 from .seeds import hexadecimal
@@ -61,6 +62,9 @@ _PREFIXES = {
     "pi": "payment_intents",
     "ch": "charges",
     "re": "refunds",
+    "dp": "disputes",
+    "pm": "payment_methods",
+    "bps": "portal_sessions",
     "evt": "events",
 }
 _KINDS = {
@@ -73,11 +77,20 @@ _KINDS = {
     "payment_intents": "payment_intent",
     "charges": "charge",
     "refunds": "refund",
+    "disputes": "dispute",
+    "payment_methods": "payment_method",
+    "portal_sessions": "billing_portal.session",
     "events": "event",
 }
 
 
 Operation = Callable[["Account", Parameters, str], Object]
+
+_INVOICE_EVENTS: dict[str, Callable[[Account, Object], object]] = {
+    "finalise_invoice": stripe_life.finalise,
+    "retry_invoice": stripe_life.attempt,
+    "give_up_invoice": stripe_life.give_up,
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,8 @@ class Account:
             world.stripe = empty_state()
         self.world = world
         self.state: dict[str, Any] = world.stripe
+        for name, nothing in empty_state().items():  # a state file of an earlier version lacks what is new
+            self.state.setdefault(name, nothing)
         self.instant = now
         self.now = int(now)
         self.livemode = world.faults.standing("livemode_mismatch", "stripe", "") is not None
@@ -226,8 +241,27 @@ class Account:
             stripe_changes.expire(self, data["id"], data["invoice"])
         elif kind == "end_subscription":
             subscription = self.state["subscriptions"].get(data["id"])
-            if subscription is not None and subscription["cancel_at_period_end"] and not subscription["ended_at"]:
-                self._end_subscription(subscription)
+            if subscription is not None and subscription["cancel_at"] == data["ends"] and not subscription["ended_at"]:
+                self.end_subscription(subscription)
+        elif kind == "renew_subscription":
+            subscription = self.state["subscriptions"].get(data["id"])
+            if subscription is not None and self._renews_at(subscription, data["ends"]):
+                stripe_life.renew(self, subscription)
+        elif kind in _INVOICE_EVENTS:
+            invoice = self.state["invoices"].get(data["id"])
+            if (
+                invoice is not None
+                and invoice["auto_advance"]
+                and data.get("attempt") in (None, invoice["attempt_count"])
+            ):
+                _INVOICE_EVENTS[kind](self, invoice)
+
+    def _renews_at(self, subscription: Object, ends: int) -> bool:
+        """Tell whether a period that was to end now is still the present one, and another is to follow."""
+        present: int = subscription["items"]["data"][0]["current_period_end"]
+        return (
+            subscription["status"] in stripe_life.LIVE and not subscription["cancel_at_period_end"] and present == ends
+        )
 
     # --- what a person does on the hosted page ------------------------------------------------------------------
 
@@ -240,7 +274,7 @@ class Account:
         """Pay an open session by card: it completes, and everything Stripe makes of it comes to be."""
         session = self._open_session(identifier)
         invoice = self._complete(session)
-        self._settle(invoice)
+        self.settle(invoice)
         session["payment_status"] = "paid"
         self._announce_subscription(session)
         self.emit("checkout.session.completed", session)
@@ -271,7 +305,7 @@ class Account:
         if intent["status"] != "processing":
             raise invalid("The payment has failed already.")
         if success:
-            self._settle(invoice)
+            self.settle(invoice)
             session["payment_status"] = "paid"
             self.emit("checkout.session.async_payment_succeeded", session)
             return session
@@ -279,7 +313,7 @@ class Account:
         intent["last_payment_error"] = {"type": "card_error", "code": "payment_intent_payment_attempt_failed"}
         invoice.update(attempt_count=1, attempted=True)
         subscription = self.state["subscriptions"][session["subscription"]]
-        self._change_subscription(subscription, status="past_due")
+        self.change_subscription(subscription, status="past_due")
         self.emit("payment_intent.payment_failed", intent)
         self.emit("invoice.payment_failed", invoice)
         self.emit("checkout.session.async_payment_failed", session)
@@ -293,7 +327,7 @@ class Account:
         test = "test_" if prefix == "cs" else ""
         return f"{prefix}_{test}{number:06d}{hexadecimal(16, self.world.seed, prefix, number)}"
 
-    def _new(self, collection: str, prefix: str, **fields: Any) -> Object:
+    def new(self, collection: str, prefix: str, **fields: Any) -> Object:
         identifier = fields.pop("id", None) or self._id(prefix)
         created = {
             "id": identifier,
@@ -329,7 +363,8 @@ class Account:
             session["customer"] = customer["id"]
         customer = self.state["customers"][session["customer"]]
         settings = session["_subscription_data"]
-        subscription = self._new(
+        card = stripe_life.new_card(self, customer["id"], "good")
+        subscription = self.new(
             "subscriptions",
             "sub",
             status="active",
@@ -345,6 +380,7 @@ class Account:
             cancellation_details={"comment": None, "feedback": None, "reason": None},
             collection_method="charge_automatically",
             latest_invoice=None,
+            default_payment_method=card["id"],
             pending_update=None,
             start_date=self.now,
             billing_cycle_anchor=self.now,
@@ -352,6 +388,7 @@ class Account:
         )
         invoice = self._first_invoice(session, subscription)
         subscription["latest_invoice"] = invoice["id"]
+        stripe_life.schedule_renewal(self, subscription)
         session.update(
             status="complete",
             payment_status="unpaid",
@@ -372,36 +409,51 @@ class Account:
         return invoice
 
     def _first_invoice(self, session: Object, subscription: Object) -> Object:
-        invoice = self._bill(subscription, [], session["amount_total"], reason="subscription_create")
-        lines = [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]]
-        invoice["lines"]["data"] = lines
-        recurring = [line["period"] for line in lines if line["period"]["end"] > line["period"]["start"]]
-        invoice["period_start"] = invoice["period_end"] = recurring[0]["start"]
+        invoice = self._invoice(subscription, "subscription_create", session["amount_total"], status="open")
+        self._put_lines(invoice, [self._invoice_line(invoice, subscription, line) for line in session["_line_items"]])
         return invoice
 
-    def _bill(self, subscription: Object, lines: list[Object], total: int, *, reason: str) -> Object:
-        """Make an open invoice of a subscription, with the payment intent that is to pay it."""
-        customer = self.state["customers"][subscription["customer"]]
-        intent = self._new(
+    def next_invoice(self, subscription: Object) -> Object:
+        """Make the draft of a renewal: its items for the period that has just begun."""
+        items = subscription["items"]["data"]
+        total = sum(item["price"]["unit_amount"] * item["quantity"] for item in items)
+        invoice = self._invoice(subscription, "subscription_cycle", total, status="draft")
+        self._put_lines(invoice, [self._line_of_item(invoice, subscription, item) for item in items])
+        return invoice
+
+    def _put_lines(self, invoice: Object, lines: list[Object]) -> None:
+        invoice["lines"] = {
+            "object": "list",
+            "data": lines,
+            "has_more": False,
+            "url": f"/v1/invoices/{invoice['id']}/lines",
+        }
+        recurring = [line["period"] for line in lines if line["period"]["end"] > line["period"]["start"]]
+        invoice["period_start"] = invoice["period_end"] = recurring[0]["start"]
+
+    def _invoice(self, subscription: Object, reason: str, total: int, *, status: str) -> Object:
+        """Make an invoice without lines, and the payment intent that is to pay it."""
+        customer, currency = subscription["customer"], subscription["currency"]
+        intent = self.new(
             "payment_intents",
             "pi",
             amount=total,
             amount_received=0,
-            currency=subscription["currency"],
-            customer=customer["id"],
+            currency=currency,
+            customer=customer,
             status="requires_confirmation",
             latest_charge=None,
             last_payment_error=None,
             metadata={},
         )
-        invoice = self._new(
+        invoice = self.new(
             "invoices",
             "in",
-            status="open",
+            status=status,
             billing_reason=reason,
-            customer=customer["id"],
-            customer_email=customer["email"],
-            currency=subscription["currency"],
+            customer=customer,
+            customer_email=self.state["customers"][customer]["email"],
+            currency=currency,
             amount_due=total,
             amount_paid=0,
             amount_remaining=total,
@@ -410,6 +462,7 @@ class Account:
             attempt_count=0,
             attempted=False,
             auto_advance=True,
+            next_payment_attempt=None,
             collection_method="charge_automatically",
             metadata={},
             hosted_invoice_url=None,
@@ -423,20 +476,13 @@ class Account:
                 },
             },
             status_transitions={
-                "finalized_at": self.now,
+                "finalized_at": self.now if status == "open" else None,
                 "paid_at": None,
                 "voided_at": None,
                 "marked_uncollectible_at": None,
             },
         )
         invoice["hosted_invoice_url"] = f"{self.world.public_url.rstrip('/')}{PREFIX}/receipt/{invoice['id']}"
-        invoice["lines"] = {
-            "object": "list",
-            "data": lines,
-            "has_more": False,
-            "url": f"/v1/invoices/{invoice['id']}/lines",
-        }
-        invoice["period_start"] = invoice["period_end"] = self.now
         invoice["_payments"] = [
             {
                 "id": self._id("inpay"),
@@ -444,7 +490,7 @@ class Account:
                 "amount_paid": None,
                 "amount_requested": total,
                 "created": self.now,
-                "currency": subscription["currency"],
+                "currency": currency,
                 "invoice": invoice["id"],
                 "is_default": True,
                 "livemode": self.livemode,
@@ -454,6 +500,36 @@ class Account:
             }
         ]
         return invoice
+
+    def _line_of_item(self, invoice: Object, subscription: Object, item: Object) -> Object:
+        price, amount = item["price"], item["price"]["unit_amount"] * item["quantity"]
+        return {
+            "id": self._id("il"),
+            "object": "line_item",
+            "amount": amount,
+            "currency": price["currency"],
+            "description": self.state["products"][price["product"]]["name"],
+            "invoice": invoice["id"],
+            "livemode": self.livemode,
+            "metadata": {},
+            "parent": {
+                "type": "subscription_item_details",
+                "invoice_item_details": None,
+                "subscription_item_details": {
+                    "subscription_item": item["id"],
+                    "subscription": subscription["id"],
+                    "proration": False,
+                },
+            },
+            "period": {"start": item["current_period_start"], "end": item["current_period_end"]},
+            "pricing": {
+                "type": "price_details",
+                "price_details": {"price": price["id"], "product": price["product"]},
+                "unit_amount_decimal": str(price["unit_amount"]),
+            },
+            "quantity": item["quantity"],
+            "subtotal": amount,
+        }
 
     def _invoice_line(self, invoice: Object, subscription: Object, line: Object) -> Object:
         price = line["price"]
@@ -511,38 +587,41 @@ class Account:
             "subtotal": line["amount_subtotal"],
         }
 
+    def _bill(self, subscription: Object, lines: list[Object], total: int, *, reason: str) -> Object:
+        """Make an open invoice of a subscription with these lines."""
+        invoice = self._invoice(subscription, reason, total, status="open")
+        invoice["lines"] = {
+            "object": "list",
+            "data": lines,
+            "has_more": False,
+            "url": f"/v1/invoices/{invoice['id']}/lines",
+        }
+        invoice["period_start"] = invoice["period_end"] = self.now
+        return invoice
+
     def _charge(self, invoice: Object) -> bool:
-        """Charge the card of an invoice's customer; return whether that went through."""
-        if self.state["customers"][invoice["customer"]].get("_card", "good") == "good":
-            self._settle(invoice)
-            return True
-        intent = self.state["payment_intents"][_payment_intent_of(invoice)]
-        intent["status"] = "requires_payment_method"
-        intent["last_payment_error"] = {"type": "card_error", "code": "card_declined"}
-        invoice.update(attempt_count=invoice["attempt_count"] + 1, attempted=True)
-        self.emit("payment_intent.payment_failed", intent)
-        self.emit("invoice.payment_failed", invoice)
-        return False
+        """Charge the card of an invoice's subscription; return whether that went through."""
+        return stripe_life.charge(self, invoice)
 
     def set_card(self, email: str, card: str) -> None:
-        """Let the card of a buyer be "good", or one that "declines" from now on."""
-        for customer in self.state["customers"].values():
-            if customer["email"] == email:
-                customer["_card"] = card
+        """Let the cards of a buyer be "good", or such that "declines" from now on."""
+        for subscription in self.state["subscriptions"].values():
+            if self.state["customers"][subscription["customer"]]["email"] == email:
+                made = stripe_life.new_card(self, subscription["customer"], "bad" if card == "declines" else card)
+                subscription["default_payment_method"] = made["id"]
 
     def pay_invoice(self, identifier: str) -> Object:
-        """Pay an open invoice on its hosted page, by another card."""
+        """Pay an open invoice on its hosted page, by another card, or by confirming it to the bank."""
         invoice: Object = self._get("invoices", identifier)
         if invoice["status"] != "open":
             raise invalid("This invoice is not open.")
-        self._settle(invoice)
-        stripe_changes.paid_later(self, invoice)
+        stripe_life.settle(self, invoice)
         return invoice
 
-    def _settle(self, invoice: Object) -> None:
+    def settle(self, invoice: Object) -> None:
         """The money of an open invoice arrives."""
         intent = self.state["payment_intents"][_payment_intent_of(invoice)]
-        charge = self._new(
+        charge = self.new(
             "charges",
             "ch",
             amount=intent["amount"],
@@ -561,7 +640,8 @@ class Account:
         )
         intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
         total = invoice["amount_due"]
-        invoice.update(status="paid", amount_paid=total, amount_remaining=0, attempt_count=1, attempted=True)
+        attempts = invoice["attempt_count"] + 1
+        invoice.update(status="paid", amount_paid=total, amount_remaining=0, attempt_count=attempts, attempted=True)
         invoice["status_transitions"]["paid_at"] = self.now
         payment = invoice["_payments"][0]
         payment.update(status="paid", amount_paid=total)
@@ -574,13 +654,13 @@ class Account:
     def _announce_subscription(self, session: Object) -> None:
         self.emit("customer.subscription.created", self.state["subscriptions"][session["subscription"]])
 
-    def _change_subscription(self, subscription: Object, **changes: Any) -> None:
+    def change_subscription(self, subscription: Object, **changes: Any) -> None:
         previous = {name: copy.deepcopy(subscription[name]) for name in changes if subscription[name] != changes[name]}
         subscription.update(changes)
         if previous:
             self.emit("customer.subscription.updated", subscription, previous)
 
-    def _end_subscription(self, subscription: Object) -> None:
+    def end_subscription(self, subscription: Object) -> None:
         subscription.update(status="canceled", ended_at=self.now, canceled_at=subscription["canceled_at"] or self.now)
         self.emit("customer.subscription.deleted", subscription)
 
@@ -594,7 +674,7 @@ class Account:
         require(given, "name")
         if given.get("id") in self.state["products"]:
             raise invalid(f"Product already exists: {given['id']}.", code="resource_already_exists", param="id")
-        return self._new(
+        return self.new(
             "products",
             "prod",
             id=given.get("id"),
@@ -625,7 +705,7 @@ class Account:
                 **recurring,
             }
         self._claim_lookup_key(given)
-        return self._new(
+        return self.new(
             "prices",
             "price",
             active=given.get("active", True),
@@ -662,7 +742,7 @@ class Account:
             price["lookup_key"] = None
 
     def _create_customer(self, given: Parameters, _: str) -> Object:
-        customer = self._new(
+        customer = self.new(
             "customers",
             "cus",
             email=given.get("email"),
@@ -690,7 +770,7 @@ class Account:
         lines = [self._session_line(number, line) for number, line in enumerate(given["line_items"])]
         _check_lines(lines)
         total = sum(line["amount_total"] for line in lines)
-        session = self._new(
+        session = self.new(
             "sessions",
             "cs",
             mode="subscription",
@@ -816,17 +896,54 @@ class Account:
             changes["metadata"] = {name: value for name, value in merged.items() if value != ""}
         if "cancellation_details" in given:
             changes["cancellation_details"] = {**subscription["cancellation_details"], **given["cancellation_details"]}
-        if changes.get("cancel_at_period_end") is not None:
-            ends = subscription["items"]["data"][0]["current_period_end"]
-            ending = changes["cancel_at_period_end"]
-            changes.update(canceled_at=self.now if ending else None, cancel_at=ends if ending else None)
-            if ending:
-                self.world.schedule(ends, "stripe", "end_subscription", id=identifier)
-        self._change_subscription(subscription, **changes)
+        if (ending := changes.pop("cancel_at_period_end", None)) is not None:
+            changes |= self._running_out(subscription, ending)
+        self.change_subscription(subscription, **changes)
         return subscription
 
     def _preview_invoice(self, given: Parameters, _: str) -> Object:
         return stripe_changes.preview(self, given)
+
+    def set_cancel_at_period_end(self, subscription: Object, ending: bool) -> None:
+        """Let a subscription run out at the end of its period, or go on after all."""
+        self.change_subscription(subscription, **self._running_out(subscription, ending))
+
+    def _running_out(self, subscription: Object, ending: bool) -> Parameters:
+        ends = subscription["items"]["data"][0]["current_period_end"]
+        if ending:
+            self.world.schedule(ends, "stripe", "end_subscription", id=subscription["id"], ends=ends)
+        elif ends > self.now:
+            stripe_life.schedule_renewal(self, subscription)
+        return {
+            "cancel_at_period_end": ending,
+            "canceled_at": self.now if ending else None,
+            "cancel_at": ends if ending else None,
+        }
+
+    def payment_intent_of(self, invoice: Object) -> str:
+        """Return the id of what pays an invoice."""
+        return _payment_intent_of(invoice)
+
+    def refund(self, given: Parameters) -> Object:
+        """Send money back, as a person does in the dashboard."""
+        return self._create_refund(given, "")
+
+    def _create_portal_session(self, given: Parameters, _: str) -> Object:
+        require(given, "customer")
+        self._get("customers", given["customer"], param="customer", status=400)
+        absolute_url(given, "return_url")
+        session = self.new(
+            "portal_sessions",
+            "bps",
+            customer=given["customer"],
+            return_url=given.get("return_url"),
+            configuration="bpc_sandbox",
+            locale=None,
+            flow=None,
+            on_behalf_of=None,
+        )
+        session["url"] = f"{self.world.public_url.rstrip('/')}{PREFIX}/portal/{session['id']}"
+        return session
 
     def _cancel_subscription(self, given: Parameters, identifier: str) -> Object:
         if given.get("prorate"):
@@ -845,7 +962,7 @@ class Account:
         ):
             # Stripe stops collecting; the invoice stays open. UNKNOWN in detail, so nothing is charged again here.
             invoice["auto_advance"] = False
-        self._end_subscription(subscription)
+        self.end_subscription(subscription)
         return subscription
 
     def _create_refund(self, given: Parameters, _: str) -> Object:
@@ -863,7 +980,7 @@ class Account:
             raise Refusal(
                 f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left}).", param="amount"
             )
-        refund = self._new(
+        refund = self.new(
             "refunds",
             "re",
             amount=amount,
@@ -1093,10 +1210,12 @@ def _routes() -> Iterator[_Route]:
     yield route("DELETE", "subscriptions/{id}", "subscriptions.cancel", account._cancel_subscription)
     yield route("POST", "invoices/create_preview", "invoices.create_preview", account._preview_invoice)
     yield route("POST", "refunds", "refunds.create", account._create_refund)
+    yield route("POST", "billing_portal/sessions", "billing_portal.sessions.create", account._create_portal_session)
     for collection in _KINDS:
         path = "checkout/sessions" if collection == "sessions" else collection
         name = path.replace("/", ".")
-        yield route("GET", f"{path}/{{id}}", f"{name}.retrieve", _retrieving(collection))
+        if f"{name}.retrieve" in PARAMETERS:
+            yield route("GET", f"{path}/{{id}}", f"{name}.retrieve", _retrieving(collection))
         if f"{name}.list" in PARAMETERS:
             yield route("GET", path, f"{name}.list", _listing(collection))
 
@@ -1144,7 +1263,7 @@ def items_of(request: Request) -> tuple[str, ...]:
     return (match["id"],) if match else ()
 
 
-_OBJECT_OF_ADDRESS = re.compile(r"/(?P<id>(?:prod|price|cus|cs|sub|in|pi|ch|re|evt)_[A-Za-z0-9_]+)(?:/|$)")
+_OBJECT_OF_ADDRESS = re.compile(r"/(?P<id>(?:prod|price|cus|cs|sub|in|pi|ch|re|dp|pm|evt)_[A-Za-z0-9_]+)(?:/|$)")
 
 
 def error(world: World, status: int, sentence: str) -> Response:
@@ -1168,9 +1287,19 @@ def on_event(world: World, kind: str, data: dict[str, Any], now: float) -> None:
 def snapshot(world: World, now: float) -> dict[str, Any]:
     """Return what the account holds, as plain JSON for people and for the smoke test."""
     state = world.stripe or empty_state()
-    names = ("products", "prices", "customers", "sessions", "subscriptions", "invoices", "charges", "refunds")
+    names = (
+        "products",
+        "prices",
+        "customers",
+        "sessions",
+        "subscriptions",
+        "invoices",
+        "charges",
+        "refunds",
+        "disputes",
+    )
     return {
-        **{name: [_public(row) for row in state[name].values()] for name in names},
+        **{name: [_public(row) for row in state.get(name, {}).values()] for name in names},
         "events": [{name: row[name] for name in ("id", "type", "created")} for row in state["events"].values()],
     }
 
@@ -1182,7 +1311,7 @@ PLATFORM = Platform(
     verb_of=verb_of,
     items_of=items_of,
     reads=frozenset(name for name in PARAMETERS if name.rpartition(".")[2] in ("retrieve", "list", "list_line_items"))
-    | {"page.show", "page.style", "page.receipt"},
+    | {"page.show", "page.style", "page.receipt", "page.portal"},
     on_event=on_event,
     sign=stripe_webhooks.sign,
     settled=stripe_webhooks.settled,

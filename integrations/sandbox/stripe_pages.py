@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from . import stripe_life
 from .http import Request, Response, text_response
 from .stripe_wire import Refusal
 
@@ -24,7 +25,9 @@ def verb_of(request: Request) -> str:
     if request.path == STYLE_PATH:
         return "page.style"
     if request.path.startswith("/receipt/"):
-        return "page.receipt"
+        return "page.receipt" if request.method == "GET" else "page.confirm"
+    if request.path.startswith("/portal/"):
+        return "page.portal" if request.method == "GET" else "page.change"
     if not request.path.startswith("/pay/"):
         return "unknown"
     return "page.show" if request.method == "GET" else "page." + _action(request)
@@ -36,6 +39,8 @@ def handle(account: Account, request: Request) -> Response:
         return text_response(STYLE, kind="text/css")
     if request.path.startswith("/receipt/"):
         return receipt(account, request.path.removeprefix("/receipt/"), pays=request.method == "POST")
+    if request.path.startswith("/portal/"):
+        return portal(account, request)
     session = account.session(request.path.removeprefix("/pay/")) if request.path.startswith("/pay/") else None
     if session is None:
         return _page("No such payment page", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
@@ -131,6 +136,66 @@ def receipt(account: Account, identifier: str, *, pays: bool = False) -> Respons
         "<table><caption>What was paid for</caption>"
         "<thead><tr><th scope='col'>Item</th><th scope='col'>Amount</th></tr></thead>"
         f"<tbody>{rows}</tbody><tfoot><tr><th scope='row'>Paid</th><td>{total}</td></tr></tfoot></table>",
+    )
+
+
+# --- the customer portal --------------------------------------------------------------------------------------------
+
+PORTAL_ACTIONS = ("card_good", "card_bad", "card_action", "cancel", "keep")
+
+
+def portal(account: Account, request: Request) -> Response:
+    """Show a customer's subscription, or do what a button of the page says."""
+    session = account.state["portal_sessions"].get(request.path.removeprefix("/portal/"))
+    if session is None:
+        return _page("No such portal page", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
+    rows = [row for row in account.state["subscriptions"].values() if row["customer"] == session["customer"]]
+    alert = ""
+    if request.method == "POST" and rows:
+        try:
+            _change(account, rows[-1], dict(request.form()).get("action", ""))
+        except (Refusal, UnicodeDecodeError) as error:
+            alert = error.message if isinstance(error, Refusal) else "This form cannot be read."
+    back = session["return_url"]
+    link = f'<p><a href="{escape(back)}">Return to the shop</a></p>' if back else ""
+    content = (_subscription(account, rows[-1]) if rows else "<p>There is no subscription.</p>") + link
+    return _page("Your subscription", content, alert=alert)
+
+
+def _change(account: Account, subscription: dict[str, Any], action: str) -> None:
+    if action not in PORTAL_ACTIONS:
+        raise Refusal("This page has no such button.")
+    if action.startswith("card_"):
+        stripe_life.change_card(account, subscription, action.removeprefix("card_"))
+    else:
+        stripe_life.cancel_at_period_end(account, subscription, action == "cancel")
+
+
+def _subscription(account: Account, subscription: dict[str, Any]) -> str:
+    invoices = [
+        row
+        for row in account.state["invoices"].values()
+        if row["parent"]["subscription_details"]["subscription"] == subscription["id"]
+    ]
+    lines = "".join(
+        f"<tr><th scope='row'><a href='{escape(row['hosted_invoice_url'])}'>{escape(row['number'])}</a></th>"
+        f"<td>{escape(row['status'])}</td><td>{money(row['amount_due'], row['currency'])}</td></tr>"
+        for row in reversed(invoices)
+    )
+    card = account.state["payment_methods"][subscription["default_payment_method"]]["card"]
+    buttons = [
+        _button("card_good", "Use another card that works", "It is accepted from now on.", "primary"),
+        _button("card_bad", "Use a card that is declined", "The next attempt fails."),
+        _button("card_action", "Use a card whose bank asks", "The next attempt waits for a confirmation."),
+        _button("keep", "Keep the subscription", "It goes on after all.")
+        if subscription["cancel_at_period_end"]
+        else _button("cancel", "Cancel at the end of the period", "Nothing more is charged."),
+    ]
+    form = "" if subscription["status"] == "canceled" else f'<form method="post">{"".join(buttons)}</form>'
+    return (
+        f"<p>State: {escape(subscription['status'])}. Card: {card['brand']} ending {card['last4']}.</p>"
+        "<table><caption>Invoices</caption><thead><tr><th scope='col'>Number</th><th scope='col'>State</th>"
+        f"<th scope='col'>Amount</th></tr></thead><tbody>{lines}</tbody></table>{form}"
     )
 
 

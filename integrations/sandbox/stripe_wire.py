@@ -447,7 +447,17 @@ PARAMETERS: dict[str, Shape] = {
         "collection_method customer_account due_date",
     ),
     "payment_intents.retrieve": _shape(_EXPAND, "client_secret"),
+    "payment_methods.retrieve": _EXPAND,
     "charges.retrieve": _EXPAND,
+    "charges.list": _shape(
+        {"customer": "text", "payment_intent": "text", "created": _CREATED, **_PAGE}, "transfer_group"
+    ),
+    "disputes.retrieve": _EXPAND,
+    "disputes.list": {"charge": "text", "payment_intent": "text", "created": _CREATED, **_PAGE},
+    "billing_portal.sessions.create": _shape(
+        {"customer": "text", "return_url": "text", **_EXPAND},
+        "after_expiration configuration customer_account flow_data locale on_behalf_of",
+    ),
     "refunds.create": _shape(
         {
             "amount": "int",

@@ -71,6 +71,8 @@ class Switches:
     zapmail_export_seconds: Span = (120.0, 360.0)
     zapmail_refund_seconds: Span = (60.0, 240.0)
     zapmail_order_drop_seconds: float = 300.0
+    # Stripe
+    stripe_after_last_attempt: Literal["canceled", "unpaid", "past_due"] = "past_due"
     # PlusVibe
     plusvibe_per_second: int = 5
     plusvibe_retry_after: Literal["none", "seconds"] = "none"

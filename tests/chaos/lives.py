@@ -13,7 +13,8 @@ from typing import Any
 
 from billing import cancellation, gateway, refunds, webhooks
 from billing.models import Checkout, WebhookEvent
-from infra.models import OrderLine, ProvisionState
+from infra.models import OperatorItem, OrderLine, ProvisionState
+from integrations.sandbox import stripe_life
 from integrations.sandbox.stripe import Account
 from provisioning import actions as provisioning
 from tests.integration.billing.shop import Shop
@@ -24,6 +25,7 @@ Step = Callable[[Shop], object]
 Picture = dict[str, Any]
 
 SHARE = 3233
+DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -61,22 +63,19 @@ def _old_page_stays(shop: Shop) -> None:
     shop.order()
 
 
-def _tell(shop: Shop, kind: str, **subject: Any) -> None:
-    """Let Stripe tell something that the simulated one has no button for."""
-    sandbox = shop.sandbox
-    Account(sandbox.world, sandbox.clock.real()).emit(kind, subject)
+def _at_stripe(*acts: dict[str, Any]) -> Step:
+    """Let something happen that no button of ours does."""
 
+    def happen(shop: Shop) -> None:
+        account = Account(shop.sandbox.world, shop.sandbox.clock.real())
+        for given in acts:
+            stripe_life.act(account, given["do"], {"reference": shop.provision.reference, **given})
 
-def _dispute(kind: str, status: str) -> Step:
-    def tell(shop: Shop) -> None:
-        (charge,) = shop.sandbox.world.stripe["charges"]
-        _tell(shop, kind, id="dp_1", object="dispute", charge=charge, payment_intent=None, status=status)
-
-    return tell
+    return happen
 
 
 def _refund_by_hand(shop: Shop) -> None:
-    (charge,) = shop.sandbox.world.stripe["charges"].values()
+    charge = next(iter(shop.sandbox.world.stripe["charges"].values()))
     gateway.current().create_refund(
         payment_intent_id=charge["payment_intent"],
         amount_cents=5000,
@@ -123,8 +122,17 @@ STEPS: Mapping[str, Step] = {
     "opens a new page": lambda shop: shop.order(),
     "old page stays": _old_page_stays,
     "pays on the old page": _press("pay", first=True),
-    "bank disputes": _dispute("charge.dispute.created", "needs_response"),
-    "bank decides": _dispute("charge.dispute.closed", "lost"),
+    "bank disputes": _at_stripe({"do": "dispute"}),
+    "bank decides against us": _at_stripe({"do": "dispute_lost"}),
+    "bank decides for us": _at_stripe({"do": "dispute_won"}),
+    "all is refunded by hand": _at_stripe({"do": "refund"}),
+    "renewal": _at_stripe({"do": "renew"}),
+    "renewal fails": _at_stripe({"do": "set_card", "card": "bad"}, {"do": "renew"}),
+    "renewal has to be confirmed": _at_stripe({"do": "set_card", "card": "action"}, {"do": "renew"}),
+    "student confirms": _at_stripe({"do": "authenticate"}),
+    "card is changed": _at_stripe({"do": "change_card", "card": "good"}),
+    "subscription is to run out": _at_stripe({"do": "cancel_at_period_end"}),
+    "subscription is kept": _at_stripe({"do": "keep"}),
     "refunded by hand": _refund_by_hand,
     "subscription ends": _end_subscription,
     "domain is lost": _lose_a_domain,
@@ -160,6 +168,15 @@ UNPAID: Picture = PAID | {
     "charged": 0,
     "live subscriptions": 0,
 }
+RENEWED: Picture = {"payments": [(4700, 0), (14400, 0)], "charged": 19100}
+
+
+def _but(ends: Picture, **others: Any) -> Picture:
+    """Return an end of which only what must be so is said: what was heard of while it lasted is not the same each time."""
+    return {name: value for name, value in ends.items() if name not in ("mails", "items")} | {"open_items": []} | others
+
+
+OVER: Picture = _but(PAID | {"provision": "cancelled", "live subscriptions": 0})
 GIVEN_BACK: Picture = {"refunds": [("sent", 14400)], "payments": [(14400, 0), (14400, 14400)]}
 
 
@@ -200,26 +217,29 @@ LIVES: Mapping[str, Life] = {
             "items": ["duplicate_payment"],
         },
     ),
-    "dispute": Life(
-        ("pays", "bank disputes", "bank decides"),
-        PAID | {"items": ["payment_trouble"], "mails": ["operator_payment_trouble", "paid"]},
-        is_found=False,
-    ),
+    "dispute": Life(("pays", "bank disputes"), _but(PAID, provision="suspended", open_items=["dispute"])),
+    "dispute that is lost": Life(("pays", "bank disputes", "bank decides against us"), OVER),
+    "dispute that is won": Life(("pays", "bank disputes", "bank decides for us"), _but(PAID)),
     "refund by hand": Life(
         ("pays", "refunded by hand"),
         PAID | {"items": ["payment_trouble"], "mails": ["operator_payment_trouble", "paid"], "charged": 9400},
-        is_found=False,
     ),
+    "full refund": Life(("pays", "all is refunded by hand"), OVER | {"open_items": ["payment_trouble"], "charged": 0}),
     "subscription that ends": Life(
         ("pays", "subscription ends"),
-        PAID
-        | {
-            "items": ["subscription_ended"],
-            "mails": ["operator_subscription_ended", "paid"],
-            "live subscriptions": 0,
-        },
-        is_found=False,
+        PAID | {"provision": "cancelled", "mails": ["cancelled", "paid"], "live subscriptions": 0},
     ),
+    "renewal": Life(("pays", "renewal"), PAID | RENEWED),
+    "renewal that fails": Life(("pays", "renewal fails"), PAID | {"mails": ["paid", "payment_failed"]}),
+    "renewal that is paid late": Life(("pays", "renewal fails", "card is changed"), _but(PAID | RENEWED)),
+    "renewal that waits for the student": Life(
+        ("pays", "renewal has to be confirmed"), PAID | {"mails": ["action_required", "paid"]}
+    ),
+    "renewal that is confirmed": Life(
+        ("pays", "renewal has to be confirmed", "student confirms"), _but(PAID | RENEWED)
+    ),
+    "subscription that runs out": Life(("pays", "subscription is to run out"), PAID | {"mails": ["ending", "paid"]}),
+    "subscription that is kept": Life(("pays", "subscription is to run out", "subscription is kept"), _but(PAID)),
     "lost domain": Life(
         ("pays", "domain is lost"),
         PAID
@@ -236,15 +256,16 @@ LIVES: Mapping[str, Life] = {
         PAID | {"provision": "cancelled", "mails": ["cancelled", "paid"], "live subscriptions": 0},
     ),
     "everything at once": Life(
-        ("pays later", "debit succeeds", "bank disputes", "refunded by hand", "bank decides", "subscription ends"),
-        PAID
-        | {
-            "items": ["payment_trouble", "payment_trouble", "subscription_ended"],
-            "mails": ["operator_payment_trouble", "operator_payment_trouble", "operator_subscription_ended", "paid"],
-            "charged": 9400,
-            "live subscriptions": 0,
-        },
-        is_found=False,
+        (
+            "pays later",
+            "debit succeeds",
+            "renewal fails",
+            "bank disputes",
+            "refunded by hand",
+            "card is changed",
+            "bank decides against us",
+        ),
+        OVER | {"payments": [(4700, 0), (14400, 0)], "charged": 14100, "open_items": ["payment_trouble"]},
     ),
 }
 
@@ -273,9 +294,13 @@ def play(shop: Shop, life: Life, choices: Choices, hearing: Hearing) -> Picture:
     course = _Course(shop, life, choices, hearing)
     course.run()
     if hearing.lost:
-        shop.advance(600)  # who hears nothing looks for itself
-        shop.work()
-        course.run()
+        for seconds in (
+            600,
+            DAY,
+        ):  # who hears nothing looks for itself: soon whether it was paid, each day how it stands
+            shop.advance(seconds)
+            shop.work()
+            course.run()
     return picture(shop)
 
 
@@ -334,7 +359,13 @@ def picture(shop: Shop) -> Picture:
         found[name] = [kind.replace("late_payment", "duplicate_payment") for kind in found[name]]
     return {
         **found,
+        "open_items": _open_items(shop),
         "unread events": WebhookEvent.objects.exclude(state__in=["done", "ignored"]).count(),
         "charged": shop.charged(),
         "live subscriptions": shop.live_subscriptions(),
     }
+
+
+def _open_items(shop: Shop) -> list[str]:
+    rows = OperatorItem.objects.filter(provision=shop.provision, resolved_at__isnull=True)
+    return sorted(rows.values_list("kind", flat=True))

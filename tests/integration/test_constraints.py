@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from billing.models import Checkout, Payment, Refund, Upgrade, WebhookEvent
+from billing.models import Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
 from infra.models import (
     Counter,
     Credential,
@@ -240,6 +240,12 @@ def _one_invoice_twice() -> None:
     payment(stripe_invoice_id="in_1")
 
 
+@breaks("billing_subscription_once")
+def two_orders_with_one_subscription() -> None:
+    for provision in (order(), new_order("other")):
+        Subscription.objects.create(provision=provision, student=provision.student, stripe_id="sub_1")
+
+
 @breaks("billing_payment_refund_within")
 def _more_back_than_came() -> None:
     payment(amount_cents=5, refunded_cents=6)
@@ -363,6 +369,8 @@ def _row(model: type[models.Model]) -> models.Model:
             domain = Domain.objects.first()
             assert domain is not None
             return RenewalChoice.objects.create(domain=domain, student=domain.student, choice="keep", actor="ada")
+        case "Subscription":
+            return Subscription.objects.create(**owner(stripe_id="sub_1"))
         case "OrderLine":
             run()
     row = model._default_manager.first() or (order() and model._default_manager.first())

@@ -158,6 +158,15 @@ def test_no_mail_holds_a_password(order: Provision) -> None:
     assert PASSWORD not in str(list(Mail.objects.values()))
 
 
+OVERDUE = {
+    "amount_cents": 4700,
+    "currency": "usd",
+    "invoice_url": "https://pay.example/i/1",
+    "suspend_on": "2026-12-03T09:00:00+00:00",
+    "end_on": "2026-12-24T09:00:00+00:00",
+}
+
+
 def every_kind(order: Provision) -> None:
     """Post one mail of every kind, with what its poster gives it."""
     given: dict[str, dict[str, Any]] = {
@@ -167,6 +176,11 @@ def every_kind(order: Provision) -> None:
         "delayed": {"stage": "records"},
         "fixed": {"stage": "records"},
         "failed": {"sentence": "The workspace could not be made."},
+        "payment_failed": OVERDUE,
+        "action_required": OVERDUE,
+        "grace": OVERDUE | {"step": "suspend"},
+        "suspended": OVERDUE | {"why": "overdue"},
+        "ending": {"ends_on": "2026-12-24T09:00:00+00:00"},
         "credential_revealed": {"login": "ada@login.example"},
         "credentials_exported": {"count": "6"},
         "renewal": {"ends_on": "2027-11-26", "days": 7},
@@ -207,6 +221,15 @@ def test_every_kind_is_complete_and_its_links_are_absolute(order: Provision) -> 
         ("fixed", {"stage": "gone"}, "What we were waiting for is done (One step)"),
         ("failed", {"sentence": "No workspace."}, "What happened: No workspace."),
         ("cancelled", {}, "Nothing more is bought or built for it."),
+        ("payment_failed", OVERDUE, "If it stays unpaid, warmup and sending rest from 3 December."),
+        ("action_required", OVERDUE, "Your bank wants you to confirm the payment of $47"),
+        ("grace", OVERDUE | {"step": "suspend"}, "From 3 December warmup and sending rest; nothing is deleted."),
+        ("grace", OVERDUE | {"step": "end"}, "On 24 December the order ends: mailboxes go at their next renewal"),
+        ("suspended", OVERDUE | {"why": "overdue"}, "On 24 December the order ends if it stays unpaid."),
+        ("suspended", {"why": "dispute"}, "Your bank disputes a payment"),
+        ("recovered", {"rested": "yes"}, "warmup goes on where it rested"),
+        ("recovered", {}, "Nothing was interrupted."),
+        ("ending", {"ends_on": "2026-12-24T09:00:00+00:00"}, "ends on 24 December. Until then everything works"),
         ("confirming_late", {}, "you need not pay again"),
         ("credentials_exported", {"count": "6"}, "a file with the passwords of your mailboxes (6) was made for you"),
         ("renewal", {"ends_on": "2027-11-26", "days": 7}, "ends on 26 November 2027"),

@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
-from billing.models import Checkout, Payment, Refund, Upgrade
+from billing.models import Checkout, Payment, Refund, Subscription, Upgrade
 from infra import rls
 from infra.models import (
     Credential,
@@ -96,6 +96,7 @@ def two() -> tuple[User, User]:
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)
     payment = Payment.objects.create(**mine, checkout=checkout, amount_cents=1, paid_at=now)
+    Subscription.objects.create(**mine, stripe_id=f"sub_{ada.pk}")
     Refund.objects.create(payment=payment, student=ada, key="k", amount_cents=1)
     draft = Provision.objects.create(student=ada, enlarges=payment.provision)
     Upgrade.objects.create(

@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
 
-from billing import actions, refunds, webhooks
+from billing import actions, life, refunds, webhooks
 from billing.gateway import Gateway, key_accepted
 from billing.models import Checkout, Payment, Refund
 from infra import clock
@@ -94,6 +94,7 @@ class Shop:
         webhooks.drain(100)
         refunds.drain(100)
         actions.sweep_open_checkouts(100)
+        life.sweep(100)
         refunds.drain(100)
 
     def advance(self, seconds: float) -> None:

@@ -9,6 +9,8 @@ import pytest
 from billing import cancellation, gateway, refunds, webhooks
 from billing.models import Payment, WebhookEvent
 from infra.models import OperatorItem
+from integrations.sandbox import stripe_life
+from integrations.sandbox.stripe import Account
 from provisioning.models import Event
 from tests.integration.billing.shop import Shop
 from tests.integration.billing.test_refunds import lost_domain, paid
@@ -46,18 +48,24 @@ def charge_of(shop: Shop) -> dict[str, Any]:
 @pytest.mark.parametrize("expanded", [False, True])
 def test_a_dispute_of_a_payment_is_the_operators(shop: Shop, expanded: bool) -> None:
     paid(shop)
+    found = disputed_at_stripe(shop)
     intent = Payment.objects.get().stripe_payment_intent_id
     named: Any = {"id": intent, "object": "payment_intent"} if expanded else intent
-    event = hear(shop, "charge.dispute.created", dispute(charge=charge_of(shop)["id"], payment_intent=named))
+    event = hear(shop, "charge.dispute.created", found | {"payment_intent": named})
     assert event.state == "done"
-    assert OperatorItem.objects.get(kind="payment_trouble").provision == shop.provision
+    assert OperatorItem.objects.get(kind="dispute").provision == shop.provision
     assert Event.objects.get(kind="disputed").provision == shop.provision
 
 
 def test_a_dispute_that_names_only_its_charge_finds_the_order_as_well(shop: Shop) -> None:
     paid(shop)
-    hear(shop, "charge.dispute.created", dispute(charge=charge_of(shop)["id"], payment_intent=None))
-    assert OperatorItem.objects.get(kind="payment_trouble").provision == shop.provision
+    hear(shop, "charge.dispute.created", disputed_at_stripe(shop) | {"payment_intent": None})
+    assert OperatorItem.objects.get(kind="dispute").provision == shop.provision
+
+
+def disputed_at_stripe(shop: Shop) -> dict[str, Any]:
+    account = Account(shop.sandbox.world, shop.sandbox.clock.real())
+    return stripe_life.dispute(account, charge_of(shop))
 
 
 @pytest.mark.parametrize("names", [{}, {"charge": "ch_unknown"}, {"charge": "ch_unknown", "payment_intent": "pi_x"}])
@@ -71,9 +79,9 @@ def test_a_dispute_of_a_payment_that_we_do_not_know_is_the_operators_too(shop: S
 
 def test_a_dispute_may_be_heard_before_its_payment(shop: Shop) -> None:
     shop.press(shop.order(), "pay")
-    hear(shop, "charge.dispute.created", dispute(charge=charge_of(shop)["id"], payment_intent=None))
-    assert shop.state() == "provisioning"
-    assert OperatorItem.objects.get(kind="payment_trouble").provision == shop.provision
+    hear(shop, "charge.dispute.created", disputed_at_stripe(shop) | {"payment_intent": None})
+    assert shop.state() == "suspended"
+    assert OperatorItem.objects.get(kind="dispute").provision == shop.provision
     assert Event.objects.get(kind="disputed").provision == shop.provision
 
 
@@ -136,14 +144,13 @@ def end_at_stripe(shop: Shop) -> None:
     shop.deliver()
 
 
-def test_a_subscription_that_ends_while_building_is_the_operators(shop: Shop) -> None:
+def test_a_subscription_that_ends_while_building_takes_the_order_down(shop: Shop) -> None:
     paid(shop)
     end_at_stripe(shop)
     shop.work()
-    item = OperatorItem.objects.get()
-    assert (item.kind, item.provision) == ("subscription_ended", shop.provision)
-    assert Event.objects.filter(kind="subscription_ended").count() == 1
-    assert shop.state() == "provisioning"
+    assert not OperatorItem.objects.exists()
+    assert Event.objects.filter(kind="subscription_over").count() == 1
+    assert shop.state() == "cancelled"
 
 
 def test_the_end_of_a_subscription_may_be_heard_before_its_payment(shop: Shop) -> None:
@@ -152,8 +159,8 @@ def test_the_end_of_a_subscription_may_be_heard_before_its_payment(shop: Shop) -
     ended = WebhookEvent.objects.get(type="customer.subscription.deleted")
     WebhookEvent.objects.exclude(pk=ended.pk).delete()
     webhooks.drain(10)
-    assert shop.state() == "provisioning"
-    assert OperatorItem.objects.get().kind == "subscription_ended"
+    assert shop.state() == "cancelled"
+    assert Payment.objects.count() == 1
 
 
 def test_the_end_of_a_cancelled_orders_subscription_is_no_news(shop: Shop) -> None:

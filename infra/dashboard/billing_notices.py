@@ -1,0 +1,103 @@
+"""What the student's pages say of the subscription: how it stands, by when what happens, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from billing import life
+from billing.models import Subscription
+from billing.standing_rules import Stands, Verdict, judge
+from infra.models import Provision, ProvisionState, User
+from infra.presenters_base import Fact, day, money
+
+from .presenters import Notice
+
+OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class BillingCard:
+    """The subscription in short, and what its buttons may do."""
+
+    facts: list[Fact]
+    note: str
+    can_open_portal: bool
+    can_cancel: bool
+    can_keep: bool
+
+
+def card(student: User, provision: Provision) -> BillingCard | None:
+    """Return the card of an order that has a subscription which goes on, else None."""
+    row = Subscription.objects.filter(provision=provision).first()
+    if row is None or row.ended_at or provision.state in OVER:
+        return None
+    ends = row.cancel_at or (row.period_end if row.cancel_at_period_end else None)
+    facts = []
+    if ends:
+        facts.append(Fact(_("Ends on"), day(student, ends)))
+    elif row.period_end:
+        facts.append(Fact(_("Next payment"), day(student, row.period_end)))
+    if row.card:
+        facts.append(Fact(_("Paid by"), row.card.title()))
+    note = (
+        _("Everything works until then. After that warmup and campaigns stop, and domains are not renewed.")
+        if ends
+        else _("Cancelled, everything works until the end of the period that is paid for; nothing more is charged.")
+    )
+    return BillingCard(facts, note, True, not ends, bool(ends))
+
+
+def notices(student: User, provision: Provision, *, now: datetime) -> list[Notice]:
+    """Return what stands above everything else on a page; nothing while the subscription is in order.
+
+    `now` is vendor time.
+    """
+    row = Subscription.objects.filter(provision=provision).first()
+    if provision.state in OVER:
+        return []
+    found = _notice(student, row, judge(row, now=now, days=life.days())) if row else None
+    if found is None and provision.state == ProvisionState.SUSPENDED:
+        text = _("Warmup and sending rest; nothing has been deleted. The operator can say why.")
+        found = Notice("attention", _("Your infrastructure is paused"), text)
+    return [found] if found else []
+
+
+def _notice(student: User, row: Subscription, verdict: Verdict) -> Notice | None:
+    days = {
+        "amount": money(row.invoice_cents, row.invoice_currency or "usd"),
+        "suspend": day(student, verdict.suspend_at) if verdict.suspend_at else "",
+        "end": day(student, verdict.end_at) if verdict.end_at else "",
+    }
+    match verdict.stands:
+        case Stands.ACTION_REQUIRED:
+            text = _(
+                "Your bank wants you to confirm the payment of %(amount)s. Everything goes on for now. From %(suspend)s"
+                " warmup and sending rest; nothing is deleted. The order ends on %(end)s."
+            )
+            return Notice("attention", _("Please confirm a payment"), text % days)
+        case Stands.GRACE:
+            text = _(
+                "The payment of %(amount)s did not go through. Everything goes on for now. From %(suspend)s warmup and"
+                " sending rest; nothing is deleted. The order ends on %(end)s. Update your payment method to keep it."
+            )
+            return Notice("attention", _("A payment did not go through"), text % days)
+        case Stands.SUSPENDED | Stands.OVERDUE_TOO_LONG:
+            text = _(
+                "The payment of %(amount)s is missing. Warmup and sending rest until it is settled; nothing has been"
+                " deleted. The order ends on %(end)s. Update your payment method to let everything go on."
+            )
+            return Notice("attention", _("Your infrastructure is paused"), text % days)
+        case Stands.DISPUTED:
+            text = _(
+                "Your bank disputes a payment. Until that is decided, warmup and sending rest, and nothing is built;"
+                " nothing has been deleted. Write to the operator if you did not ask your bank for this."
+            )
+            return Notice("attention", _("Your infrastructure is paused"), text)
+        case Stands.ENDING:
+            ends = row.cancel_at or row.period_end
+            text = _("It works until %(day)s, and nothing more is charged. Until then you can keep it.")
+            return Notice("wait", _("Your subscription is ending"), text % {"day": day(student, ends) if ends else ""})
+    return None
