@@ -234,6 +234,3 @@ def _accounts(provision: Provision, state: dict[str, Any]) -> Iterator[str]:
         yield f"{len(clients)} logins of ours at plusvibe"
     if not provision.credentials.filter(kind="sending_tool").exists():
         yield "the login's password is not stored"
-
-
-STORIES: dict[str, Callable[[Story], None]] = {"main": Story.main}

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config import demo
-from config.smoke import STORIES, SmokeFailed, Story
+from config.smoke import SmokeFailed, Story
+from config.smoke_billing import STORIES
 from infra import rls
 
 BAR = 28
