@@ -29,6 +29,7 @@ UPDATE infra_orderline SET state = 'refunded' WHERE state = 'refund_due';
 UPDATE billing_webhookevent SET state = 'ignored' WHERE state = 'received';
 UPDATE billing_checkout SET state = 'expired' WHERE state IN ('intended', 'open', 'confirming');
 UPDATE billing_refund SET state = 'failed' WHERE state = 'due';
+UPDATE billing_subscription SET look_at = NULL WHERE look_at IS NOT NULL;
 UPDATE provisioning_permit SET used_at = NULL WHERE used_at IS NOT NULL;
 UPDATE provisioning_flight SET until = NULL WHERE until IS NOT NULL;
 DELETE FROM provisioning_circuit;
