@@ -15,6 +15,7 @@ from infra.models import ParkedReason
 from integrations.http.call import Call, Proof
 from integrations.sandbox import Sandbox
 from provisioning.engine import failpoints
+from provisioning.models import ACTIVE_RUN, Run
 from tests.integration import invariants
 from tests.integration.books import Books
 
@@ -123,6 +124,10 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
     failpoints.set_hook(hook)
     try:
         outlive(made, lambda: made.has_ended() or (lost_for_good(deaths) and asks()), hours=HOURS)
+        if tale.then is not None:
+            tale.then(made.provision)
+            under_way = Run.objects.filter(provision=made.provision, state__in=ACTIVE_RUN)
+            outlive(made, lambda: not under_way.exists(), hours=HOURS)
     finally:
         failpoints.set_hook(None)
     books = made.world.books()

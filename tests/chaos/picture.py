@@ -77,7 +77,7 @@ def _order(order: Provision) -> Any:
 
 def _facts(facts: Mapping[str, Any]) -> Iterable[Any]:
     """Return what a row knows; of ids and dates only that it knows one."""
-    return sorted((name, None if name.endswith(("_id", "_on")) else value) for name, value in facts.items())
+    return sorted((name, None if name.endswith(("_id", "_on", "_at")) else value) for name, value in facts.items())
 
 
 def _steps(books: Books) -> Iterable[Any]:

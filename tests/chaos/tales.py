@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.management.commands.load_tiers import DEFAULTS
+from infra.models import Provision
 from integrations.sandbox import Sandbox
+from provisioning import life
 from provisioning.stacks import STACKS
 
 
@@ -21,12 +23,14 @@ class Tale:
 
     world     what `new_world` takes: faults and switches
     mischief  something else that befalls the platforms; called now and then until it returns True
+    then      what happens to the order once it is set up: begins another run, which the tale plays too
     """
 
     title: str
     tier: str
     world: Mapping[str, Any] = field(default_factory=dict)
     mischief: Callable[[Sandbox], bool] | None = None
+    then: Callable[[Provision], object] | None = None
 
     def __str__(self) -> str:
         return self.title
@@ -43,6 +47,10 @@ def forget_login(sandbox: Sandbox) -> bool:
     for sender in sandbox.world.zapmail.senders.values():
         sender.password = "forgotten"
     return True
+
+
+def take_down(provision: Provision) -> object:
+    return life.tear_down(provision=provision, actor="billing", reason="its subscription has ended")
 
 
 PLAIN = [Tale(size.slug, size.slug) for stack in STACKS for size in DEFAULTS.get(stack, ())]
@@ -62,4 +70,5 @@ DETOURS = [
     Tale("mailbox-failed", "starter", {"faults": [{"kind": "failing_mailboxes", "times": 1}]}),
     Tale("login-refused", "starter", {"switches": {"zapmail_client_logins": "refused", **UPLOADS}}),
     Tale("login-forgotten", "starter", {}, forget_login),
+    Tale("taken-down", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=take_down),
 ]
