@@ -21,13 +21,14 @@ from infra.models import Connection, Mail, Mailbox, MailboxState, Measurement, P
 from infra.models.base import ordered_id
 from infra.warmup import Standing, figures_of, standings
 from integrations.http.call import Call
-from integrations.http.errors import Permanent, PlatformError, RateLimited
+from integrations.http.errors import PlatformError
 
 from .engine import budget
 from .engine.measuring import Listing, Look, Measured
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import HOUR, MINUTE
+from .looking import advised, problem, put_off, take_oldest
 from .models import Collection
 from .stacks import STACKS
 
@@ -128,7 +129,7 @@ class Collector:
         """Look at what is due; return whether it makes sense to go on with the next."""
         if (listing := _take_listing()) is not None:
             return self._turn_page(listing)
-        if (measurement := _take_oldest()) is not None:
+        if (measurement := take_oldest(Measurement, BACKOFF)) is not None:
             return self._look_at(measurement)
         return False
 
@@ -147,7 +148,7 @@ class Collector:
         try:
             found = measuring.figures(look)
         except (budget.NotNow, PlatformError, KeyError) as error:
-            return _note(due, error)
+            return put_off(due, error)
         if lists is not None and due.leads_at is None and provision.facts.get(lists.fact):
             self._count_own(due, look, lists)
         with transaction.atomic():
@@ -168,7 +169,7 @@ class Collector:
         try:
             size = lists.one(look)
         except (budget.NotNow, PlatformError) as error:
-            log.info("lead list not counted", extra={"provision": due.provision.reference, "problem": _problem(error)})
+            log.info("lead list not counted", extra={"provision": due.provision.reference, "problem": problem(error)})
             return
         if size is not None and 0 <= size <= MOST_COUNTED:
             Measurement.objects.filter(pk=due.pk).update(leads=size, leads_at=clock.vendor_now())
@@ -202,36 +203,6 @@ def _backoff(failures: int) -> float:
     return BACKOFF[min(failures, len(BACKOFF) - 1)]
 
 
-def _take_oldest() -> Measurement | None:
-    """Take the due provision whose last look is the oldest, and put it off as if the look had failed already."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE infra_measurement AS m SET tried_at = gtm_now('vendor'), failures = failures + 1,"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
-            " WHERE id = ANY(ARRAY(SELECT id FROM infra_measurement WHERE due_at <= (SELECT gtm_now('vendor'))"
-            "  ORDER BY looked_at NULLS FIRST, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
-            [list(BACKOFF), len(BACKOFF)],
-        )
-        row = cursor.fetchone()
-    return Measurement.objects.select_related("provision__student", "provision__tier").get(pk=row[0]) if row else None
-
-
-def _note(due: Measurement, error: Exception) -> bool:
-    """Write down why a look failed; return whether the next may be tried."""
-    rows = Measurement.objects.filter(pk=due.pk)
-    if isinstance(error, budget.NoPermit | budget.NoFlight):
-        # Nothing was tried. Somebody else's turn comes first, whose platform may have room.
-        rows.update(due_at=clock.later(clock.vendor_now(), error.seconds), failures=due.failures - 1)
-        return False
-    problem = _problem(error)
-    log.warning("figures not read", extra={"provision": due.provision.reference, "problem": problem})
-    rows.update(problem=problem)
-    if wait := _advised(error):
-        rows.update(due_at=clock.later(clock.vendor_now(), wait))
-    # A platform that is away is away for the next one too; a refusal is about this one alone.
-    return isinstance(error, Permanent | KeyError)
-
-
 def _take_listing() -> Collection | None:
     known = list(_listings())
     return Collection.objects.filter(name__in=known, due_at__lte=clock.vendor_now()).order_by("due_at").first()
@@ -242,21 +213,11 @@ def _note_listing(place: Collection, error: Exception) -> bool:
         due_at = clock.later(clock.vendor_now(), error.seconds)
         Collection.objects.filter(name=place.name).update(due_at=due_at)
         return True
-    log.warning("listing not read", extra={"listing": place.name, "problem": _problem(error)})
-    wait = _advised(error) or _backoff(place.failures)
+    log.warning("listing not read", extra={"listing": place.name, "problem": problem(error)})
+    wait = advised(error) or _backoff(place.failures)
     due_at = clock.later(clock.vendor_now(), wait)
     Collection.objects.filter(name=place.name).update(due_at=due_at, offset=0, failures=place.failures + 1)
     return True  # another platform may well answer
-
-
-def _problem(error: Exception) -> str:
-    platform = getattr(error, "platform", "")
-    return f"{platform} {type(error).__name__}".strip()[:80]
-
-
-def _advised(error: Exception) -> float:
-    """Return how long the platform asks us to stay away, as far as that is believed."""
-    return min(error.advised_wait or 0.0, HOUR) if isinstance(error, RateLimited) else 0.0
 
 
 # What was found -------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from infra.models import (
 )
 from infra.models.domain import GONE
 from integrations.http.call import Call
-from integrations.http.errors import Permanent, PlatformError, RateLimited
+from integrations.http.errors import Permanent, PlatformError
 
 from .actions import Refused, note
 from .engine import budget, doorbell
@@ -42,6 +42,7 @@ from .engine.measuring import Look
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import DAY, HOUR, MINUTE
+from .looking import put_off, take_oldest
 from .stacks import STACKS
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ class Found:
 
 def look_at_next(workshop: Workshop) -> bool:
     """Look at the order that has waited longest; return whether it makes sense to go on with the next."""
-    due = _take_oldest()
+    due = take_oldest(Inventory, BACKOFF)
     if due is None:
         return False
     provision = due.provision
@@ -130,7 +131,7 @@ def look_at_next(workshop: Workshop) -> bool:
     try:
         found = _read(workshop, provision, holding)
     except (budget.NotNow, PlatformError, KeyError) as error:
-        return _put_off(due, error)
+        return put_off(due, error)
     now = clock.vendor_now()
     write_down(provision, found, since=due.looked_at, now=now)
     is_asked = judge(provision, holding, now=now)
@@ -172,37 +173,6 @@ def owned(provision: Provision) -> list[Domain]:
     """Return the domains of an order that are paid for."""
     mine = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE)
     return list(mine.order_by("position", "name"))
-
-
-# Taking what is due, and giving it back -------------------------------------------------------------------------------
-
-
-def _take_oldest() -> Inventory | None:
-    """Take the due order whose last look is the oldest, and put it off as if the look had failed already."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE infra_inventory SET tried_at = gtm_now('vendor'), failures = failures + 1,"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
-            " WHERE id = ANY(ARRAY(SELECT id FROM infra_inventory WHERE due_at <= (SELECT gtm_now('vendor'))"
-            "  ORDER BY looked_at NULLS FIRST, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
-            [list(BACKOFF), len(BACKOFF)],
-        )
-        row = cursor.fetchone()
-    return Inventory.objects.select_related("provision__student").get(pk=row[0]) if row else None
-
-
-def _put_off(due: Inventory, error: Exception) -> bool:
-    """Write down why a look failed; return whether the next may be tried."""
-    rows = Inventory.objects.filter(pk=due.pk)
-    if isinstance(error, budget.NoPermit | budget.NoFlight):
-        rows.update(due_at=due.tried_at, failures=due.failures - 1)  # nothing was tried
-        return False
-    problem = f"{getattr(error, 'platform', '')} {type(error).__name__}".strip()[:80]
-    log.warning("inventory not read", extra={"provision": due.provision.reference, "problem": problem})
-    rows.update(problem=problem)
-    if isinstance(error, RateLimited) and error.advised_wait:
-        rows.update(due_at=clock.later(clock.vendor_now(), min(error.advised_wait, HOUR)))
-    return isinstance(error, Permanent | KeyError)
 
 
 def _until_next(provision: Provision, is_asked: bool, now: datetime) -> float:

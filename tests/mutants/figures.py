@@ -55,7 +55,7 @@ FIGURES = (
         "    if not _claim():\n        return 0\n",
         "    _claim()\n",
         f"{COLLECTOR}::test_only_one_worker_is_at_it"),
-    Bug("a_failed_look_is_not_put_off", "P", "provisioning/collector.py",
+    Bug("a_failed_look_is_not_put_off", "P", "provisioning/looking.py",
         " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])",
         " due_at = gtm_now('vendor') + make_interval(secs => 0 * (%s::float8[])[LEAST(failures + 1, %s)])",
         f"{COLLECTOR}::test_a_worker_that_dies_in_a_look_leaves_it_put_off"),

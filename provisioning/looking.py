@@ -1,0 +1,70 @@
+"""Rows that say when a platform is looked at next, outside of runs: what runs (collector) and what is owned (inventory).
+
+The row that has waited longest is taken, and put off before the look as if that had failed already: a look that ends its
+worker does not stand in the others' way. What fails is tried again ever more rarely. Every time is vendor time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TypeVar
+
+from django.db import connection
+
+from infra import clock
+from infra.models import Inventory, Measurement
+from integrations.http.errors import Permanent, RateLimited
+
+from .engine import budget
+from .engine.specs import HOUR
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", Measurement, Inventory)
+
+
+def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
+    """Take the due row whose last look is the oldest; None when none is due.
+
+    backoff  seconds until the next attempt, by number of failures in a row
+    """
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET tried_at = gtm_now('vendor'), failures = failures + 1,"
+            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            f" WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE due_at <= (SELECT gtm_now('vendor'))"
+            "  ORDER BY looked_at NULLS FIRST, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
+            [list(backoff), len(backoff)],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return model._default_manager.select_related("provision__student", "provision__tier").get(pk=row[0])
+
+
+def put_off(due: Row, error: Exception) -> bool:
+    """Write down why a look failed; return whether the next one may be tried."""
+    rows = type(due)._default_manager.filter(pk=due.pk)
+    if isinstance(error, budget.NoPermit | budget.NoFlight):
+        # Nothing was tried. Somebody else's turn comes first, whose platform may have room.
+        rows.update(due_at=clock.later(clock.vendor_now(), error.seconds), failures=due.failures - 1)
+        return False
+    words = problem(error)
+    log.warning("%s not read", due._meta.model_name, extra={"provision": due.provision.reference, "problem": words})
+    rows.update(problem=words)
+    if wait := advised(error):
+        rows.update(due_at=clock.later(clock.vendor_now(), wait))
+    # A platform that is away is away for the next one too; a refusal is about this one alone.
+    return isinstance(error, Permanent | KeyError)
+
+
+def problem(error: Exception) -> str:
+    """Return which platform failed, and how."""
+    return f"{getattr(error, 'platform', '')} {type(error).__name__}".strip()[:80]
+
+
+def advised(error: Exception) -> float:
+    """Return for how many seconds a platform asks us to stay away, as far as that is believed."""
+    return min(error.advised_wait or 0.0, HOUR) if isinstance(error, RateLimited) else 0.0
