@@ -587,37 +587,6 @@ class Account:
             "subtotal": line["amount_subtotal"],
         }
 
-    def _bill(self, subscription: Object, lines: list[Object], total: int, *, reason: str) -> Object:
-        """Make an open invoice of a subscription with these lines."""
-        invoice = self._invoice(subscription, reason, total, status="open")
-        invoice["lines"] = {
-            "object": "list",
-            "data": lines,
-            "has_more": False,
-            "url": f"/v1/invoices/{invoice['id']}/lines",
-        }
-        invoice["period_start"] = invoice["period_end"] = self.now
-        return invoice
-
-    def _charge(self, invoice: Object) -> bool:
-        """Charge the card of an invoice's subscription; return whether that went through."""
-        return stripe_life.charge(self, invoice)
-
-    def set_card(self, email: str, card: str) -> None:
-        """Let the cards of a buyer be "good", or such that "declines" from now on."""
-        for subscription in self.state["subscriptions"].values():
-            if self.state["customers"][subscription["customer"]]["email"] == email:
-                made = stripe_life.new_card(self, subscription["customer"], "bad" if card == "declines" else card)
-                subscription["default_payment_method"] = made["id"]
-
-    def pay_invoice(self, identifier: str) -> Object:
-        """Pay an open invoice on its hosted page, by another card, or by confirming it to the bank."""
-        invoice: Object = self._get("invoices", identifier)
-        if invoice["status"] != "open":
-            raise invalid("This invoice is not open.")
-        stripe_life.settle(self, invoice)
-        return invoice
-
     def settle(self, invoice: Object) -> None:
         """The money of an open invoice arrives."""
         intent = self.state["payment_intents"][_payment_intent_of(invoice)]

@@ -10,7 +10,8 @@ import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .stripe_wire import Refusal, invalid, require
+from . import stripe_life
+from .stripe_wire import invalid, require
 
 if TYPE_CHECKING:
     from .stripe import Account
@@ -64,7 +65,7 @@ def change(account: Account, subscription: Object, given: Object) -> None:
     invoice = _invoice(account, subscription, lines)
     previous = {"latest_invoice": subscription["latest_invoice"]}
     subscription["latest_invoice"] = invoice["id"]
-    if invoice["amount_due"] == 0 or account._charge(invoice):
+    if invoice["amount_due"] == 0 or stripe_life.charge(account, invoice):
         if invoice["amount_due"] == 0:
             _settle_nothing(account, invoice)
         _apply(account, subscription, price["id"], previous)
@@ -191,7 +192,8 @@ def _line(
 
 def _invoice(account: Account, subscription: Object, lines: list[Object]) -> Object:
     total = max(0, sum(line["amount"] for line in lines))
-    invoice = account._bill(subscription, lines, total, reason="subscription_update")
+    invoice = account._invoice(subscription, "subscription_update", total, status="open")
+    account._put_lines(invoice, lines)
     account.emit("invoice.created", invoice)
     account.emit("invoice.finalized", invoice)
     return invoice
@@ -209,6 +211,3 @@ def _apply(account: Account, subscription: Object, price_id: str, previous: Obje
     before = copy.deepcopy(subscription["items"])
     item["price"] = copy.deepcopy(account.state["prices"][price_id])
     account.emit("customer.subscription.updated", subscription, {**(previous or {}), "items": before})
-
-
-__all__ = ["Refusal", "change", "expire", "paid_later", "preview"]

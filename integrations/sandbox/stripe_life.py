@@ -164,7 +164,7 @@ def change_card(account: Account, subscription: Object, behaves: str) -> None:
 
 
 def authenticate(account: Account, invoice: Object) -> None:
-    """The student confirms an open payment to the bank."""
+    """The student pays an open invoice by another card, or confirms it to the bank."""
     if invoice["status"] != "open":
         raise invalid("This invoice is not open.")
     settle(account, invoice)

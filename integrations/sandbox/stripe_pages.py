@@ -119,7 +119,7 @@ def receipt(account: Account, identifier: str, *, pays: bool = False) -> Respons
     if invoice is None:
         return _page("No such receipt", "<p>The address is wrong, or the sandbox was reset.</p>", status=404)
     if pays and invoice["status"] == "open":
-        account.pay_invoice(identifier)
+        stripe_life.authenticate(account, invoice)
     rows = "".join(
         f"<tr><th scope='row'>{escape(line['description'])}</th><td>{money(line['amount'], line['currency'])}</td></tr>"
         for line in invoice["lines"]["data"]
