@@ -407,10 +407,6 @@ class Gateway:
             ],
         )
 
-    def subscription_status(self, subscription_id: str) -> str:
-        """Return Stripe's word for a subscription's state. Raises NotFound."""
-        return self._read(lambda: self._v1.subscriptions.retrieve(subscription_id), lambda row: str(row.status))
-
     # Changing a package
 
     def contract(self, subscription_id: str) -> Contract:

@@ -62,7 +62,7 @@ def quote(*, extension: Provision) -> Upgrade:
             and known.extension_id == extension.pk
             and known.price_id == tier.stripe_monthly_price_id
             and known.monthly_cents == tier.monthly_fee_cents
-            and known.updated_at > now - QUOTE_LASTS
+            and known.proration_at > (now - QUOTE_LASTS).timestamp()
         ):
             return known
         live = _live(extension)
@@ -78,8 +78,12 @@ def quote(*, extension: Provision) -> Upgrade:
             log.warning("upgrade not priced: %s", error, extra={"provision": live.reference})
             raise CheckoutRefused("unreachable", _UNREACHABLE) from error
         with transaction.atomic():
+            Provision.objects.select_for_update(of=("self",)).get(pk=live.pk)  # the page may be open twice
+            known = open_upgrade(live)
+            if known is not None and known.state != Upgrade.State.QUOTED:
+                raise CheckoutRefused("confirming", _UNDER_WAY)
             if known is not None:
-                Upgrade.objects.filter(pk=known.pk, state=Upgrade.State.QUOTED).delete()
+                known.delete()
             return Upgrade.objects.create(
                 provision=live,
                 extension=extension,
@@ -191,9 +195,7 @@ def _send(upgrade: Upgrade) -> None:
     """Send the change; a lost answer is repeated under its key, which changes nothing twice."""
     for attempt in (1, 2):
         try:
-            gateway.current().change_subscription(
-                upgrade.subscription_id, upgrade.parameters, key=f"{upgrade.pk}:{upgrade.epoch}"
-            )
+            gateway.current().change_subscription(upgrade.subscription_id, upgrade.parameters, key=str(upgrade.pk))
         except OutcomeUnknown:
             if attempt == 2:
                 raise
@@ -232,11 +234,23 @@ def look(*, upgrade: Upgrade, actor: str) -> Upgrade:
 
 
 def follow_subscription(subscription_id: str) -> bool:
-    """Follow the open upgrade of a subscription, if it has one; return whether it has."""
-    upgrade = Upgrade.objects.filter(subscription_id=subscription_id, state__in=[*SENT, Upgrade.State.PAID]).first()
-    if upgrade is not None:
+    """Follow the newest upgrade of a subscription while it is open; return whether it is.
+
+    One that was given up and applied all the same, later than Stripe was thought to take, is for a person.
+    """
+    upgrade = Upgrade.objects.filter(subscription_id=subscription_id).order_by("created_at").last()
+    if upgrade is None:
+        return False
+    if upgrade.state in (*SENT, Upgrade.State.PAID):
         follow(upgrade=upgrade, actor="stripe")
-    return upgrade is not None
+        return True
+    if upgrade.state == Upgrade.State.EXPIRED:
+        contract = gateway.current().contract(subscription_id)
+        if contract.price_id == upgrade.price_id and not contract.is_pending:
+            _report(
+                upgrade, "it was given up, and Stripe has changed the subscription all the same: set it back, refund."
+            )
+    return False
 
 
 def _write(upgrade: Upgrade, contract: Contract, *, actor: str) -> None:

@@ -76,7 +76,8 @@ def _may_ask(request: HttpRequest) -> bool:
 @require_safe
 def cancelled(request: HttpRequest) -> HttpResponse:
     """Back from the payment page without paying: close it, and go on where the student left off."""
-    provision = Provision.objects.filter(student_id=request.user.pk, state=ProvisionState.PENDING_PAYMENT).first()
+    orders = Provision.objects.filter(student_id=request.user.pk, enlarges=None)
+    provision = orders.filter(state=ProvisionState.PENDING_PAYMENT).first()
     if provision is None:
         return redirect("infrastructure")
     try:

@@ -86,7 +86,7 @@ def _is_named(flag: Flag, student: User) -> bool:
 def _orders_of_others(flag: Flag, student: User) -> int:
     """Count the orders that took a place: paid ones, and those whose payment page is open."""
     with rls.acting_as("worker"):  # a student sees only their own
-        taken = Provision.objects.exclude(student=student)
+        taken = Provision.objects.filter(enlarges=None).exclude(student=student)
         taken = taken.filter(paid_at__isnull=False) | taken.filter(state=ProvisionState.PENDING_PAYMENT)
         if flag.key != ORDERS:
             taken = taken.filter(order__stack=flag.key.removeprefix("stack:"))

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from infra import accounts
-from infra.dashboard import presenters
+from infra.dashboard import presenters, progress
 from infra.models import ProvisionState, User
 from infra.rls import acting_as
 from infra.throttle import login_throttled, throttled
@@ -104,7 +104,8 @@ def entry(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
         return render(request, "account/continue.html", {"draft": page})
-    return redirect("dashboard" if provision.state in presenters.RUNNING else "progress")
+    is_up = provision.state in presenters.RUNNING and provision.state not in progress.BUILDING
+    return redirect("dashboard" if is_up else "progress")
 
 
 @sensitive_post_parameters()

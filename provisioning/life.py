@@ -133,7 +133,7 @@ def enlarge(*, extension: Provision, actor: str, paid_at: datetime) -> Run:
         domains, mailboxes = _move(extension, live)
         extension.state, extension.cancelled_at, extension.paid_at = ProvisionState.CANCELLED, timezone.now(), paid_at
         extension.save()
-        live.state_before, live.state, live.parked_reason = live.state, ProvisionState.UPGRADING, ""
+        live.state, live.parked_reason = ProvisionState.UPGRADING, ""
         live.save()
         OrderLine.objects.create(
             provision=live,

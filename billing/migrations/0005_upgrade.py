@@ -37,7 +37,6 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("epoch", models.PositiveSmallIntegerField(default=1)),
                 ("subscription_id", models.CharField(max_length=120)),
                 ("price_id", models.CharField(max_length=120)),
                 ("parameters", models.JSONField(default=infra.models.base.empty_facts)),

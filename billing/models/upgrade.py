@@ -29,7 +29,6 @@ class Upgrade(Record):
     extension = models.ForeignKey(Provision, on_delete=models.PROTECT, related_name="+")
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.QUOTED)
-    epoch = models.PositiveSmallIntegerField(default=1)
     subscription_id = models.CharField(max_length=120)
     price_id = models.CharField(max_length=120)
     parameters = models.JSONField(default=empty_facts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from billing import life
 from billing.models import Subscription
 from billing.standing_rules import Stands, Verdict, judge
 from infra.models import Provision, ProvisionState, User
-from infra.presenters_base import Fact, day, money
+from infra.presenters_base import Fact, Option, day, money
 
 from .presenters import Notice
 
@@ -24,9 +25,9 @@ class BillingCard:
 
     facts: list[Fact]
     note: str
-    can_open_portal: bool
     can_cancel: bool
     can_keep: bool
+    package: Option
 
 
 def card(student: User, provision: Provision) -> BillingCard | None:
@@ -47,7 +48,12 @@ def card(student: User, provision: Provision) -> BillingCard | None:
         if ends
         else _("Cancelled, everything works until the end of the period that is paid for; nothing more is charged.")
     )
-    return BillingCard(facts, note, True, not ends, bool(ends))
+    package = (
+        Option(_("See the progress"), reverse("progress"))
+        if provision.state == ProvisionState.UPGRADING
+        else Option(_("Choose a bigger package"), reverse("upgrade"))
+    )
+    return BillingCard(facts, note, not ends, bool(ends), package)
 
 
 def notices(student: User, provision: Provision, *, now: datetime) -> list[Notice]:

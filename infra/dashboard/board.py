@@ -294,6 +294,9 @@ def _notices(
         failed = [one for one in items if one.state in ("failed", "lost", "removed") and one.reason]
         text = " ".join(f"{one}: {one.reason}" for one in failed) or _("The operator is looking at it.")
         notices.append(Notice("attention", _("Something that you ordered is missing"), text))
+    if provision.state == ProvisionState.UPGRADING:
+        text = _("Your new domains and mailboxes are being built. What you have goes on working meanwhile.")
+        notices.append(Notice("busy", _("Your upgrade is under way"), text))
     if provision.state == ProvisionState.CANCELLING:
         text = _(
             "Warmup and campaigns have stopped, and the login of the sending tool is removed. Mailboxes go at their next "

@@ -27,6 +27,7 @@ from . import words
 RUNNING = (
     ProvisionState.ACTIVE,
     ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+    ProvisionState.UPGRADING,
     ProvisionState.SUSPENDED,
     ProvisionState.CANCELLING,
 )
@@ -53,7 +54,8 @@ def not_enrolled(student: User) -> dict[str, str]:
 
 def last_ended(student: User) -> Provision | None:
     """Return the student's last cancelled provision."""
-    return Provision.objects.filter(student=student, state=ProvisionState.CANCELLED).select_related("tier").first()
+    ended = Provision.objects.filter(student=student, enlarges=None, state=ProvisionState.CANCELLED)
+    return ended.select_related("tier").first()
 
 
 # Home and the unfinished draft --------------------------------------------------------------------------------------

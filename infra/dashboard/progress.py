@@ -206,6 +206,10 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     lede = _("Most set-ups are ready within 1-2 hours, some take up to 2 days.") + " " + mail
     title = _("We are building your infrastructure")
     notices = billing_notices.notices(student, provision, now=clock.vendor_now())
+    links = []
+    if provision.state == ProvisionState.UPGRADING:
+        title = _("We are enlarging your infrastructure")
+        links = [Option(_("Open the dashboard"), reverse("dashboard"))]  # what is there goes on working
     if status.questions:
         tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
         lost = listed([item.name for item in status.questions])
@@ -223,7 +227,7 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
         )
     elif provision.parked_reason == ParkedReason.WAITING_VENDOR:
         tag = Tag(_("Waiting for a platform"), "wait")
-    return Head(tag, title, lede, notices, [])
+    return Head(tag, title, lede, notices, links)
 
 
 def _failed(provision: Provision, status: Status, tag: Tag) -> Head:

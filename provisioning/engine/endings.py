@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F
 
-from infra.models import Credential, Domain, DomainState, Provision, ProvisionState, RunState, Tier
+from infra.models import Credential, Domain, DomainState, MailboxState, Provision, ProvisionState, RunState, Tier
 from infra.secret import Secret
 
 from ..models import ACTIVE_RUN, Run
@@ -30,10 +30,11 @@ def grow(run: Run) -> None:
     order = run.order["becomes"]
     live = Provision.objects.get(pk=run.provision_id)
     live.order, live.tier = order, Tier.objects.filter(slug=order["tier"]).first() or live.tier
-    if live.state_before == ProvisionState.ACTIVE_WITH_EXCEPTIONS:  # what was missing before is missing still
+    # What was missing before the upgrade is missing still.
+    gone = live.mailboxes.filter(state__in=[MailboxState.FAILED, MailboxState.REMOVED])
+    if live.domains.filter(state=DomainState.FAILED).exists() or gone.exists():
         live.state = ProvisionState.ACTIVE_WITH_EXCEPTIONS
-    live.state_before = ""
-    live.save(update_fields=["order", "tier", "state", "state_before", "updated_at"])
+    live.save(update_fields=["order", "tier", "state", "updated_at"])
 
 
 def go_on(run: Run) -> None:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from billing import actions as billing
-from billing.models import Checkout
+from billing.models import Checkout, Subscription, Upgrade
 from infra import accounts, throttle
 from infra.models import (
     Credential,
@@ -42,6 +42,7 @@ from infra.models import (
     WarmupDay,
 )
 from infra.secret import Secret
+from infra.wizard import upgrade as upgrades
 from provisioning.models import Run, Step
 from tests.integration.pages import PASSWORD, answered, at_domains, student
 from tests.integration.warm import looked, measured, remember
@@ -657,6 +658,124 @@ def owning(name: str, status: str = ProvisionState.ACTIVE) -> Provision:
     order.domains.filter(state="active").update(bought_at=timezone.now(), expires_at=ends, facts=facts)
     Inventory.objects.create(provision=order, student=order.student, looked_at=timezone.now())
     return order
+
+
+# The subscription and a bigger package --------------------------------------------------------------------------------
+
+
+@state
+def dashboard_subscription(house: House, name: str) -> Shown:
+    return Shown(subscribed(name).student, DASHBOARD, sees="Choose a bigger package")
+
+
+@state
+def dashboard_payment_failed(house: House, name: str) -> Shown:
+    order = subscribed(name, status="past_due", overdue_since=ago(days=1), invoice_cents=4700, invoice_currency="usd")
+    return Shown(order.student, DASHBOARD, sees="A payment did not go through")
+
+
+@state
+def dashboard_upgrading(house: House, name: str) -> Shown:
+    order = subscribed(name)
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.UPGRADING)
+    return Shown(order.student, DASHBOARD, sees="Your upgrade is under way")
+
+
+@state
+def upgrade(house: House, name: str) -> Shown:
+    bigger()
+    return Shown(subscribed(name).student, reverse("upgrade"), sees="More domains")
+
+
+@state
+def upgrade_biggest(house: House, name: str) -> Shown:
+    Tier.objects.exclude(slug="starter").update(is_active=False)
+    return Shown(subscribed(name).student, reverse("upgrade"), sees="You have the biggest package")
+
+
+@state
+def upgrade_begun(house: House, name: str) -> Shown:
+    return Shown(growing(name).student, reverse("upgrade"), sees="You have begun an upgrade")
+
+
+@state
+def upgrade_domains(house: House, name: str) -> Shown:
+    return Shown(growing(name).student, reverse("upgrade-domains"))
+
+
+@state
+def upgrade_mailboxes(house: House, name: str) -> Shown:
+    return Shown(growing(name).student, reverse("upgrade-mailboxes"))
+
+
+@state
+def upgrade_review(house: House, name: str) -> Shown:
+    draft = growing(name)
+    priced(draft)
+    return Shown(draft.student, reverse("upgrade-review"), sees="Remaining time on Growth")
+
+
+@state
+def upgrade_declined(house: House, name: str) -> Shown:
+    draft = growing(name)
+    priced(draft, state=Upgrade.State.PENDING, url=f"{house.sandbox_url}/stripe/receipt/in_1")
+    Provision.objects.filter(pk=draft.pk).update(state=ProvisionState.PENDING_PAYMENT, frozen_at=timezone.now())
+    return Shown(draft.student, reverse("upgrade"), sees="Pay the upgrade")
+
+
+@state
+def upgrade_confirming(house: House, name: str) -> Shown:
+    draft = growing(name)
+    priced(draft, state=Upgrade.State.INTENDED, sent_at=timezone.now())
+    Provision.objects.filter(pk=draft.pk).update(state=ProvisionState.PENDING_PAYMENT, frozen_at=timezone.now())
+    return Shown(draft.student, reverse("upgrade"), sees="Confirming your payment")
+
+
+def subscribed(name: str, **said: object) -> Provision:
+    """Make a running order with a subscription, as the last look at Stripe has left it."""
+    order = measured(running(name))
+    values = {"status": "active", "period_end": timezone.now() + timedelta(days=20), "card": "visa 4242", **said}
+    Subscription.objects.update_or_create(
+        provision=order, defaults={"student": order.student, "stripe_id": f"sub_{name}", **values}
+    )
+    Provision.objects.filter(pk=order.pk).update(stripe_customer_id="cus_1", stripe_subscription_id=f"sub_{name}")
+    order.refresh_from_db()
+    return order
+
+
+def bigger() -> Tier:
+    """Return a package that is bigger than Starter."""
+    values = {"name": "Growth", "stack": "zapmail", "domain_count": 5, "mailbox_count": 10, "setup_fee_cents": 14700}
+    values |= {"monthly_fee_cents": 7700, "stripe_monthly_price_id": "price_growth", "is_active": True}
+    return Tier.objects.update_or_create(slug="growth", defaults=values)[0]
+
+
+def growing(name: str) -> Provision:
+    """Make a draft of an upgrade, with its names chosen."""
+    draft = upgrades.begin(subscribed(name), None, bigger())
+    names = [f"more{name}.com", f"even{name}.com"]
+    answered(*names)
+    for place, one in enumerate(names):
+        Domain.objects.create(
+            provision=draft, student=draft.student, name=one, position=place, price_cents=1299, renewal_cents=1499
+        )
+    return draft
+
+
+def priced(draft: Provision, **fields: object) -> Upgrade:
+    """Let Stripe have named the price of an upgrade just now."""
+    assert draft.enlarges is not None
+    assert draft.tier is not None
+    lines = [["Unused time on Starter after 26 Nov 2026", -3133], ["Remaining time on Growth after 26 Nov 2026", 5133]]
+    values = {"due_cents": 7000, "monthly_cents": 7700, "lines": [*lines, ["Growth, once", 5000]], **fields}
+    return Upgrade.objects.create(
+        provision=draft.enlarges,
+        extension=draft,
+        student=draft.student,
+        price_id=draft.tier.stripe_monthly_price_id,
+        proration_at=int(timezone.now().timestamp()),
+        **values,
+    )
 
 
 # The operator's console -----------------------------------------------------------------------------------------------

@@ -6,13 +6,28 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from billing import prices, upgrades
+from billing import gateway, prices, upgrades
 from billing.actions import CheckoutRefused
 from billing.models import Payment, Upgrade
-from infra.models import Domain, DomainState, Mail, OperatorItem, Provision, ProvisionState, RunKind, Tier
+from infra import flags
+from infra.dashboard import presenters
+from infra.models import (
+    Domain,
+    DomainState,
+    Flag,
+    Mail,
+    MailboxState,
+    OperatorItem,
+    Provision,
+    ProvisionState,
+    RunKind,
+    Tier,
+    User,
+)
 from infra.wizard import upgrade as pages
-from integrations.sandbox import Request
+from integrations.sandbox import Request, stripe_life
 from integrations.sandbox.stripe import Account
 from provisioning import life
 from provisioning.models import ACTIVE_RUN, Run
@@ -33,8 +48,10 @@ class Life(Shop):
         self.world.run_until(lambda: not active.exists())
         self.provision.refresh_from_db()
 
-    def account(self) -> Account:
-        return Account(self.sandbox.world, self.sandbox.clock.real())
+    def bad_card(self) -> None:
+        """Let the student's card be declined from now on."""
+        account = Account(self.sandbox.world, self.sandbox.clock.real())
+        stripe_life.act(account, "set_card", {"reference": self.provision.reference, "card": "bad"})
 
     def subscription(self) -> dict[str, Any]:
         (one,) = self.sandbox.world.stripe["subscriptions"].values()
@@ -47,6 +64,11 @@ class Life(Shop):
         self.deliver()
         self.work()
         upgrades.sweep(100)
+
+    def pay_at(self, address: str) -> None:
+        """Pay an invoice on its hosted page."""
+        path = address.partition("/stripe")[2]
+        self.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
 
     def draft(self, tier: Tier) -> Provision:
         """Choose a bigger package and two more names."""
@@ -126,7 +148,7 @@ def test_pressed_twice_and_heard_often_it_is_paid_and_built_once(life_: Life, gr
 
 
 def test_a_declined_card_leaves_the_live_set_up_untouched_until_it_is_paid(life_: Life, growth: Tier) -> None:
-    life_.account().set_card(life_.provision.student.email, "declines")
+    life_.bad_card()
     draft = life_.draft(growth)
     upgrades.quote(extension=draft)
     upgrade = upgrades.pay(extension=draft, actor="ada")
@@ -137,8 +159,7 @@ def test_a_declined_card_leaves_the_live_set_up_untouched_until_it_is_paid(life_
     assert life_.price() != growth.stripe_monthly_price_id
     assert Mail.objects.filter(kind="upgrade_declined").count() == 1
 
-    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
-    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life_.pay_at(upgrade.url)
     life_.hear()
     life_.build()
     assert life_.provision.tier == growth
@@ -146,7 +167,7 @@ def test_a_declined_card_leaves_the_live_set_up_untouched_until_it_is_paid(life_
 
 
 def test_what_nobody_pays_ends_by_itself_and_its_names_can_be_chosen_again(life_: Life, growth: Tier) -> None:
-    life_.account().set_card(life_.provision.student.email, "declines")
+    life_.bad_card()
     draft = life_.draft(growth)
     upgrades.quote(extension=draft)
     upgrade = upgrades.pay(extension=draft, actor="ada")
@@ -179,10 +200,9 @@ def test_a_lost_answer_is_repeated_under_its_key_and_charges_once(life_: Life, g
 def test_an_order_that_ended_meanwhile_gets_the_money_of_its_upgrade_back(life_: Life, growth: Tier) -> None:
     draft = life_.draft(growth)
     upgrades.quote(extension=draft)
-    life_.account().set_card(life_.provision.student.email, "declines")
+    life_.bad_card()
     upgrade = upgrades.pay(extension=draft, actor="ada")
-    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
-    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life_.pay_at(upgrade.url)
     life.tear_down(provision=life_.provision, actor="op", reason="asked for")
     life_.hear()
     life_.work()
@@ -195,11 +215,10 @@ def test_an_order_that_ended_meanwhile_gets_the_money_of_its_upgrade_back(life_:
 def test_a_suspended_order_is_enlarged_when_it_is_up_again(life_: Life, growth: Tier) -> None:
     draft = life_.draft(growth)
     upgrades.quote(extension=draft)
-    life_.account().set_card(life_.provision.student.email, "declines")
+    life_.bad_card()
     upgrade = upgrades.pay(extension=draft, actor="ada")
     life.suspend(provision=life_.provision, actor="billing", reason="overdue")
-    path = upgrade.url.removeprefix("http://sandbox.test").partition("/stripe")[2]
-    life_.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
+    life_.pay_at(upgrade.url)
     life_.hear()
     upgrade.refresh_from_db()
     assert upgrade.state == Upgrade.State.PAID
@@ -243,3 +262,78 @@ def test_a_draft_of_an_upgrade_can_be_given_up(life_: Life, growth: Tier) -> Non
     assert draft.state == ProvisionState.CANCELLED
     assert not Upgrade.objects.exists()
     assert life_.signed_in().get(reverse("upgrade")).status_code == 200
+
+
+def test_a_page_that_is_open_twice_shows_one_price(life_: Life, growth: Tier, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = life_.draft(growth)
+    ours = gateway.current()
+    preview = ours.preview
+
+    def meanwhile(parameters: Any) -> Any:
+        monkeypatch.setattr(ours, "preview", preview)
+        upgrades.quote(extension=draft)  # the other tab is faster
+        return preview(parameters)
+
+    monkeypatch.setattr(ours, "preview", meanwhile)
+    upgrades.quote(extension=draft)
+    assert Upgrade.objects.filter(state=Upgrade.State.QUOTED).count() == 1
+
+
+def test_what_was_given_up_and_is_applied_all_the_same_is_for_a_person(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    life_.sandbox.faults.add("kept_500_before", platform="stripe", verb="subscriptions.update", times=1)
+    upgrade = upgrades.pay(extension=draft, actor="ada")
+    life_.advance(700)
+    life_.hear()
+    upgrade.refresh_from_db()
+    assert upgrade.state == Upgrade.State.EXPIRED
+
+    gateway.current().change_subscription(upgrade.subscription_id, upgrade.parameters, key="much later")
+    life_.hear()
+    assert OperatorItem.objects.filter(kind="upgrade_trouble", resolved_at=None).count() == 1
+    assert life_.state() == ProvisionState.ACTIVE
+
+
+def test_what_was_missing_before_is_missing_still_also_after_a_rest(life_: Life, growth: Tier) -> None:
+    lost = life_.provision.mailboxes.first()
+    assert lost is not None
+    lost.state = MailboxState.FAILED
+    lost.save()
+    Provision.objects.filter(pk=life_.provision.pk).update(state=ProvisionState.ACTIVE_WITH_EXCEPTIONS)
+    life_.provision.refresh_from_db()
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrades.pay(extension=draft, actor="ada")
+    life.suspend(provision=life_.provision, actor="billing", reason="overdue")
+    life.resume(provision=life_.provision, actor="billing", reason="paid")
+    life_.build()
+    assert (life_.state(), life_.provision.tier) == (ProvisionState.ACTIVE_WITH_EXCEPTIONS, growth)
+
+
+def test_the_dashboard_stays_open_while_an_upgrade_is_built(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrades.pay(extension=draft, actor="ada")
+    student = life_.signed_in()
+    page = student.get(reverse("dashboard"))
+    assert page.status_code == 200
+    assert "Your upgrade is under way" in page.content.decode()
+    assert student.get(reverse("infrastructure")).headers["Location"] == reverse("progress")
+    progress = student.get(reverse("progress")).content.decode()
+    assert "We are enlarging your infrastructure" in progress
+    assert reverse("dashboard") in progress
+
+
+def test_an_upgrade_is_neither_a_second_order_nor_the_last_one(life_: Life, growth: Tier) -> None:
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrades.pay(extension=draft, actor="ada")
+    life_.hear()
+    life_.build()
+    others = User.objects.create_user("bo@students.example", "pw", is_enrolled=True)
+    Flag.objects.update_or_create(key=flags.ORDERS, defaults={"phase": Flag.Phase.FIRST, "first_count": 2})
+    assert flags.may_order(others, "zapmail").allowed
+    life.tear_down(provision=life_.provision, actor="op", reason="asked for")
+    Provision.objects.filter(pk=life_.provision.pk).update(state="cancelled", cancelled_at=timezone.now())
+    assert presenters.last_ended(life_.provision.student) == life_.provision
