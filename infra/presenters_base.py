@@ -68,9 +68,12 @@ def said(sentence: Sentence) -> str:
 
 def money(cents: int, currency: str = "usd") -> str:
     """Return an amount in minor units as people write it: whole amounts without cents, `$1,250`, `$12.99`."""
-    amount = number_format(cents / 100, decimal_pos=0 if cents % 100 == 0 else 2, use_l10n=True, force_grouping=True)
+    sign = "-" if cents < 0 else ""
+    amount = number_format(
+        abs(cents) / 100, decimal_pos=0 if cents % 100 == 0 else 2, use_l10n=True, force_grouping=True
+    )
     symbol = _SYMBOLS.get(currency.lower())
-    return f"{symbol}{amount}" if symbol else f"{amount} {currency.upper()}"
+    return f"{sign}{symbol}{amount}" if symbol else f"{sign}{amount} {currency.upper()}"
 
 
 def in_zone_of(person: Any, instant: datetime) -> datetime:

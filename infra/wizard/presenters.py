@@ -425,6 +425,7 @@ class SummaryRow:
 
 @dataclass(frozen=True, slots=True)
 class Review:
+    lede: str
     rows: list[SummaryRow]
     totals: list[Fact]
     today: str
@@ -466,6 +467,9 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
     renewals = sum(domain.renewal_cents for domain in chosen)
     share = setup_fee_cents(draft) // max(1, len(chosen))
     return Review(
+        lede=_("Nothing is bought before you pay. The button charges the card that you have already given.")
+        if draft.enlarges_id
+        else _("Nothing is bought before you pay. You pay on a page of Stripe, and come back here."),
         rows=[
             _row(_("Package"), [tier.name], steps.address(draft, "package"), _("the package")),
             _row(_("Domains"), [domain.name for domain in chosen], steps.address(draft, "domains"), _("the domains")),

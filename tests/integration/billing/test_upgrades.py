@@ -245,6 +245,7 @@ def test_the_pages_lead_from_the_package_to_the_price(life_: Life, growth: Tier)
     page = student.get(reverse("upgrade-review"))
     text = page.content.decode()
     assert "Remaining time on Growth" in text
+    assert "The button charges the card that you have already given." in text
     quote = Upgrade.objects.get()
     sent = {"total": quote.due_cents, "monthly": quote.monthly_cents}
     answered = student.post(reverse("upgrade-review"), sent)
