@@ -32,6 +32,7 @@ from infra.models import (
     RunKind,
     RunState,
     StepState,
+    Tier,
     User,
 )
 from integrations.http.call import Proof
@@ -42,7 +43,7 @@ from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.specs import Scope
 from .models import ACTIVE_RUN, BUILDS, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
-from .stacks import STACKS, pipeline_of
+from .stacks import STACKS, pipeline_of, registrar_of
 from .steps.common import RETRIED
 
 ABOUT_BUILDING = ("step", "set_aside", "wallet_short", "run_failed", "run_crashes")
@@ -79,7 +80,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         domain_count, mailbox_count = provision.adds()
         if len(chosen) != domain_count:
             raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
-        _freeze_prices(chosen + spares, tier.domain_price_cap_cents)
+        _freeze_prices(tier, chosen + spares)
         try:
             with transaction.atomic():
                 # Always in one order, so that two students who order the same names never wait for each other.
@@ -126,13 +127,16 @@ def setup_fee_cents(provision: Provision) -> int:
     return fee if provision.enlarges is None else max(0, fee - int(provision.enlarges.order["setup_fee_cents"]))
 
 
-def _freeze_prices(domains: Sequence[Domain], cap_cents: int) -> None:
-    checks = {check.name: check for check in NameCheck.objects.filter(name__in=[domain.name for domain in domains])}
+def _freeze_prices(tier: Tier, domains: Sequence[Domain]) -> None:
+    asked = NameCheck.objects.filter(
+        platform=registrar_of(tier.stack).platform, name__in=[domain.name for domain in domains]
+    )
+    checks = {check.name: check for check in asked}
     for domain in domains:
         check = checks.get(domain.name)
         if check is None or check.answer == NameAnswer.CHECKING:
             continue
-        if check.answer != NameAnswer.AVAILABLE or check.price_cents > cap_cents:
+        if check.answer != NameAnswer.AVAILABLE or check.price_cents > tier.domain_price_cap_cents:
             raise Refused(_("%(name)s is no longer available for this package.") % {"name": domain.name})
         domain.price_cents, domain.renewal_cents = check.price_cents, check.renewal_cents
 
@@ -245,7 +249,8 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
         row = _open_question(run, domain, "choose_replacement")
-        check = NameCheck.objects.filter(name=name).first()
+        platform = registrar_of(run.stack).platform
+        check = NameCheck.objects.filter(platform=platform, name=name).first()
         cap = run.order["domain_price_cap_cents"]
         if check is None or check.answer != NameAnswer.AVAILABLE or check.price_cents > cap:
             raise Refused(_("%(name)s is not available for this package. Please choose another name.") % {"name": name})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from infra.clock import VendorInstant, vendor_now
 from infra.models import NameAnswer, NameCheck
-from integrations.zapmail import MOST_NAMES_PER_CHECK, DomainOffer
+
+from .engine.registrar import Offer, Registrar
 
 if TYPE_CHECKING:
     from .engine.context import Context
@@ -16,33 +18,46 @@ if TYPE_CHECKING:
 FRESH_FOR = timedelta(minutes=15)  # vendor time
 
 
-def fresh(ctx: Context, names: Sequence[str], *, always: Collection[str] = ()) -> dict[str, DomainOffer]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An offer as it was stored."""
+
+    name: str
+    available: bool
+    premium: bool
+    price_cents: int | None
+    renewal_cents: int | None
+
+
+def fresh(
+    ctx: Context, registrar: Registrar, names: Sequence[str], *, always: Collection[str] = ()
+) -> dict[str, Offer]:
     """Return an offer per name, asking the platform for those whose stored answer is too old, or is in `always`.
 
     Raises what reads raise: the paid share of the search budget may be used up for the moment.
     """
     known = {
         check.name: check
-        for check in NameCheck.objects.filter(platform="zapmail", name__in=names)
+        for check in NameCheck.objects.filter(platform=registrar.platform, name__in=names)
         if check.checked_at and check.checked_at > ctx.now - FRESH_FOR and check.answer != NameAnswer.CHECKING
     }
     stale = [name for name in names if name not in known or name in always]
-    found = {name: _offer_of(check) for name, check in known.items()}
-    for start in range(0, len(stale), MOST_NAMES_PER_CHECK):
-        asked = stale[start : start + MOST_NAMES_PER_CHECK]
-        answers = ctx.read(ctx.clients.zapmail.check_domains(asked, weight_class="paid"))
-        remember(answers, ctx.now)
+    found: dict[str, Offer] = {name: _offer_of(check) for name, check in known.items()}
+    for start in range(0, len(stale), registrar.most_names):
+        asked = stale[start : start + registrar.most_names]
+        answers = ctx.read(registrar.check(ctx.clients, asked, "paid"))
+        remember(registrar, answers, ctx.now)
         found |= {offer.name: offer for offer in answers}
     return found
 
 
-def remember(offers: Sequence[DomainOffer], now: VendorInstant | None = None) -> None:
+def remember(registrar: Registrar, offers: Sequence[Offer], now: VendorInstant | None = None) -> None:
     """Store answers for everybody who asks next."""
     now = now or vendor_now()
     NameCheck.objects.bulk_create(
         [
             NameCheck(
-                platform="zapmail",
+                platform=registrar.platform,
                 name=offer.name,
                 answer=answer_of(offer),
                 price_cents=offer.price_cents or 0,
@@ -59,7 +74,7 @@ def remember(offers: Sequence[DomainOffer], now: VendorInstant | None = None) ->
     )
 
 
-def answer_of(offer: DomainOffer) -> NameAnswer:
+def answer_of(offer: Offer) -> NameAnswer:
     """Return our word for an offer. An available name without a price is not to be bought: "checking"."""
     if not offer.available:
         return NameAnswer.TAKEN
@@ -68,8 +83,8 @@ def answer_of(offer: DomainOffer) -> NameAnswer:
     return NameAnswer.AVAILABLE if offer.price_cents is not None else NameAnswer.CHECKING
 
 
-def _offer_of(check: NameCheck) -> DomainOffer:
-    return DomainOffer(
+def _offer_of(check: NameCheck) -> Kept:
+    return Kept(
         name=check.name,
         available=check.answer in (NameAnswer.AVAILABLE, NameAnswer.PREMIUM),
         premium=check.answer == NameAnswer.PREMIUM,

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -22,17 +23,17 @@ from infra import clock, rls, throttle
 from infra.models import Counter, Domain, DomainHold, NameAnswer, NameCheck, Provision, User
 from infra.models.domain import GONE
 from integrations.http.errors import AlreadyExists, NotFound, PlatformError, RateLimited, Rejected
-from integrations.zapmail import MOST_NAMES_PER_CHECK, SEARCH, DomainOffer
 
 from . import offers
 from .engine import budget, doorbell
 from .engine.reader import send_read
+from .engine.registrar import Offer, Registrar
 from .engine.runner import default_workshop
 from .models import Heartbeat
+from .stacks import registrar_of, registrars
 
 log = logging.getLogger(__name__)
 
-CHUNK = MOST_NAMES_PER_CHECK
 FRESH_FOR = offers.FRESH_FOR
 SILENT_FOR = timedelta(minutes=3)  # vendor time until a name that was left out of an answer may be asked for again
 NAMES_AN_HOUR = 200  # a student's allowance of names that must really be asked for
@@ -84,19 +85,21 @@ class Place:
     seconds: float
 
 
-def request_names(*, student: User, names: Sequence[str], is_paid_work: bool = False) -> int:
-    """Put names into the queue unless a fresh answer is there; return how many were put.
+def request_names(*, stack: str, student: User, names: Sequence[str], is_paid_work: bool = False) -> int:
+    """Put names into the queue of the stack's registrar unless a fresh answer is there; return how many were put.
 
     A name that was left out of an answer is asked for again after a pause, not at each click.
     Raises AllowanceUsedUp; nothing is put then. Paid work has no allowance.
     """
+    platform = registrar_of(stack).platform
     with rls.acting_as("worker"), transaction.atomic():
         now = clock.vendor_now()
-        known = NameCheck.objects.filter(name__in=names, wanted_at__isnull=True)
+        known = NameCheck.objects.filter(platform=platform, name__in=names, wanted_at__isnull=True)
         answered = ~Q(answer=NameAnswer.CHECKING) & Q(checked_at__gt=now - FRESH_FOR)
         fresh = set(known.filter(answered | Q(checked_at__gt=now - SILENT_FOR)).values_list("name", flat=True))
         waiting = set(
             NameCheck.objects.filter(
+                platform=platform,
                 name__in=names,
                 wanted_at__isnull=False,
                 wanted_by__contains=[student.pk],
@@ -110,11 +113,11 @@ def request_names(*, student: User, names: Sequence[str], is_paid_work: bool = F
             _spend_allowance(student, len(wanted))
         rows = [
             # A microsecond apart, so that they are asked for in the order given.
-            (uuid.uuid4(), name, now + timedelta(microseconds=place), student.pk, is_paid_work)
+            (uuid.uuid4(), platform, name, now + timedelta(microseconds=place), student.pk, is_paid_work)
             for place, name in enumerate(wanted)
         ]
         # Always in one order, so that two students who want the same names never wait for each other.
-        rows.sort(key=lambda row: row[1])
+        rows.sort(key=lambda row: row[2])
         with connection.cursor() as cursor:
             cursor.executemany(WANT, rows)
         doorbell.ring("names")
@@ -124,7 +127,7 @@ def request_names(*, student: User, names: Sequence[str], is_paid_work: bool = F
 WANT = """
     INSERT INTO infra_namecheck (id, platform, name, answer, price_cents, renewal_cents, wanted_at, wanted_by, is_paid_work,
                                  created_at, updated_at)
-    VALUES (%s, 'zapmail', %s, 'checking', 0, 0, %s, ARRAY[%s]::uuid[], %s, gtm_now('machine'), gtm_now('machine'))
+    VALUES (%s, %s, %s, 'checking', 0, 0, %s, ARRAY[%s]::uuid[], %s, gtm_now('machine'), gtm_now('machine'))
     ON CONFLICT (platform, name) DO UPDATE SET
         wanted_at = COALESCE(infra_namecheck.wanted_at, excluded.wanted_at),
         is_paid_work = excluded.is_paid_work OR (infra_namecheck.wanted_at IS NOT NULL AND infra_namecheck.is_paid_work),
@@ -143,11 +146,12 @@ def _spend_allowance(student: User, count: int) -> None:
         )
 
 
-def answers(*, names: Sequence[str], student: User) -> dict[str, Answer]:
+def answers(*, stack: str, names: Sequence[str], student: User) -> dict[str, Answer]:
     """Return what is known of each name; unknown names are "checking"."""
     with rls.acting_as("worker"):
         now = clock.vendor_now()
-        checks = {check.name: check for check in NameCheck.objects.filter(name__in=names)}
+        asked = NameCheck.objects.filter(platform=registrar_of(stack).platform, name__in=names)
+        checks = {check.name: check for check in asked}
         taken_here = _ordered_or_held(names, student)
     found: dict[str, Answer] = {}
     for name in names:
@@ -177,27 +181,33 @@ def _ordered_or_held(names: Sequence[str], student: User) -> set[str]:
     }
 
 
-def position(*, student: User) -> Place | None:
-    """Return the student's place in the queue, or None when nothing of theirs is waiting."""
+def position(*, stack: str, student: User) -> Place | None:
+    """Return the student's place in the queue of the stack's registrar, or None when nothing of theirs is waiting."""
+    registrar = registrar_of(stack)
     with rls.acting_as("worker"), connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT min(place) FROM ({QUEUE}) AS queue WHERE %(student)s = ANY(wanted_by)", {"student": student.pk}
+            f"SELECT min(place) FROM ({QUEUE}) AS queue WHERE %(student)s = ANY(wanted_by)",
+            {"student": student.pk, **_queue_of(registrar)},
         )
         place = cursor.fetchone()[0]
         if place is None:
             return None
         before = int(place) - 1
-        return Place(before, _seconds_until_call(before // CHUNK))
+        return Place(before, _seconds_until_call(registrar, before // registrar.most_names))
 
 
-def _seconds_until_call(calls_before: int) -> float:
+def _queue_of(registrar: Registrar) -> dict[str, Any]:
+    return {"platform": registrar.platform, "chunk": registrar.most_names}
+
+
+def _seconds_until_call(registrar: Registrar, calls_before: int) -> float:
     """Return the machine seconds until the search budget has room for one more call than `calls_before`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT GREATEST(0, COALESCE(EXTRACT(EPOCH FROM used_at + make_interval(secs => window_seconds + %s)"
             " - gtm_now('vendor')), 0)) AS free_in, window_seconds FROM provisioning_permit"
             " WHERE budget = %s AND weight_class IN ('', 'search') ORDER BY free_in",
-            [budget.SLACK * clock.scale(), SEARCH],
+            [budget.SLACK * clock.scale(), registrar.budget],
         )
         slots = [(float(free_in), float(window)) for free_in, window in cursor.fetchall()]
     if not slots:
@@ -210,77 +220,84 @@ def _seconds_until_call(calls_before: int) -> float:
 # Paid work first; then each student's first chunk, oldest first; then each student's second chunk, and so on. What a student
 # was given lately counts as chunks that are done, so that many names in a row do not go before somebody else's first. A name
 # that several want stands where it would come first.
-QUEUE = f"""
+QUEUE = """
     SELECT id, name, wanted_by, is_paid_work, claimed_until,
            row_number() OVER (ORDER BY is_paid_work DESC, turn, wanted_at, name) AS place
     FROM (SELECT id, name, wanted_by, is_paid_work, claimed_until, wanted_at,
-                 min((GREATEST(given - waiting, 0) + nth - 1) / {CHUNK}) AS turn
+                 min((GREATEST(given - waiting, 0) + nth - 1) / %(chunk)s) AS turn
           FROM (SELECT checks.*, count(*) OVER (PARTITION BY who) AS waiting,
                        row_number() OVER (PARTITION BY who ORDER BY wanted_at, name) AS nth,
                        COALESCE((SELECT sum(count) FROM infra_counter WHERE key = 'names:' || who
                                  AND window_start > gtm_now('machine') - interval '1 hour'), 0)::bigint AS given
                 FROM infra_namecheck AS checks LEFT JOIN LATERAL unnest(wanted_by) AS who ON true
-                WHERE wanted_at IS NOT NULL) AS each_students
+                WHERE platform = %(platform)s AND wanted_at IS NOT NULL) AS each_students
           GROUP BY id, name, wanted_by, is_paid_work, claimed_until, wanted_at) AS waiting
 """
 
 
 def drain(limit: int = 10) -> int:
-    """Ask the platform for the names at the head of the queue, one bulk call at a time. Answers the bell `names`.
+    """Ask the platforms for the names at the heads of their queues, one bulk call at a time. Answers the bell `names`.
 
-    Returns how many names were answered.
+    `limit` is the most calls to one platform. Returns how many names were answered.
     """
+    return sum(_drain(registrar, limit) for registrar in registrars())
+
+
+def _drain(registrar: Registrar, limit: int) -> int:
     workshop, answered = default_workshop(), 0
     for _call in range(limit):
-        names, is_paid_work = _claim()
+        names, is_paid_work = _claim(registrar)
         if not names:
             break
-        weight_class = "paid" if is_paid_work else "search"
-        call = workshop.clients.zapmail.check_domains(names, weight_class=weight_class)
+        call = registrar.check(workshop.clients, names, "paid" if is_paid_work else "search")
         try:
             found = send_read(workshop.transport, call)
         except budget.NoPermit:
-            _give_back(names, 0.0)  # `is_due` watches the budget
+            _give_back(registrar, names, 0.0)  # `is_due` watches the budget
             break
         except budget.NotNow as error:
-            _give_back(names, error.seconds / clock.scale())
+            _give_back(registrar, names, error.seconds / clock.scale())
             break
         except RateLimited as error:
-            _give_back(names, (error.advised_wait or PAUSE * clock.scale()) / clock.scale())
+            _give_back(registrar, names, (error.advised_wait or PAUSE * clock.scale()) / clock.scale())
             break
         except (Rejected, NotFound, AlreadyExists) as error:
             # The same question will be refused again: nobody waits behind it.
             log.error("names refused: %s", error, extra={"names": len(names)})
-            _settle(names, ())
+            _settle(registrar, names, ())
             continue
         except PlatformError as error:
             log.warning("names not checked: %s", error, extra={"names": len(names)})
-            _give_back(names, PAUSE)
+            _give_back(registrar, names, PAUSE)
             break
-        _settle(names, found)
+        _settle(registrar, names, found)
         answered += len(found)
     return answered
 
 
 def is_due() -> bool:
-    """Tell whether names wait and the budget has room for them: asked by the supervisor's tick."""
+    """Tell whether names wait and a budget has room for them: asked by the supervisor's tick."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE is_paid_work) FROM infra_namecheck WHERE wanted_at IS NOT NULL"
-            " AND (claimed_until IS NULL OR claimed_until < gtm_now('machine'))"
+            "SELECT platform, bool_or(is_paid_work) FROM infra_namecheck WHERE wanted_at IS NOT NULL"
+            " AND (claimed_until IS NULL OR claimed_until < gtm_now('machine')) GROUP BY platform"
         )
-        waiting, paid = cursor.fetchone()
-    return bool(waiting) and budget.free(SEARCH, "paid" if paid else "search") > 0
+        waiting = dict(cursor.fetchall())
+    return any(
+        budget.free(one.budget, "paid" if waiting[one.platform] else "search") > 0
+        for one in registrars()
+        if one.platform in waiting
+    )
 
 
-def _claim() -> tuple[list[str], bool]:
+def _claim(registrar: Registrar) -> tuple[list[str], bool]:
     """Claim one call's worth of names from the head of the queue; tell whether paid work is among them."""
     with transaction.atomic(), connection.cursor() as cursor:
         # More than one call takes, because others may be claiming the first ones at this moment.
         cursor.execute(
             f"SELECT id FROM ({QUEUE}) AS queue WHERE claimed_until IS NULL OR claimed_until < gtm_now('machine')"
-            " ORDER BY place LIMIT %s",
-            [CHUNK * 5],
+            " ORDER BY place LIMIT %(most)s",
+            {"most": registrar.most_names * 5, **_queue_of(registrar)},
         )
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(
@@ -289,37 +306,38 @@ def _claim() -> tuple[list[str], bool]:
             " SELECT id FROM infra_namecheck WHERE id = ANY(%s) AND wanted_at IS NOT NULL"
             "   AND (claimed_until IS NULL OR claimed_until < gtm_now('machine'))"
             "   ORDER BY array_position(%s, id) LIMIT %s FOR UPDATE SKIP LOCKED)) RETURNING id, name, is_paid_work",
-            [CLAIM, ids, ids, CHUNK],
+            [CLAIM, ids, ids, registrar.most_names],
         )
         rows = sorted(cursor.fetchall(), key=lambda row: ids.index(row[0]))
     return [name for _id, name, _paid in rows], any(paid for _id, _name, paid in rows)
 
 
-def _give_back(names: Sequence[str], seconds: float) -> None:
+def _give_back(registrar: Registrar, names: Sequence[str], seconds: float) -> None:
     """Let names be claimed again in so many machine seconds."""
     with transaction.atomic(), connection.cursor() as cursor:
-        _lock(names)
+        _lock(registrar, names)
         cursor.execute(
             "UPDATE infra_namecheck SET claimed_until = gtm_now('machine') + make_interval(secs => %s)"
-            " WHERE platform = 'zapmail' AND name = ANY(%s) AND wanted_at IS NOT NULL",
-            [min(LONGEST_PAUSE, seconds), list(names)],
+            " WHERE platform = %s AND name = ANY(%s) AND wanted_at IS NOT NULL",
+            [min(LONGEST_PAUSE, seconds), registrar.platform, list(names)],
         )
 
 
-def _settle(names: Sequence[str], found: Sequence[DomainOffer]) -> None:
+def _settle(registrar: Registrar, names: Sequence[str], found: Sequence[Offer]) -> None:
     """Write the answers down. A name that was left out stays "checking", never "available", and waits no longer."""
     answered = {offer.name for offer in found}
     with transaction.atomic():
-        _lock(names)
-        offers.remember(found)
-        NameCheck.objects.filter(platform="zapmail", name__in=[name for name in names if name not in answered]).update(
+        _lock(registrar, names)
+        offers.remember(registrar, found)
+        silent = [name for name in names if name not in answered]
+        NameCheck.objects.filter(platform=registrar.platform, name__in=silent).update(
             wanted_at=None, claimed_until=None, checked_at=clock.vendor_now(), answer=NameAnswer.CHECKING
         )
 
 
-def _lock(names: Sequence[str]) -> None:
+def _lock(registrar: Registrar, names: Sequence[str]) -> None:
     """Lock the names' rows in the order in which everybody does."""
-    rows = NameCheck.objects.filter(platform="zapmail", name__in=names).order_by("name")
+    rows = NameCheck.objects.filter(platform=registrar.platform, name__in=names).order_by("name")
     list(rows.select_for_update().values_list("pk", flat=True))
 
 

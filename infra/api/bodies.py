@@ -14,7 +14,7 @@ from infra.dashboard import words
 from infra.dashboard.progress import StageRow, progress
 from infra.models import NameAnswer, Provision, ProvisionState, Tier, User
 from infra.presenters_base import Fact, Line
-from infra.wizard import names, presenters
+from infra.wizard import drafts, names, presenters
 from provisioning import queries, search
 from provisioning.queries import ItemStatus, StageStatus
 
@@ -127,8 +127,9 @@ class Names:
 
 def checked(draft: Provision, wanted: Sequence[str], student: User) -> Names:
     """Return what is known of each name, and the student's place in the queue."""
-    answers = search.answers(names=wanted, student=student)
-    place = search.position(student=student)
+    stack = drafts.stack_of(draft)
+    answers = search.answers(stack=stack, names=wanted, student=student)
+    place = search.position(stack=stack, student=student)
     queue = Queue(place.names_before, place.seconds, presenters.queue_sentence(place.seconds)) if place else None
     return Names([_name(answers[name], draft.tier) for name in wanted], queue)
 

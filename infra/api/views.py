@@ -138,7 +138,12 @@ class Check(Endpoint):
         draft = drafts.current(self.student) or Provision(student=self.student)
         wanted = _understood(_given(WantedSerializer, request)["names"], draft)
         try:
-            search.request_names(student=self.student, names=wanted, is_paid_work=draft.paid_at is not None)
+            search.request_names(
+                stack=drafts.stack_of(draft),
+                student=self.student,
+                names=wanted,
+                is_paid_work=draft.paid_at is not None,
+            )
         except search.AllowanceUsedUp as refusal:
             raise ApiError(429, "names_used_up", str(refusal), retry_after=max(1, refusal.retry_after_seconds))
         return _body(bodies.checked(draft, wanted, self.student))

@@ -13,9 +13,8 @@ from django.db.models import QuerySet
 from infra import flags, naming, suggestions
 from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
 from infra.rls import acting_as
+from provisioning.stacks import registrar_of
 
-# One bulk call of the platform answers so many names.
-CHUNK = {"zapmail": 20, "forge": 100, "workspace": 25}
 MAX_SPARES = 3
 MAX_SEARCHED = 40
 
@@ -48,12 +47,12 @@ def offered_tiers() -> QuerySet[Tier]:
 
 def may_order(draft: Provision) -> flags.Verdict:
     """Return whether the draft's student may order its package now. A draft may be filled in all the same."""
-    return flags.may_order(draft.student, _stack(draft))
+    return flags.may_order(draft.student, stack_of(draft))
 
 
 def sold_endings(draft: Provision) -> tuple[str, ...]:
     """Return the endings that the draft's platform sells."""
-    configured = getattr(settings, "SOLD_ENDINGS", {}).get(_stack(draft))
+    configured = getattr(settings, "SOLD_ENDINGS", {}).get(stack_of(draft))
     return tuple(configured or naming.SOLD_ENDINGS)
 
 
@@ -101,13 +100,14 @@ def patterns_needed(draft: Provision) -> int:
     return naming.patterns_needed(held.mailboxes, len(chosen(draft)) or held.fewest)
 
 
-def _stack(draft: Provision) -> str:
-    return draft.tier.stack if draft.tier else "zapmail"
+def stack_of(draft: Provision) -> str:
+    """Return the draft's stack; before a package is chosen, the first that is offered here."""
+    return draft.tier.stack if draft.tier else str(settings.ENABLED_STACKS[0])
 
 
 def chunk_size(draft: Provision) -> int:
-    """Return how many names one bulk call of the draft's platform answers."""
-    return CHUNK.get(_stack(draft), 20)
+    """Return how many names are unfolded at a time: what one bulk call answers."""
+    return registrar_of(stack_of(draft)).most_names
 
 
 def _domains(draft: Provision, state: DomainState) -> list[Domain]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from infra.models import NameAnswer, Provision
 from provisioning import search
 
+from . import drafts
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -28,7 +30,7 @@ def known(provision: Provision, names: Collection[str]) -> dict[str, Known]:
     """Return what is known of `names`; the key is missing where nobody has answered yet."""
     if not names:
         return {}
-    answers = search.answers(names=list(names), student=provision.student)
+    answers = search.answers(stack=drafts.stack_of(provision), names=list(names), student=provision.student)
     return {name: of(answer) for name, answer in answers.items()}
 
 
@@ -49,7 +51,12 @@ def ask(provision: Provision, names: Sequence[str]) -> str:
     if not names:
         return ""
     try:
-        search.request_names(student=provision.student, names=list(names), is_paid_work=provision.paid_at is not None)
+        search.request_names(
+            stack=drafts.stack_of(provision),
+            student=provision.student,
+            names=list(names),
+            is_paid_work=provision.paid_at is not None,
+        )
     except search.AllowanceUsedUp as refusal:
         return str(refusal)
     return ""
@@ -57,7 +64,7 @@ def ask(provision: Provision, names: Sequence[str]) -> str:
 
 def seconds_until_asked(provision: Provision) -> float | None:
     """Return about how long until our waiting names are asked for; None when none is waiting."""
-    place = search.position(student=provision.student)
+    place = search.position(stack=drafts.stack_of(provision), student=provision.student)
     return place.seconds if place else None
 
 

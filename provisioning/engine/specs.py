@@ -14,6 +14,7 @@ from infra.models import DomainState, MailboxState, ProvisionState
 from .holding import Holding
 from .measuring import Measuring
 from .outcomes import Outcomes
+from .registrar import Registrar
 
 if TYPE_CHECKING:
     from provisioning.models import Run
@@ -137,6 +138,7 @@ class StackSpec:
     """An ordered tuple of steps: those that set an order up. A run keeps the version it began with.
 
     pipelines  by name, what else is ever done to an order: see `provisioning/life.py` for who begins which
+    registrar  where its names are asked for; without it nobody can search for one
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
     holding    how what an order owns is looked at; dates and renewals are not watched without it
     """
@@ -148,6 +150,7 @@ class StackSpec:
     steps: tuple[StepSpec, ...]
     ending: Ending = SET_UP
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    registrar: Registrar | None = None
     measuring: Measuring | None = None
     holding: Holding | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..engine.registrar import Registrar
 from ..engine.specs import StackSpec
 from ..models import Run
 from .zapmail import ZAPMAIL
@@ -15,6 +16,19 @@ VERSIONS: dict[tuple[str, int], StackSpec] = {(stack.key, stack.version): stack 
 def stack_of(key: str, version: int) -> StackSpec:
     """Return the stack that a run began with. Raises KeyError."""
     return VERSIONS[key, version]
+
+
+def registrar_of(key: str) -> Registrar:
+    """Return where the names of a stack are asked for. Raises KeyError for a stack that sells none."""
+    registrar = STACKS[key].registrar
+    if registrar is None:
+        raise KeyError(key)
+    return registrar
+
+
+def registrars() -> tuple[Registrar, ...]:
+    """Return every registrar once."""
+    return tuple({stack.registrar.platform: stack.registrar for stack in STACKS.values() if stack.registrar}.values())
 
 
 def pipeline_of(run: Run) -> StackSpec:

@@ -113,6 +113,7 @@ ZAPMAIL = StackSpec(
     stages=STAGES,
     steps=STEPS,
     pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    registrar=domains.REGISTRAR,
     measuring=MEASURING,
     holding=HOLDING,
 )

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from integrations.http.call import Call
-from integrations.zapmail import DomainOffer, Receipt
+from integrations.registry import Clients
+from integrations.zapmail import MOST_NAMES_PER_CHECK, SEARCH, DomainOffer, Receipt
 
 from .. import offers
 from ..engine.context import Context, DomainItem
 from ..engine.ledger import ELSEWHERE, EXISTS, Book
 from ..engine.outcomes import Done, Failed, Lost, NeedsOperator, Outcome, Wait
+from ..engine.registrar import Offer, Registrar
 from ..engine.specs import MINUTE
 from .common import domains_there, wait_for
 from .money import lack_of_funds
@@ -21,6 +23,13 @@ UNPRICED_PAUSE = 5 * MINUTE
 NAME_REFUSED = frozenset({"name_taken", "banned_name", "name_has_workspace", "ending_not_sold", "price_changed"})
 NO_MONEY = frozenset({"insufficient_wallet"})
 AMBIGUOUS = NAME_REFUSED | NO_MONEY | {EXISTS}
+
+
+def _check(clients: Clients, names: Sequence[str], weight_class: str) -> Call[tuple[DomainOffer, ...]]:
+    return clients.zapmail.check_domains(names, weight_class=weight_class)
+
+
+REGISTRAR = Registrar("zapmail", SEARCH, MOST_NAMES_PER_CHECK, _check)
 
 
 def buy_domains(ctx: Context) -> Mapping[str, Outcome]:
@@ -38,7 +47,7 @@ def buy_domains(ctx: Context) -> Mapping[str, Outcome]:
 def _held_back(ctx: Context, sendable: list[str]) -> dict[str, Outcome]:
     """Return the names that are not to be sent now: lost, without a price, or not covered by the wallet."""
     failed_before = ctx.ledger.attempted("zapmail", "buy_domains", sendable)
-    answers = offers.fresh(ctx, sendable, always=failed_before)
+    answers = offers.fresh(ctx, REGISTRAR, sendable, always=failed_before)
     cap = ctx.order.get("domain_price_cap_cents", 0)
     held = {name: why for name in sendable if (why := _why_not(answers.get(name), cap))}
     wanted = [name for name in sendable if name not in held]
@@ -48,7 +57,7 @@ def _held_back(ctx: Context, sendable: list[str]) -> dict[str, Outcome]:
     return held
 
 
-def _why_not(offer: DomainOffer | None, cap_cents: int) -> Outcome | None:
+def _why_not(offer: Offer | None, cap_cents: int) -> Outcome | None:
     if offer is None:
         return Wait(UNPRICED_PAUSE, why="the platform says nothing about the name at the moment")
     if not offer.available:

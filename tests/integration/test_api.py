@@ -171,7 +171,7 @@ def test_checked_names_carry_state_price_age_and_place() -> None:
 def test_the_place_in_the_queue_is_the_pages() -> None:
     ada, bob = student(), student("bob@students.example")
     draft = at_domains(bob)
-    search.request_names(student=ada, names=[f"acme{n}.com" for n in range(20)])
+    search.request_names(stack="zapmail", student=ada, names=[f"acme{n}.com" for n in range(20)])
     queue = post(bob, CHECK, {"names": ["bolt.com"]}).json()["queue"]
     assert queue["names_before"] == 20
     assert queue["seconds"] == names.seconds_until_asked(draft)

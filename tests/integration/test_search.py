@@ -17,6 +17,7 @@ from provisioning import search
 from provisioning.engine import doorbell
 from provisioning.engine.reader import send_read
 from provisioning.models import Circuit, Permit
+from provisioning.stacks import registrar_of
 from tests.integration.pages import answered, at_domains, student
 from tests.integration.world import World, new_order, new_world, paid
 
@@ -54,11 +55,11 @@ def some(prefix: str, count: int, start: int = 0) -> list[str]:
 
 
 def ask(person: User, names: Sequence[str], **more: Any) -> int:
-    return search.request_names(student=person, names=names, **more)
+    return search.request_names(stack="zapmail", student=person, names=names, **more)
 
 
 def known(person: User, name: str) -> search.Answer:
-    return search.answers(names=[name], student=person)[name]
+    return search.answers(stack="zapmail", names=[name], student=person)[name]
 
 
 def fail_with(world: World, kind: str, **values: Any) -> None:
@@ -238,7 +239,7 @@ def test_wanting_what_others_want_does_not_push_them_back(world: World, ada: Use
     ask(bob, some("bolt", 190))
     ask(bob, ["shared.com"])
     ask(ada, ["shared.com"])
-    assert search.position(student=ada) == search.Place(20, 0.0)
+    assert search.position(stack="zapmail", student=ada) == search.Place(20, 0.0)
     search.drain(2)
     assert "shared.com" in calls(world)[1]
 
@@ -315,13 +316,13 @@ def test_the_platform_never_counts_more_than_its_limit(world: World) -> None:
 
 
 def test_the_place_in_the_queue(world: World, ada: User, bob: User) -> None:
-    assert search.position(student=ada) is None
+    assert search.position(stack="zapmail", student=ada) is None
     ask(ada, some("acme", 20))
     ask(bob, some("bolt", 5))
-    assert search.position(student=ada) == search.Place(0, 0.0)
-    assert search.position(student=bob) == search.Place(20, 0.0)
+    assert search.position(stack="zapmail", student=ada) == search.Place(0, 0.0)
+    assert search.position(stack="zapmail", student=bob) == search.Place(20, 0.0)
     search.drain()
-    assert search.position(student=bob) is None
+    assert search.position(stack="zapmail", student=bob) is None
 
 
 def test_the_place_says_when_the_budget_has_room_again(world: World, ada: User, bob: User) -> None:
@@ -329,13 +330,13 @@ def test_the_place_says_when_the_budget_has_room_again(world: World, ada: User, 
     search.drain(20)
     world.advance(600)
     ask(bob, some("bolt", 5))
-    place = search.position(student=bob)
+    place = search.position(stack="zapmail", student=bob)
     assert place is not None
     assert place.names_before == 0
     assert 1190 <= place.seconds <= 1210
     world.advance(place.seconds)
     search.drain()
-    assert search.position(student=bob) is None
+    assert search.position(stack="zapmail", student=bob) is None
 
 
 def test_the_seventh_call_waits_for_the_first_slot(world: World, ada: User) -> None:
@@ -343,16 +344,16 @@ def test_the_seventh_call_waits_for_the_first_slot(world: World, ada: User) -> N
     search.drain()
     world.advance(300)
     ask(ada, some("more", 20))
-    assert [search._seconds_until_call(place) for place in (0, 4)] == [0, 0]
-    assert 1490 <= search._seconds_until_call(5) <= 1510
-    assert 1790 <= search._seconds_until_call(6) <= 1810
+    assert [search._seconds_until_call(registrar_of("zapmail"), place) for place in (0, 4)] == [0, 0]
+    assert 1490 <= search._seconds_until_call(registrar_of("zapmail"), 5) <= 1510
+    assert 1790 <= search._seconds_until_call(registrar_of("zapmail"), 6) <= 1810
 
 
 def test_places_are_told_in_the_readers_time(world: World, ada: User) -> None:
     ask(ada, some("acme", 130))
     search.drain(20)
     clock.set_scale(60)
-    place = search.position(student=ada)
+    place = search.position(stack="zapmail", student=ada)
     assert place is not None
     assert 25 <= place.seconds <= 35
 

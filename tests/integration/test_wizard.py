@@ -276,7 +276,7 @@ def test_the_queue_is_said() -> None:
     ada = student()
     at_domains(ada)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "position", lambda *, student: search.Place(40, 230.0))
+        patch.setattr(search, "position", lambda *, stack, student: search.Place(40, 230.0))
         page = text(signed_in(ada).get(DOMAINS))
     assert "Availability checks are busy. Yours starts in about 4 minutes." in page
 
