@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import warmup
 from .clock import iso
 from .http import Request, Response, json_response
 from .platforms import Platform, Route, Router
@@ -580,8 +581,7 @@ def _analytics(world: World, account: Account, now: float) -> dict[str, Any] | N
     sent = min(kept["limit"], kept["initial_daily_limit"] + kept["increment"] * day)
 
     def score(name: str) -> int:
-        noise = int(3 * fraction(world.seed, "health", account.email, day, name))
-        return max(0, min(100, expected_health(profile, day, name) + noise - COLD_DAY * cold))
+        return warmup.health(world.seed, profile, account.email, day, name, cold_days=cold)
 
     return {
         "health_scores": {
@@ -605,41 +605,14 @@ def _analytics(world: World, account: Account, now: float) -> dict[str, Any] | N
 
 def set_profile(world: World, email: str, profile: str) -> int:
     """Let the accounts of an address develop so from now on; return how many there are. Raises ValueError."""
-    if profile not in ("", *PROFILES):
-        raise ValueError(f"a profile is one of {', '.join(PROFILES)}")
+    if profile not in ("", *warmup.PROFILES):
+        raise ValueError(f"a profile is one of {', '.join(warmup.PROFILES)}")
     found = [account for account in world.plusvibe.accounts.values() if account.email == email.strip().lower()]
     if not found:
         raise ValueError("no such account")
     for account in found:
         account.profile = profile
     return len(found)
-
-
-PROFILES = ("healthy", "bad_start", "collapse", "recovery")
-COLD_DAY = 2  # health that a day without warmup costs
-# How much worse each provider judges while something is wrong; it begins at Google.
-HARSHNESS = {"overall": 0, "google": 6, "microsoft": 1, "other": -3}
-
-
-def expected_health(profile: str, day: int, provider: str = "overall") -> int:
-    """Return what the platform says on the `day`-th day of warmup, before chance adds up to two points.
-
-    healthy    92 on the first days, 97 in the end
-    bad_start  in the seventies for five days, good from the eighth on
-    collapse   healthy until day 12, then four points a day down to 60
-    recovery   healthy until day 7, bad from day 8 to 13, healthy again
-    """
-    best = 92 + min(day, 5)
-    match profile:
-        case "bad_start":
-            level = min(best, 66 + 4 * max(0, day - 1))
-        case "collapse":
-            level = max(60, best - 4 * max(0, day - 12))
-        case "recovery":
-            level = best - 4 * max(0, min(day - 7, 5, 14 - day))
-        case _:
-            level = best
-    return level - HARSHNESS[provider] if level < best else level
 
 
 # Reading

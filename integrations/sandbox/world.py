@@ -10,6 +10,7 @@ from .faults import FaultTable
 from .heyreach import HeyReachState
 from .log import RequestLog
 from .mail import Mail
+from .mailhost import Password
 from .plusvibe import PlusVibeState
 from .quota import Quotas
 from .seeds import fraction, hexadecimal
@@ -45,9 +46,15 @@ class World:
     heyreach: HeyReachState = field(default_factory=HeyReachState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
+    mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py
     events: list[Event] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up a saved world: what it knows nothing of, because it is older, begins empty."""
+        self.__init__()  # type: ignore[misc]
+        self.__dict__.update(state)
 
     def count(self, name: str) -> int:
         """Return 1, 2, 3 ... for each name."""
