@@ -14,12 +14,13 @@ from django.db import connection
 
 from config.env import SANDBOX_CREDENTIALS, STACK_CREDENTIALS, STRIPE_CREDENTIALS, is_loopback, local_secrets
 from infra import clock
+from infra.dns.resolver import split_place
 
 
 @register()
 def check_mode(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse to start with settings of the other mode."""
-    found = _sandbox_errors() if settings.SANDBOX else _live_errors()
+    found = [*(_sandbox_errors() if settings.SANDBOX else _live_errors()), *_name_server_errors()]
     return [Error(sentence, id=f"gtm.{code}") for code, sentence in found]
 
 
@@ -45,6 +46,15 @@ def refuse_a_wrong_start() -> None:
         errors += check_clock(None, databases=["default"])
     if errors:
         raise ImproperlyConfigured("Refusing to start. " + " ".join(str(error.msg) for error in errors))
+
+
+def _name_server_errors() -> Iterator[tuple[str, str]]:
+    for name in ("DNS_RESOLVERS", "DNS_AUTHORITATIVE"):
+        for place in getattr(settings, name):
+            try:
+                split_place(place)
+            except ValueError as error:
+                yield "D001", f"{name}: {error}."
 
 
 def _sandbox_errors() -> Iterator[tuple[str, str]]:

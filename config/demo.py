@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import IO
 from urllib.error import URLError
 
+from config.env import DNS_OFFSET, dns_servers
+
+SANDBOX_PORTS = 7  # platforms, control plane, mail server, four name servers
 GUARD = Path(__file__).with_name("guard.py")
 GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 LOG_LIMIT_BYTES = 5_000_000
@@ -155,9 +158,10 @@ def run_step(command: Sequence[str], *, environment: dict[str, str]) -> None:
 
 
 def demo_environment(*, port: int, sandbox_port: int, time_scale: str) -> dict[str, str]:
-    """Return the environment of every process of the demo. The three sandbox ports follow each other."""
+    """Return the environment of every process of the demo. The sandbox's ports follow each other."""
     # Each process takes the database role of its own command, not ours.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GTM_DATABASE_")}
+    resolvers, authoritative = dns_servers(sandbox_port + DNS_OFFSET)
     return inherited | {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
@@ -166,5 +170,8 @@ def demo_environment(*, port: int, sandbox_port: int, time_scale: str) -> dict[s
         "SANDBOX_URL": f"http://127.0.0.1:{sandbox_port}",
         "SANDBOX_CONTROL_URL": f"http://127.0.0.1:{sandbox_port + 1}",
         "EMAIL_URL": f"smtp://127.0.0.1:{sandbox_port + 2}",
+        "SANDBOX_DNS_PORT": str(sandbox_port + DNS_OFFSET),
+        "DNS_RESOLVERS": ",".join(resolvers),
+        "DNS_AUTHORITATIVE": ",".join(authoritative),
         "PROVISIONING_TIME_SCALE": time_scale,
     }

@@ -42,6 +42,9 @@ SANDBOX_PATHS = {
     "STRIPE_API_URL": "/stripe",
 }
 
+DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
+PUBLIC_RESOLVERS = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
+
 # The sandbox accepts these and no real platform does.
 SANDBOX_CREDENTIALS = {
     "ZAPMAIL_API_KEY": "sandbox-zapmail-key",
@@ -77,6 +80,13 @@ def platform_settings(*, sandbox_url: str | None) -> dict[str, str]:
         defaults = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()} | SANDBOX_CREDENTIALS
     given = {name: value for name, value in os.environ.items() if name.startswith(PLATFORM_PREFIXES)}
     return defaults | given
+
+
+def dns_servers(sandbox_port: int | None) -> tuple[list[str], list[str]]:
+    """Return the resolvers to ask, and whom to ask in place of domains' own servers: the sandbox's, from a port on."""
+    if sandbox_port is None:
+        return list(PUBLIC_RESOLVERS), []
+    return [f"127.0.0.1:{sandbox_port + number}" for number in range(3)], [f"127.0.0.1:{sandbox_port + 3}"]
 
 
 SANDBOX_BUILD_OPTIONS = {

@@ -5,13 +5,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config import logs, postgres
-from config.env import build_options, database, local_secrets, login_password, origin, platform_settings
+from config.env import (
+    DNS_OFFSET,
+    build_options,
+    database,
+    dns_servers,
+    local_secrets,
+    login_password,
+    origin,
+    platform_settings,
+)
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,8 +62,12 @@ CHECKOUT_ORIGINS = env.list(
 )
 BUILD_OPTIONS = build_options(sandbox=SANDBOX)
 PROVISIONING_TIME_SCALE = env.float("PROVISIONING_TIME_SCALE", default=1.0)
-DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
-DNS_AUTHORITATIVE = env.list("DNS_AUTHORITATIVE", default=[])
+SANDBOX_DNS_PORT = env.int("SANDBOX_DNS_PORT", default=(urlsplit(SANDBOX_URL).port or 9100) + DNS_OFFSET)
+_resolvers, _authoritative = dns_servers(SANDBOX_DNS_PORT if SANDBOX else None)
+DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=_resolvers)
+DNS_AUTHORITATIVE = env.list("DNS_AUTHORITATIVE", default=_authoritative)
+DNS_TIMEOUT = env.float("DNS_TIMEOUT", default=3.0)
+DNS_SECONDS = env.float("DNS_SECONDS", default=5.0)
 
 # ---- database --------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ MEGABYTE = 1024
 def run(folder: Path, note: Note) -> Numbers:
     """Run the demo, play the main story against it, and return the peak memory of its processes in megabytes."""
     note("memory during one story")
-    port, folder = free_ports(4), folder / "story"
+    port, folder = free_ports(1 + demo.SANDBOX_PORTS), folder / "story"
     environment = own_environment(folder, port, port + 1, "60")
     environment.pop("GTM_DATABASE_ROLE")
     command = [sys.executable, MANAGE, "demo", f"--port={port}", f"--sandbox-port={port + 1}"]

@@ -20,7 +20,7 @@ from integrations.registry import build_clients
 from provisioning import actions
 from provisioning.engine import claims
 from provisioning.engine.options import Options
-from provisioning.engine.runner import Workshop, wake
+from provisioning.engine.runner import Workshop, default_name_servers, wake
 from provisioning.management.commands.worker import prepare
 from provisioning.models import Run
 
@@ -49,7 +49,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         options = Options.from_mapping(settings.BUILD_OPTIONS)
-        self.workshop = Workshop(self.timed, build_clients(settings.PLATFORMS), options)
+        self.workshop = Workshop(self.timed, build_clients(settings.PLATFORMS), options, default_name_servers())
 
     def build(self, run: Run) -> None:
         """Build one order, and note what it took."""

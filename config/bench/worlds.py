@@ -32,7 +32,7 @@ def temporary_folder() -> Iterator[Path]:
 @contextmanager
 def world(folder: Path, *, time_scale: str) -> Iterator[dict[str, str]]:
     """Keep a migrated database and a sandbox without faults for a block; yield the environment of their users."""
-    port = free_ports(4)
+    port = free_ports(1 + demo.SANDBOX_PORTS)
     environment = own_environment(folder, port, port + 1, time_scale)
     platforms = [
         f"--port={port + 1}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import heyreach, pages, plusvibe, profiles, stripe, zapmail
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
+from .dns import Dns
 from .faults import AFTER, BEFORE, Fault, FaultTable
 from .http import Request, Response, Wire
 from .log import RequestLog
@@ -69,6 +70,7 @@ class Sandbox:
         self.store = StateFile(state_path) if state_path else None
         self.dirty = False
         self.webhook_sender: Send | None = None
+        self.dns = Dns(self)
         self._arguments = (seed, public_url, profile, webhook_url)
         saved = self.store.load() if self.store else None
         if saved is None:
@@ -107,6 +109,7 @@ class Sandbox:
         """Forget everything the platforms hold. The clock runs on; webhooks wait nowhere."""
         with self.lock:
             self.world = self._new_world()
+            self.dns.forget()
             self.save()
 
     def advance(self, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from .quota import Window
 
 if TYPE_CHECKING:
     from .deliveries import Delivery
+    from .dns import ZoneRecord
     from .world import World
 
 Handler = Callable[["World", Request, float], Response]
@@ -39,6 +40,10 @@ def _ignore_result(world: World, delivery: Delivery, status: int, now: float) ->
 
 def _nothing(world: World, now: float) -> Any:
     return {}
+
+
+def _no_records(world: World, now: float) -> Iterable[ZoneRecord]:
+    return ()
 
 
 def _no_key(request: Request) -> str:
@@ -70,6 +75,7 @@ class Platform:
     key_of      the credential that quotas are counted by
     ref_of      our reference (GTM-XXXXXX) that a request belongs to, where the body does not say
     snapshot    everything it holds, as plain JSON without secrets
+    records_of  the DNS records that it publishes
     real_time   `now` is machine time plus advances instead of virtual time
     quota_in_real_time   only the quota windows go by machine time
     fault_kinds          names of faults that only this platform knows
@@ -89,6 +95,7 @@ class Platform:
     key_of: Callable[[Request], str] = _no_key
     ref_of: Callable[[World, Request], str] = _no_ref
     snapshot: Callable[[World, float], Any] = _nothing
+    records_of: Callable[[World, float], Iterable[ZoneRecord]] = _no_records
     real_time: bool = False
     quota_in_real_time: bool = False
     fault_kinds: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The sandbox as a process: two HTTP ports, a mail port, a state file. Loopback only, never beside live settings."""
+"""The sandbox as a process: ports for HTTP, mail and DNS, a state file. Loopback only, never beside live settings."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from aiosmtpd.controller import Controller
 
 from . import control
 from .core import Sandbox
+from .dns_server import DnsServers, PortTaken
 from .http import Request, Response, Wire, json_response, text_response
 from .store import BadState
 
@@ -38,11 +39,12 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """What the command line says. From `dns_port` on, each name server of dns.SERVERS has a port; 0 takes any."""
 
     port: int = 9100
     control_port: int = 9101
     mail_port: int = 9102
+    dns_port: int = 9103
     state: Path | None = None
     speed: float = 60.0
     seed: int = 1
@@ -86,6 +88,7 @@ class Servers:
             undo.callback(self.control.server_close)
             self.mail_listener = _listen(options.host, options.mail_port)
             undo.callback(self.mail_listener.close)
+            self.dns = undo.enter_context(_name_servers(options))
             self.public_url = f"http://{options.host}:{self.main.server_address[1]}"
             self.sandbox = _make_sandbox(options, self.public_url)
             undo.pop_all()
@@ -94,7 +97,7 @@ class Servers:
         """Begin to answer."""
         self.mail = _MailServer(_MailHandler(self.sandbox), self.mail_listener)
         self.mail.start()
-        for work in (self._serve_main, self._serve_control, self._tick):
+        for work in (self._serve_main, self._serve_control, self._serve_dns, self._tick):
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self.threads.append(thread)
@@ -110,6 +113,7 @@ class Servers:
             thread.join(5)
         for listener in (self.main.socket, self.control.socket, self.mail_listener):
             listener.close()
+        self.dns.close()
         self.sandbox.save()
 
     def _control(self, request: Request) -> Response:
@@ -120,6 +124,9 @@ class Servers:
 
     def _serve_control(self) -> None:
         self.control.serve_forever(poll_interval=TICK)
+
+    def _serve_dns(self) -> None:
+        self.dns.serve(self.sandbox.dns, self.ended)
 
     def _tick(self) -> None:
         """Let due things happen and due webhooks go out, and write what only reads have changed."""
@@ -251,6 +258,13 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise CannotServe(_busy(port)) from error
     return listener
+
+
+def _name_servers(options: Options) -> DnsServers:
+    try:
+        return DnsServers(options.host, options.dns_port)
+    except PortTaken as error:
+        raise CannotServe(_busy(error.args[0])) from error
 
 
 class _Handler(BaseHTTPRequestHandler):

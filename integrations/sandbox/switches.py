@@ -13,7 +13,7 @@ Span = tuple[float, float]  # least and most virtual seconds
 
 @dataclass
 class Switches:
-    """The positions of all switches. Names begin with the platform's slug."""
+    """The positions of all switches. Names begin with the platform's slug, or with `dns`."""
 
     # Zapmail: limits (the lower, official figures)
     zapmail_general_per_minute: int = 20
@@ -71,6 +71,13 @@ class Switches:
     zapmail_export_seconds: Span = (120.0, 360.0)
     zapmail_refund_seconds: Span = (60.0, 240.0)
     zapmail_order_drop_seconds: float = 300.0
+    # The name servers: times are virtual seconds, names stand apart by spaces
+    dns_lag_seconds: float = 90.0
+    dns_negative_ttl_seconds: float = 60.0
+    dns_failing: Literal["no", "servfail", "refused", "silent"] = "no"
+    dns_authoritative: Literal["answers", "servfail", "refused", "silent"] = "answers"
+    dns_withheld_names: str = ""
+    dns_broken_zones: str = ""
     # Stripe
     stripe_after_last_attempt: Literal["canceled", "unpaid", "past_due"] = "past_due"
     # PlusVibe

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import plusvibe
 from .clock import iso
+from .dns import ZoneRecord
 from .http import Request, Response, json_response
 from .platforms import Platform, Route, Router
 from .quota import Window
@@ -50,6 +51,7 @@ API_KEY = "sandbox-zapmail-key"
 DAY, WEEK = 86_400.0, 604_800.0
 MOST_SEARCHED = 20
 TOP_UP_PAUSE = 60.0
+FIRST_DMARC = "v=DMARC1; p=none"
 NO_SLOTS = "You don't have enough mailboxes. Please purchase more mailboxes to continue"
 DOMAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.[a-z]{2,24}")
 USERNAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -376,6 +378,19 @@ def list_dns_records(world: World, asked: Asked, now: float) -> Response:
     return envelope("DNS records fetched", {"records": records, "disabledRecords": []})
 
 
+def records_of(world: World, now: float) -> Iterator[ZoneRecord]:
+    """Yield what the platform publishes: a domain's records once it is active, its DMARC as it was and as it is."""
+    for domain in world.zapmail.domains.values():
+        reports = bool(domain.dmarc_email and domain.dmarc_added)
+        for kind, host, value in _records(domain):
+            name = domain.name if host == "@" else f"{host}.{domain.name}"
+            since = domain.updated_at if host == "_dmarc" and reports else domain.dns_at
+            yield ZoneRecord(domain.name, name, kind, value, priority=1, since=since)
+        if domain.status == "ACTIVE" and reports:
+            old = (domain.name, f"_dmarc.{domain.name}", "TXT", FIRST_DMARC)
+            yield ZoneRecord(*old, since=domain.dns_at, until=domain.updated_at)
+
+
 def _records(domain: Domain) -> list[tuple[str, str, str]]:
     if domain.status != "ACTIVE":
         return []
@@ -387,7 +402,7 @@ def _records(domain: Domain) -> list[tuple[str, str, str]]:
         ("MX", "@", mx),
         ("TXT", "@", f"v=spf1 include:{include} ~all"),
         ("TXT", "google._domainkey" if google else "selector1._domainkey", "v=DKIM1; k=rsa; p=MIIBIjANBgkq"),
-        ("TXT", "_dmarc", f"v=DMARC1; p=none{report}"),
+        ("TXT", "_dmarc", f"{FIRST_DMARC}{report}"),
     ]
 
 
@@ -965,4 +980,5 @@ PLATFORM = Platform(
     key_of=lambda request: request.header("x-auth-zapmail"),
     ref_of=ref_of,
     snapshot=snapshot,
+    records_of=records_of,
 )

@@ -70,6 +70,7 @@ class Domain:
     dmarc_added: bool = False
     auto_renew: bool = True
     mailboxes_asked_at: float | None = None
+    dns_at: float = 0.0  # since when its records are published
 
     @property
     def expires_at(self) -> float:
@@ -421,7 +422,7 @@ def on_event(world: World, kind: str, data: dict[str, Any], now: float) -> None:
 def _domain_active(world: World, data: dict[str, Any], now: float) -> None:
     domain = world.zapmail.domains.get(data["domain"])
     if domain is not None:
-        domain.status, domain.updated_at = "ACTIVE", now
+        domain.status, domain.updated_at, domain.dns_at = "ACTIVE", now, now
         emit(world, "domain.updated", {"id": domain.id, "domain": domain.name, "status": domain.status}, now)
 
 

@@ -81,6 +81,18 @@ def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
     return Claim(row[0], row[1], Instants(*row[2:])) if row else None
 
 
+def prolong(claim: Claim, seconds: float) -> None:
+    """Let the lease last so many machine seconds from now, or as long as it does. Raises LostClaim."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH present AS MATERIALIZED ({PRESENT}) UPDATE provisioning_run SET lease_until ="
+            f" GREATEST(lease_until, (SELECT machine FROM present) + make_interval(secs => %(seconds)s)) WHERE {HELD}",
+            {"run": claim.run_id, "token": claim.token, "seconds": seconds},
+        )
+        if cursor.rowcount != 1:
+            raise LostClaim(str(claim.run_id))
+
+
 def put_off(claim: Claim) -> None:
     """Give a run back after a wake-up that crashed: again after a pause, longer each time."""
     with connection.cursor() as cursor:

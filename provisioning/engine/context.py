@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from infra.clock import VendorInstant
+from infra.dns.propagation import Evidence
+from infra.dns.records import Record
 from infra.models import Credential, Provision
 from infra.secret import Secret
 from integrations.http.call import Call
 from integrations.registry import Clients
 
 from .ledger import Ledger
+from .looker import Looker
 from .options import Options
 from .reader import Reader
 
@@ -62,6 +65,7 @@ class Context:
     clients: Clients
     ledger: Ledger
     reader: Reader
+    looker: Looker
     options: Options
     now: VendorInstant
     poll: float
@@ -75,6 +79,13 @@ class Context:
     def read(self, call: Call[T]) -> T:
         """Execute a read; equal reads of one wake-up are made once. Raises PlatformError or budget.NotNow."""
         return self.reader.read(call)
+
+    def look(self, expected: Sequence[Record], *, quorum: int | None = None) -> Evidence:
+        """Ask the name servers for what should be there; equal looks of one wake-up are made once.
+
+        Its `as_json` is a fact to keep and to show. See `propagation.look` for `quorum`. Raises LostClaim.
+        """
+        return self.looker.look(expected, at=self.now, quorum=quorum)
 
     def credential(self, kind: str) -> Secret:
         """Return a password that an earlier step stored. Raises Credential.DoesNotExist."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 
 from infra import clock
 from infra.clock import VendorInstant
+from infra.dns.resolver import NameServers, servers
 from infra.models import Domain, Mailbox, OperatorItem
 from integrations.http.errors import (
     BadCredentials,
@@ -35,6 +36,7 @@ from . import budget, claims
 from .claims import Claim, LostClaim
 from .context import Context, DomainItem, MailboxItem
 from .ledger import UNDECIDABLE, Halted, Ledger, TimeSpent, Undecidable
+from .looker import Looker
 from .options import Options
 from .outcomes import Failed, NeedsOperator, Outcome, Outcomes, Wait, WaitsOn
 from .reader import Reader
@@ -53,11 +55,15 @@ NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited, Undecidable)  # 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What a worker process builds with: the transport, the clients, the options. Tests make their own."""
+    """What a worker process builds with: the transport, the clients, the options, the name servers it asks.
+
+    Tests make their own.
+    """
 
     transport: Transport
     clients: Clients
     options: Options
+    name_servers: NameServers = field(default_factory=NameServers)
 
 
 @lru_cache(maxsize=1)
@@ -67,6 +73,17 @@ def default_workshop() -> Workshop:
         transport=HttpTransport(),
         clients=build_clients(settings.PLATFORMS),
         options=Options.from_mapping(settings.BUILD_OPTIONS),
+        name_servers=default_name_servers(),
+    )
+
+
+def default_name_servers() -> NameServers:
+    """Return whom this installation asks about names, from the settings. Raises ValueError."""
+    return NameServers(
+        servers(settings.DNS_RESOLVERS),
+        servers(settings.DNS_AUTHORITATIVE, recursive=False),
+        settings.DNS_TIMEOUT,
+        settings.DNS_SECONDS,
     )
 
 
@@ -112,6 +129,7 @@ class Wakeup:
         self.wave: Wave = load_wave(self.run, self.provision, self.stack)
         self.recorder = Recorder(claim, self.run, self.provision, self.wave, claim.at)
         self.reader = Reader(workshop.transport, claim)
+        self.looker = Looker(workshop.name_servers, claim)
         self.ledger = Ledger(
             claim=claim,
             provision=self.provision,
@@ -203,6 +221,7 @@ class Wakeup:
             clients=self.workshop.clients,
             ledger=self.ledger,
             reader=self.reader,
+            looker=self.looker,
             options=self.workshop.options,
             now=now,
             poll=min(spec.pace(clock.seconds_between(row.opened_at or now, now)) for row in rows),

@@ -112,7 +112,9 @@ def open_house() -> Iterator[House]:
         site = LiveServer("127.0.0.1")
         stack.callback(site.stop)
         webhooks = f"{site.url}/billing/webhook/"
-        servers = Servers(Options(port=0, control_port=0, mail_port=0, profile="none", webhook_url=webhooks), {})
+        servers = Servers(
+            Options(port=0, control_port=0, mail_port=0, dns_port=0, profile="none", webhook_url=webhooks), {}
+        )
         servers.sandbox.clock = ManualClock()
         servers.start()
         stack.callback(servers.stop)

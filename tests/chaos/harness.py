@@ -23,7 +23,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
@@ -44,7 +44,7 @@ from provisioning.models import Run
 from tests.integration.books import Books
 from tests.integration.stories import kit
 from tests.integration.stories.kit import Crash, Story, add_faults, begin, outlive
-from tests.integration.world import FLIGHTS, SETTINGS, UNTIL_NEXT, describe, open_workshop, synchronise
+from tests.integration.world import FLIGHTS, SETTINGS, UNTIL_NEXT, describe, name_servers, open_workshop, synchronise
 
 from . import database
 from .copies import copy
@@ -92,6 +92,7 @@ class World(kit.World):
     def __init__(self, sandbox: Sandbox, settings: Mapping[str, object], *, seed: int) -> None:
         self.settings = dict(settings)
         super().__init__(sandbox, open_workshop(Line(sandbox), settings))
+        self._equip()
         self.seed = seed
         self.chance = random.Random(seed)
         self.overshoot = 0.0
@@ -172,6 +173,11 @@ class World(kit.World):
             connection.execute_wrappers.remove(_dead)
         connection.close()
         self.workshop = open_workshop(Line(self.sandbox), self.settings)
+        self._equip()
+
+    def _equip(self) -> None:
+        """Let a name server that stays silent cost its time on all clocks."""
+        self.workshop = replace(self.workshop, name_servers=name_servers(self.sandbox, pass_time(self.sandbox)))
 
     def dies_by_chance(self, _name: str, _subject: Any) -> bool:
         """Tell whether the worker dies at this failpoint: give it to `dying`, and set `mortality`."""
@@ -193,8 +199,17 @@ class Line(InProcessTransport):
             raise
         finally:
             failpoint("after_work", call)
-            database.advance(seconds)
-            self.sandbox.clock.advance(seconds)
+            pass_time(self.sandbox)(seconds)
+
+
+def pass_time(sandbox: Sandbox) -> Callable[[float], None]:
+    """Return how time passes within a call, which nothing else happens in."""
+
+    def wait(seconds: float) -> None:
+        database.advance(seconds)
+        sandbox.clock.advance(seconds)
+
+    return wait
 
 
 def _dead(*_arguments: object) -> NoReturn:

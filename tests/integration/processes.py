@@ -23,6 +23,7 @@ from django.db import connection
 from config.demo import GUNICORN
 from config.env import SANDBOX_PATHS
 from config.processes import tree
+from integrations.sandbox.dns import SERVERS
 from provisioning.engine import groups
 from tests import harness
 
@@ -44,6 +45,7 @@ class Processes:
         self.workers = workers
         self.database = database or address_of_our_database()
         self.ports = free_ports(4)
+        self.dns_port = first_of_free_ports(len(SERVERS))
         self.site = f"http://127.0.0.1:{self.ports[3]}"
         self.control = f"http://127.0.0.1:{self.ports[1]}"
         self.environment = self._environment()
@@ -60,6 +62,7 @@ class Processes:
             "SANDBOX_URL": base,
             "SANDBOX_CONTROL_URL": self.control,
             "EMAIL_URL": f"smtp://127.0.0.1:{self.ports[2]}",
+            "SANDBOX_DNS_PORT": str(self.dns_port),
             "PROVISIONING_TIME_SCALE": str(self.speed),
             **({"WORKERS": str(self.workers)} if self.workers else {}),
             "PYTHONUNBUFFERED": "1",
@@ -73,6 +76,7 @@ class Processes:
             f"--port={port}",
             f"--control-port={control}",
             f"--mail-port={mail}",
+            f"--dns-port={self.dns_port}",
             f"--state={self.folder / 'sandbox.state'}",
             f"--speed={self.speed}",
             "--profile=none",
@@ -204,6 +208,17 @@ def free_ports(count: int) -> list[int]:
             probe.bind(("127.0.0.1", 0))
             found.append(int(probe.getsockname()[1]))
         return found
+
+
+def first_of_free_ports(count: int) -> int:
+    """Return the first of so many ports in a row that nobody uses, neither for TCP nor for UDP."""
+    while True:
+        first = free_ports(1)[0]
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    probes.enter_context(socket.socket(type=kind)).bind(("127.0.0.1", port))
+            return first
 
 
 def kill_tree(pid: int) -> None:

@@ -7,15 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import dns.exception
+import dns.message
 from django.db import connection
 from django.utils import timezone
 
 from config.env import SANDBOX_BUILD_OPTIONS
 from infra import clock
+from infra.dns.resolver import MessageResolver, NameServers
 from infra.models import Domain, DomainState, NameAnswer, NameCheck, Provision, Tier, User
 from integrations import registry
 from integrations.http.transport import Transport
 from integrations.sandbox import Sandbox
+from integrations.sandbox.dns import RESOLVERS
+from integrations.sandbox.transport import InProcessTransport
 from provisioning import actions
 from provisioning.engine import budget, claims
 from provisioning.engine.options import Options
@@ -121,7 +126,24 @@ def synchronise(settings: Mapping[str, object]) -> None:
 def open_workshop(transport: Transport, settings: Mapping[str, object]) -> Workshop:
     """Make what a worker builds with. `settings` override ours."""
     values = {**SETTINGS, **settings}
-    return Workshop(transport, registry.build_clients(values), Options.from_mapping(values))
+    names = name_servers(transport.sandbox) if isinstance(transport, InProcessTransport) else NameServers()
+    return Workshop(transport, registry.build_clients(values), Options.from_mapping(values), names)
+
+
+def name_servers(sandbox: Sandbox, wait: Callable[[float], None] = lambda seconds: None) -> NameServers:
+    """Return the sandbox's name servers, asked without a socket. `wait` lets the time pass that a silent one costs."""
+
+    def resolver(server: str) -> MessageResolver:
+        def ask(question: dns.message.Message, seconds: float) -> dns.message.Message:
+            answer = sandbox.dns.respond(question.to_wire(), server)
+            if answer is None:
+                wait(seconds)
+                raise dns.exception.Timeout
+            return dns.message.from_wire(answer)
+
+        return MessageResolver(server, ask, recursive=server in RESOLVERS)
+
+    return NameServers(tuple(map(resolver, RESOLVERS)), (resolver("authoritative"),))
 
 
 def starter() -> Tier:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             "--sandbox-port",
             type=int,
             default=int(os.environ.get("SANDBOX_PORT", "9100")),
-            help="platforms on this port, control plane on the next, mail server on the one after",
+            help="platforms on this port, control plane, mail server and name servers on the next six",
         )
 
     def handle(self, *, port: int, sandbox_port: int, **options: Any) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
 
     def _run(self, port: int, sandbox_port: int) -> None:
         demo.require_free_port(port, option="PORT")
-        for offset in range(3):
+        for offset in range(demo.SANDBOX_PORTS):
             demo.require_free_port(sandbox_port + offset, option="SANDBOX_PORT")
         scale = os.environ.get("PROVISIONING_TIME_SCALE", TIME_SCALE)
         environment = demo.demo_environment(port=port, sandbox_port=sandbox_port, time_scale=scale)
@@ -108,7 +108,7 @@ GTM Infrastructure is running:  {environment["SITE_URL"]}/
   student    {STUDENT.email} / {STUDENT.password}
   operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
 
-Simulated: Zapmail, PlusVibe, HeyReach, Stripe and the mail server. Nothing leaves this machine and nothing is charged.
+Simulated: Zapmail, PlusVibe, HeyReach, Stripe, the mail server and DNS. Nothing leaves this machine and nothing is charged.
   what they hold   {environment["SANDBOX_URL"]}/
   mails            {environment["SANDBOX_URL"]}/mail/
   the platforms' time runs {scale:g} times as fast as yours
@@ -131,6 +131,7 @@ def _services(
         f"--port={sandbox_port}",
         f"--control-port={sandbox_port + 1}",
         f"--mail-port={sandbox_port + 2}",
+        f"--dns-port={environment['SANDBOX_DNS_PORT']}",
         f"--state={data / 'sandbox.state'}",
         f"--speed={environment['PROVISIONING_TIME_SCALE']}",
         f"--webhook-url={site}/billing/webhook/",

@@ -70,6 +70,8 @@ def test_good_live_settings_start() -> None:
         ({"FIELD_ENCRYPTION_KEYS": ["abc"]}, "L016"),
         ({"PROVISIONING_TIME_SCALE": 60.0}, "L013"),
         ({"OPERATOR_EMAIL": ""}, "L014"),
+        ({"DNS_RESOLVERS": ["1.1.1.1", "host:port"]}, "D001"),
+        ({"DNS_AUTHORITATIVE": [":53"]}, "D001"),
     ],
 )
 def test_live_mode_refuses(changes: dict[str, Any], code: str) -> None:

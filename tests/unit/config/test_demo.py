@@ -53,6 +53,8 @@ def test_processes_of_the_demo_take_their_own_database_role(monkeypatch: pytest.
     assert not [name for name in environment if name.startswith("GTM_DATABASE_")]
     assert environment["SANDBOX_CONTROL_URL"] == "http://127.0.0.1:9201"
     assert environment["EMAIL_URL"] == "smtp://127.0.0.1:9202"
+    assert environment["DNS_RESOLVERS"] == "127.0.0.1:9203,127.0.0.1:9204,127.0.0.1:9205"
+    assert environment["DNS_AUTHORITATIVE"] == "127.0.0.1:9206"
 
 
 def test_a_step_that_fails_shows_its_last_lines(tmp_path: Path) -> None:

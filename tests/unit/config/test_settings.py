@@ -34,6 +34,11 @@ def test_the_policy_allows_nothing_from_elsewhere() -> None:
     assert not [sources for sources in directives.values() if any("unsafe" in source for source in sources)]
 
 
+def test_names_are_asked_of_the_sandboxs_servers_which_follow_its_other_ports() -> None:
+    assert settings.DNS_RESOLVERS == ["127.0.0.1:9103", "127.0.0.1:9104", "127.0.0.1:9105"]
+    assert settings.DNS_AUTHORITATIVE == ["127.0.0.1:9106"]
+
+
 def test_forms_may_lead_to_the_simulated_checkout() -> None:
     assert settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"] == ["'self'", "http://127.0.0.1:9100"]
 
@@ -51,6 +56,7 @@ def test_forms_may_lead_to_the_simulated_checkout() -> None:
         ),
         ("PLATFORMS.get('ZAPMAIL_API_KEY')", "None"),
         ("STRIPE_API_URL", "'https://api.stripe.com'"),
+        ("DNS_RESOLVERS + s.DNS_AUTHORITATIVE", "['1.1.1.1', '8.8.8.8', '9.9.9.9']"),
     ],
 )
 def test_live_mode_on_https(name: str, value: str) -> None:

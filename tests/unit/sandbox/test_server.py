@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from infra.dns.records import Type
+from infra.dns.resolver import servers as resolvers
 from integrations.http.errors import NotSent, OutcomeUnknown
 from integrations.http.transport import HttpTransport
 from integrations.sandbox.server import CannotServe, Options, Servers, is_local, post, serve
@@ -30,7 +32,7 @@ def free_port() -> int:
 
 
 def options(tmp_path: Path, **changes: Any) -> Options:
-    given = {"port": 0, "control_port": 0, "mail_port": 0, "state": tmp_path / "sandbox.state"}
+    given = {"port": 0, "control_port": 0, "mail_port": 0, "dns_port": 0, "state": tmp_path / "sandbox.state"}
     return Options(**{**given, "profile": "none", **changes})
 
 
@@ -148,6 +150,18 @@ def test_a_busy_port_gives_one_clear_sentence(servers: Servers, tmp_path: Path) 
     for name in ("port", "control_port", "mail_port"):
         with pytest.raises(CannotServe, match=f"^Port {busy} is in use by another program; [^.]*\\.$"):
             serve(options(tmp_path, **{name: busy}), {}, until=threading.Event())
+
+
+def test_a_busy_port_of_a_name_server_gives_the_same_sentence(servers: Servers, tmp_path: Path) -> None:
+    busy = servers.dns.ports["lagging"]
+    with pytest.raises(CannotServe, match=f"^Port {busy} is in use by another program; [^.]*\\.$"):
+        serve(options(tmp_path, dns_port=busy), {}, until=threading.Event())
+
+
+def test_its_names_are_asked_over_the_network(servers: Servers) -> None:
+    place = f"127.0.0.1:{servers.dns.ports['first']}"
+    (resolver,) = resolvers([place])
+    assert resolver.query("smtp.google.com", Type.A).values == ("192.0.2.25",)
 
 
 def test_serve_refuses_live_mode_other_addresses_and_unknown_profiles(tmp_path: Path) -> None:

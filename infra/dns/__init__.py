@@ -1,0 +1,7 @@
+"""The rules of DNS for mail. Pure but for `resolver.ask`: data goes in, findings come out; no Django, no HTTP.
+
+names        one spelling for each name
+records      one canonical form of a record; equal means the same, however it was written
+resolver     what a name server is asked and answers, five outcomes kept apart; the one way out to the network
+propagation  which of several resolvers see what should be there
+"""
