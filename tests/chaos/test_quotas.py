@@ -1,0 +1,70 @@
+"""Everybody at once: orders by the dozen or the hundred and students who search, on the platforms' limits.
+
+No window is exceeded as the platform counts, whoever was paid first goes first, somebody who clicks delays nobody, and all of
+it ends not much later than the limits let it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioning import search
+from provisioning.engine import budget, claims
+
+from . import cohorts
+from .cohorts import NAMES, Cohort
+from .figures import Figures
+from .harness import due_runs
+from .whole import IS_WHOLE
+
+ORDERS, SEARCHING, CLICKS = (100, 20, 1000) if IS_WHOLE else (12, 6, 30)
+
+
+@pytest.fixture(autouse=True)
+def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let names be asked for where the cohort's orders are built."""
+    monkeypatch.setattr(search, "default_workshop", lambda: cohorts.CohortWorld.newest.workshop)
+
+
+@pytest.mark.parametrize("counts_as_search", [False, True], ids=["purchases-are-free", "purchases-are-searches"])
+def test_a_cohort_keeps_every_limit(counts_as_search: bool, figures: Figures) -> None:
+    cohort = cohorts.begin(orders=ORDERS, searching=SEARCHING, clicks=CLICKS, counts_as_search=counts_as_search)
+    cohort.play()
+    cohort.check()
+    assert {entry.status for entry in cohort.sandbox.log} == {200}
+    assert cohort.sandbox.quotas.violations == []
+    assert cohort.order_of("create_workspace") == list(range(ORDERS))
+    assert cohort.world.late == []
+    assert clicker_waits(cohort)
+    least, reading = cohorts.bound(cohort), "searches" if counts_as_search else "free"
+    figures.greatest("cohort_over_bound", cohort.seconds / least)
+    figures.put(f"cohort_over_bound_{reading}", cohort.seconds / least)
+    figures.put(f"cohort_minutes_{reading}", cohort.seconds / 60)
+    figures.put(f"cohort_least_minutes_{reading}", least / 60)
+
+
+def clicker_waits(cohort: Cohort) -> bool:
+    """Tell whether everybody's first search was asked for before the clicker's second one."""
+    assert cohort.clicker is not None
+    second = cohort.place_of(cohort.clicker.names[NAMES : NAMES + 1])
+    return max(cohort.place_of(one.names) for one in cohort.searching) < second
+
+
+def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "PERMIT", "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s LIMIT 1")
+    cohort = cohorts.begin(orders=8)
+    cohort.world.run_until(lambda: bool(cohort.sandbox.quotas.violations), hours=1)
+
+
+def test_control_without_an_order_of_payment_the_younger_go_first() -> None:
+    cohort = cohorts.begin(orders=8)
+    cohort.world.choose = lambda: claims.take_next(runs[-1]) if (runs := due_runs()) else None
+    cohort.world.run_until(lambda: len(cohort.calls("create_workspace")) == 8, hours=1)
+    assert cohort.order_of("create_workspace") != list(range(8))
+
+
+def test_control_without_turns_the_clicker_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "QUEUE", search.QUEUE.replace("turn, wanted_at", "wanted_at"))
+    cohort = cohorts.begin(orders=0, searching=2, clicks=CLICKS)
+    cohort.world.run_until(lambda: len(cohort.calls("check_domains")) >= 3, hours=1)
+    assert not clicker_waits(cohort)
