@@ -30,16 +30,33 @@ class Proof(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Otherwise:
+    """What to send instead where a platform may want its key in another form (see `either`).
+
+    headers  replace those of the request
+    check    address of a read that asks for nothing but a valid key; `query` are its parameters
+    """
+
+    headers: Mapping[str, str] = field(repr=False)
+    check: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `url` is absolute and without query; `json` and `form` exclude each other."""
+    """One HTTP request. `url` is absolute and without query; `json` and `form` exclude each other.
+
+    A name of `query` that has several values is sent once for each of them.
+    """
 
     method: str
     url: str
     # Out of the repr, which ends up in tracebacks: they carry credentials and passwords.
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, repr=False)
     json: Any = field(default=None, repr=False)
     form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
+    otherwise: Otherwise | None = field(default=None, repr=False)
 
     def digest(self, key: bytes) -> str:
         """Return the HMAC-SHA256 of the canonical request under `key`. Headers are left out: they carry credentials."""

@@ -18,6 +18,7 @@ from infra import clock
 from infra.clock import VendorInstant
 from infra.dns.resolver import NameServers, servers
 from infra.models import Domain, Mailbox, OperatorItem
+from integrations.http.either import EitherForm
 from integrations.http.errors import (
     BadCredentials,
     NotConfigured,
@@ -70,7 +71,7 @@ class Workshop:
 def default_workshop() -> Workshop:
     """Return this process's workshop, made from the settings."""
     return Workshop(
-        transport=HttpTransport(),
+        transport=EitherForm(HttpTransport()),
         clients=build_clients(settings.PLATFORMS),
         options=Options.from_mapping(settings.BUILD_OPTIONS),
         name_servers=default_name_servers(),
