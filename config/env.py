@@ -40,6 +40,8 @@ SANDBOX_PATHS = {
     "PLUSVIBE_API_URL": "/plusvibe/api/v1",
     "HEYREACH_API_URL": "/heyreach/api/public",
     "STRIPE_API_URL": "/stripe",
+    "WARMFORGE_API_URL": "/warmforge/public/v1",
+    "SALESFORGE_API_URL": "/salesforge/public/v2",
 }
 
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
@@ -53,6 +55,8 @@ SANDBOX_CREDENTIALS = {
     "HEYREACH_API_KEY": "sandbox-heyreach-key",
     "STRIPE_SECRET_KEY": "sk_test_sandbox",
     "STRIPE_WEBHOOK_SECRET": "whsec_sandbox",
+    "WARMFORGE_API_KEY": "sandbox-warmforge-key",
+    "SALESFORGE_API_KEY": "sandbox-salesforge-key",
 }
 
 # What a stack cannot work without; Stripe is needed by all of them.

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from . import heyreach, plusvibe, zapmail
+from . import heyreach, plusvibe, salesforge, warmforge, zapmail
 from .heyreach import HeyreachClient, HeyreachSettings
 from .http.errors import NotConfigured
 from .http.options import Options
 from .plusvibe import PlusvibeClient, PlusvibeSettings
+from .salesforge import SalesforgeClient, SalesforgeSettings
+from .warmforge import WarmforgeClient, WarmforgeSettings
 from .zapmail import ZapmailClient, ZapmailSettings
 
 
@@ -92,6 +94,25 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         budgets=(Budget(heyreach.GENERAL, limit=240, window=60.0, reserved_paid=120),),
         secrets=("HEYREACH_API_KEY",),
     ),
+    # Neither publishes a limit: what these two take is a guess on the careful side.
+    Platform(
+        slug="warmforge",
+        title="Warmforge",
+        base_url=warmforge.BASE_URL,
+        client=WarmforgeClient,
+        settings=WarmforgeSettings.from_mapping,
+        budgets=(Budget(warmforge.GENERAL, limit=4, window=1.0, reserved_paid=2),),
+        secrets=("WARMFORGE_API_KEY",),
+    ),
+    Platform(
+        slug="salesforge",
+        title="Salesforge",
+        base_url=salesforge.BASE_URL,
+        client=SalesforgeClient,
+        settings=SalesforgeSettings.from_mapping,
+        budgets=(Budget(salesforge.GENERAL, limit=4, window=1.0, reserved_paid=2),),
+        secrets=("SALESFORGE_API_KEY",),
+    ),
 )
 
 
@@ -132,6 +153,14 @@ class Clients:
     @cached_property
     def heyreach(self) -> HeyreachClient:
         return HeyreachClient(HeyreachSettings.from_mapping(self.values))
+
+    @cached_property
+    def warmforge(self) -> WarmforgeClient:
+        return WarmforgeClient(WarmforgeSettings.from_mapping(self.values))
+
+    @cached_property
+    def salesforge(self) -> SalesforgeClient:
+        return SalesforgeClient(SalesforgeSettings.from_mapping(self.values))
 
 
 def build_clients(settings: Mapping[str, object]) -> Clients:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import profiles, stripe_life
+from . import profiles, stripe_life, warmforge
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, whole
@@ -137,8 +137,12 @@ def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def warmup(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"email", "profile"}: let the figures of a PlusVibe account develop so; an empty profile: as the switch says."""
-    return {"changed": set_profile(sandbox.world, str(body.get("email")), str(body.get("profile")))}
+    """{"email", "profile"}: let the figures of a PlusVibe account develop so; an empty profile: as the switch says.
+
+    With "platform": "warmforge" the profile is one of Warmforge's scenarios.
+    """
+    setter = warmforge.set_scenario if body.get("platform") == warmforge.NAME else set_profile
+    return {"changed": setter(sandbox.world, str(body.get("email")), str(body.get("profile")))}
 
 
 def reset(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:

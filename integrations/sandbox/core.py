@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import heyreach, pages, plusvibe, profiles, stripe, zapmail
+from . import heyreach, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
 from .dns import Dns
@@ -41,7 +41,14 @@ BROKEN_WIRES = {
 
 def all_platforms() -> tuple[Platform, ...]:
     """Return the table of simulated platforms."""
-    return (zapmail.PLATFORM, plusvibe.PLATFORM, heyreach.PLATFORM, stripe.PLATFORM)
+    return (
+        zapmail.PLATFORM,
+        plusvibe.PLATFORM,
+        heyreach.PLATFORM,
+        stripe.PLATFORM,
+        warmforge.PLATFORM,
+        salesforge.PLATFORM,
+    )
 
 
 class Sandbox:

@@ -149,6 +149,8 @@ def _root(sandbox: Sandbox, request: Request) -> Response:
         _zapmail_part(state["zapmail"]),
         _plusvibe_part(state["plusvibe"]),
         _heyreach_part(state["heyreach"]),
+        _other_part("Warmforge", state.get("warmforge")),
+        _other_part("Salesforge", state.get("salesforge")),
         _other_part("Stripe", state.get("stripe")),
         f"<h2>Mail</h2><p>{len(state['mail'])} received. <a href='/mail/'>Read the mail</a></p>",
         _faults_part(state["faults"]),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .world import World
 
 OURS = ("zapmail", "plusvibe", "heyreach")
+FORGE = ("warmforge", "salesforge")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ PROFILES = {
                 "value": "PROVISIONING_QUEUED",
                 "times": 9,
             },
+            # Last: a fault's number is part of its chance, and those before keep theirs.
+            *({"platform": platform, **fault} for platform in FORGE for fault in _ON_EVERY_PLATFORM),
         ),
         switches=(("zapmail_taken_share", 0.2),),
     ),

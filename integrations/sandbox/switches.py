@@ -117,6 +117,45 @@ class Switches:
     heyreach_keyword: Literal["substring", "word", "nothing"] = "substring"
     heyreach_max_name_length: int = 0
     heyreach_max_lists: int = 0
+    # Warmforge
+    warmforge_per_second: int = 4
+    warmforge_retry_after: Literal["none", "seconds"] = "none"
+    warmforge_auth: Literal["both", "raw", "bearer"] = "both"
+    warmforge_strict_addresses: bool = True
+    warmforge_same_workspace: Literal["same", "409", "duplicate"] = "same"
+    warmforge_bad_login: Literal["access_lost", "400"] = "access_lost"
+    warmforge_slots: int = 0
+    warmforge_without_slot: Literal["off", "402"] = "off"
+    warmforge_answers: Literal["full", "sparse"] = "full"
+    warmforge_dates_as: Literal["day", "moment"] = "day"
+    warmforge_scenario: Literal[
+        "healthy",
+        "bad_start",
+        "collapse",
+        "recovery",
+        "spam_at_microsoft",
+        "blacklisted",
+        "dkim_missing",
+        "access_lost",
+        "suspended",
+    ] = "healthy"
+    warmforge_connect_seconds: Span = (30.0, 180.0)
+    warmforge_check_seconds: float = 3600.0
+    # Salesforge
+    salesforge_per_second: int = 4
+    salesforge_retry_after: Literal["none", "seconds"] = "none"
+    salesforge_unknown_query: Literal["refuse", "ignore"] = "refuse"
+    salesforge_page_most: int = 100
+    salesforge_same_workspace: Literal["409", "400", "same"] = "409"
+    salesforge_other_workspace: Literal["400", "409"] = "400"
+    salesforge_daily_cap: int = 100
+    salesforge_deleted: Literal["listed", "gone"] = "listed"
+    salesforge_export: Literal["once", "doubled"] = "once"
+    salesforge_reaches_warmforge: Literal["by_export", "always"] = "by_export"
+    salesforge_credits: Literal["enough", "used_up"] = "enough"
+    salesforge_scope: Literal["account", "none"] = "account"
+    salesforge_connect_seconds: Span = (5.0, 60.0)
+    salesforge_check_seconds: float = 3600.0
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""

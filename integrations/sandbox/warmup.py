@@ -64,6 +64,11 @@ class Spells:
         elif not on and self.is_on:
             self.spells[-1] = (self.spells[-1][0], now)
 
+    def cold(self, now: float) -> float:
+        """Return for how long warmup has been off since it was on last; 0 while it is on or never was."""
+        ended = self.spells[-1][1] if self.spells else None
+        return 0.0 if ended is None else now - ended
+
     def seconds(self, since: float, until: float) -> float:
         """Return how long warmup was on between two moments."""
         ends = ((start, until if end is None else end) for start, end in self.spells)

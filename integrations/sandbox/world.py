@@ -13,8 +13,10 @@ from .mail import Mail
 from .mailhost import Password
 from .plusvibe import PlusVibeState
 from .quota import Quotas
+from .salesforge import SalesforgeState
 from .seeds import fraction, hexadecimal
 from .switches import Switches
+from .warmforge import WarmforgeState
 from .zapmail_world import ZapmailState
 
 
@@ -44,6 +46,8 @@ class World:
     zapmail: ZapmailState = field(default_factory=ZapmailState)
     plusvibe: PlusVibeState = field(default_factory=PlusVibeState)
     heyreach: HeyReachState = field(default_factory=HeyReachState)
+    warmforge: WarmforgeState = field(default_factory=WarmforgeState)
+    salesforge: SalesforgeState = field(default_factory=SalesforgeState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

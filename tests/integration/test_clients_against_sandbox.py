@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 
-from integrations import registry
-from integrations.heyreach import HeyreachClient
+from integrations import registry, salesforge, warmforge
 from integrations.http.call import Call
+from integrations.http.either import EitherForm
 from integrations.http.errors import (
     AlreadyExists,
     BadCredentials,
@@ -28,10 +30,11 @@ from integrations.http.errors import (
 from integrations.http.gate import judge, unclear
 from integrations.http.redact import Hidden
 from integrations.http.transport import HttpTransport, Transport
-from integrations.plusvibe import NewAccount, PlusvibeClient, WarmupSettings
-from integrations.sandbox import ManualClock, Sandbox
+from integrations.logins import Login
+from integrations.plusvibe import NewAccount, WarmupSettings
+from integrations.sandbox import ManualClock, Sandbox, mailhost
 from integrations.sandbox.server import Options, Servers
-from integrations.zapmail import NewMailbox, ZapmailClient
+from integrations.zapmail import NewMailbox
 
 T = TypeVar("T")
 
@@ -44,6 +47,10 @@ SETTINGS: dict[str, object] = {
     "PLUSVIBE_AGENCY_WORKSPACE_ID": AGENCY,
     "HEYREACH_API_URL": "http://sandbox.test/heyreach/api/public",
     "HEYREACH_API_KEY": "sandbox-heyreach-key",
+    "WARMFORGE_API_URL": "http://sandbox.test/warmforge/public/v1",
+    "WARMFORGE_API_KEY": "sandbox-warmforge-key",
+    "SALESFORGE_API_URL": "http://sandbox.test/salesforge/public/v2",
+    "SALESFORGE_API_KEY": "sandbox-salesforge-key",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -72,6 +79,7 @@ class Bench:
         self.transport = transport or self.sandbox.transport()
         clients = registry.build_clients({**SETTINGS, **(settings or {})})
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
+        self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -181,17 +189,111 @@ def set_up_a_student(bench: Bench) -> None:
     assert LOGIN not in {row.email for row in do(plusvibe.list_clients(space.id))}
 
 
+def hold_and_warm_a_mailbox(bench: Bench) -> None:
+    """A mailbox with a password goes to Salesforge and Warmforge, with every verb of both, and away again."""
+    holder, warmer, do, world = bench.salesforge, bench.warmforge, bench.do, bench.sandbox.world
+    mailhost.set_password(world, ADDRESS, "the first password", bench.sandbox.clock.now())
+
+    assert do(holder.me()).key_name
+    held = do(holder.create_workspace(NAME))
+    assert (held.id, NAME) in {(row.id, row.name) for row in do(holder.list_workspaces()).workspaces}
+    assert do(holder.list_mailboxes(held.id, [ADDRESS])).mailboxes == ()
+    smtp, imap = (Login("mx1.sample.example", port, ADDRESS, Hidden("the first password")) for port in (465, 993))
+    made = do(holder.connect_mailbox(held.id, salesforge.NewMailbox(ADDRESS, "Sample", "Sender", smtp, imap, 40)))
+    bench.sandbox.advance(3600)
+    page = do(holder.list_mailboxes(held.id, [ADDRESS, "nobody@sample.example"]))
+    assert [(row.id, row.connected, row.daily_limit) for row in page.mailboxes] == [(made.id, True, 40)]
+    assert page.last
+    do(holder.update_mailbox(held.id, made.id, 25))
+    assert do(holder.get_mailbox(held.id, made.id)).daily_limit == 25
+
+    warmed = do(warmer.create_workspace(NAME))
+    assert (warmed.id, NAME) in {(row.id, row.name) for row in do(warmer.list_workspaces()).workspaces}
+    assert isinstance(bench.error(warmer.get_mailbox(warmed.id, ADDRESS)), NotFound)
+    do(warmer.connect_smtp(warmed.id, warmforge.NewMailbox(ADDRESS, "Sample", "Sender", smtp, imap, "GTM-7K3F9Q-1")))
+    wanted = warmforge.WarmupSettings()
+    do(warmer.update_mailbox(warmed.id, ADDRESS, wanted))
+    bench.sandbox.advance(10 * 86_400)
+    (box,) = do(warmer.list_mailboxes(warmed.id)).mailboxes
+    assert (box.address, box.connected, box.warming, box.settings.differing(wanted)) == (ADDRESS, True, True, ())
+    today = datetime.fromtimestamp(bench.sandbox.clock.now(), UTC).date()
+    days = do(warmer.warmup_stats(warmed.id, ADDRESS, today - timedelta(6), today))
+    assert [one.day for one in days] == [today - timedelta(back) for back in range(6, -1, -1)]
+    assert all(seen.primary for one in days for seen in one.providers.values())
+
+    mailhost.set_password(world, ADDRESS, "the second password", bench.sandbox.clock.now())
+    bench.sandbox.advance(7200)
+    assert do(holder.get_mailbox(held.id, made.id)).lost
+    assert not do(warmer.get_mailbox(warmed.id, ADDRESS)).connected
+    smtp, imap = (replace(door, password=Hidden("the second password")) for door in (smtp, imap))
+    do(holder.update_connection_settings(held.id, made.id, smtp, imap))
+    assert do(holder.get_mailbox(held.id, made.id)).connected
+
+    do(holder.delete_mailbox(held.id, made.id))
+    assert do(holder.list_mailboxes(held.id, [ADDRESS])).mailboxes == ()
+    do(warmer.delete_mailbox(warmed.id, ADDRESS))
+    assert isinstance(bench.error(warmer.get_mailbox(warmed.id, ADDRESS)), NotFound)
+
+
 def test_every_verb_works() -> None:
     bench = Bench(zapmail_export_id="present")
     set_up_a_student(bench)
-    clients = {"zapmail": ZapmailClient, "plusvibe": PlusvibeClient, "heyreach": HeyreachClient}
+    hold_and_warm_a_mailbox(bench)
     verbs = {
-        f"{platform}.{name}"
-        for platform, client in clients.items()
-        for name, _ in inspect.getmembers(client, inspect.isfunction)
+        f"{row.slug}.{name}"
+        for row in registry.PLATFORMS
+        for name, _ in inspect.getmembers(row.client, inspect.isfunction)
         if not name.startswith("_")
     }
     assert bench.used == verbs
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"warmforge_strict_addresses": False},
+        {"warmforge_bad_login": "400"},
+        {"warmforge_answers": "sparse"},
+        {"warmforge_dates_as": "moment"},
+        {"salesforge_deleted": "gone"},
+        {"salesforge_unknown_query": "ignore"},
+    ],
+    ids=lambda switches: "-".join(f"{name}={value}" for name, value in switches.items()),
+)
+def test_a_mailbox_is_held_and_warmed_in_the_other_positions(switches: dict[str, Any]) -> None:
+    hold_and_warm_a_mailbox(Bench(**switches))
+
+
+@pytest.mark.parametrize(
+    ("switches", "settings"),
+    [
+        ({"warmforge_auth": "raw"}, {}),
+        ({"warmforge_auth": "bearer"}, {}),
+        ({"warmforge_auth": "bearer"}, {"WARMFORGE_AUTH": "bearer"}),
+        ({"warmforge_auth": "raw"}, {"WARMFORGE_AUTH": "raw"}),
+    ],
+)
+def test_the_form_of_the_key_is_found_out_or_set(switches: dict[str, Any], settings: dict[str, object]) -> None:
+    sandbox = Sandbox(seed=1, speed=ManualClock(), public_url="http://sandbox.test")
+    bench = Bench(settings, sandbox=sandbox, transport=EitherForm(sandbox.transport()), **switches)
+    hold_and_warm_a_mailbox(bench)
+    refused = [entry.verb for entry in sandbox.log if entry.status == 401]
+    asked = ["list_workspaces"] if "WARMFORGE_AUTH" not in settings and switches["warmforge_auth"] == "bearer" else []
+    assert refused == asked
+
+
+def test_pages_are_read_on_to_their_end() -> None:
+    bench = Bench({"WARMFORGE_PAGE_SIZE": "2"}, salesforge_page_most=2)
+    made = {bench.do(bench.salesforge.create_workspace(f"{number} {NAME}")).id for number in range(5)}
+    found, offset, last = set[str](), 0, False
+    while not last:
+        page = bench.do(bench.salesforge.list_workspaces(offset))
+        found, offset, last = found | {row.id for row in page.workspaces}, page.next_offset, page.last
+    assert found == made
+    made = {bench.do(bench.warmforge.create_workspace(f"{number} {NAME}")).id for number in range(5)}
+    pages = [bench.do(bench.warmforge.list_workspaces(number)) for number in (1, 2, 3)]
+    assert [page.last for page in pages] == [False, False, True]
+    assert {row.id for page in pages for row in page.workspaces} == made
 
 
 @pytest.mark.parametrize(
@@ -245,7 +347,9 @@ def test_the_job_works_over_real_http() -> None:
             for name, value in SETTINGS.items()
             if name.endswith("_URL")
         }
-        set_up_a_student(Bench(dict(addresses), sandbox=servers.sandbox, transport=transport))
+        bench = Bench(dict(addresses), sandbox=servers.sandbox, transport=transport)
+        set_up_a_student(bench)
+        hold_and_warm_a_mailbox(bench)
     finally:
         transport.close()
         servers.stop()
@@ -253,6 +357,31 @@ def test_the_job_works_over_real_http() -> None:
 
 def a_workspace(bench: Bench) -> str:
     return bench.do(bench.zapmail.create_workspace(NAME, BILLING)).id
+
+
+WRONG = Login("mx1.sample.example", 465, ADDRESS, Hidden("not the password"))
+
+
+def a_sending_mailbox(bench: Bench, limit: int = 30) -> Call[Any]:
+    workspace = bench.do(bench.salesforge.create_workspace(NAME)).id
+    new = salesforge.NewMailbox(ADDRESS, "Sample", "Sender", WRONG, WRONG, limit)
+    return bench.salesforge.connect_mailbox(workspace, new)
+
+
+def held_elsewhere(bench: Bench) -> Call[Any]:
+    """A mailbox that another workspace holds already."""
+    mailhost.set_password(bench.sandbox.world, ADDRESS, "not the password", bench.sandbox.clock.now())
+    bench.do(a_sending_mailbox(bench))
+    return a_sending_mailbox(bench)
+
+
+def a_warm_mailbox(bench: Bench, *, warm_already: bool = False) -> Call[Any]:
+    workspace = bench.do(bench.warmforge.create_workspace(NAME)).id
+    for address in ("first@sample.example",) if warm_already else ():
+        bench.do(
+            bench.warmforge.connect_smtp(workspace, warmforge.NewMailbox(address, "Sample", "Sender", WRONG, WRONG))
+        )
+    return bench.warmforge.connect_smtp(workspace, warmforge.NewMailbox(ADDRESS, "Sample", "Sender", WRONG, WRONG))
 
 
 Cause = Callable[[Bench], Call[Any]]
@@ -294,6 +423,17 @@ Cause = Callable[[Bench], Call[Any]]
         (lambda b: b.plusvibe.create_workspace(NAME), {"plusvibe_max_workspaces": 1}, "workspace_limit"),
         (lambda b: b.plusvibe.set_warmup(AGENCY, {ADDRESS: "not-hex"}, on=True), {}, "bad_value"),
         (lambda b: b.heyreach.create_list(NAME), {"heyreach_max_name_length": 5}, "bad_name"),
+        (lambda b: a_sending_mailbox(b), {}, "wrong_login"),
+        (lambda b: a_sending_mailbox(b, limit=60), {"salesforge_daily_cap": 50}, "bad_limit"),
+        (lambda b: a_sending_mailbox(b), {"salesforge_credits": "used_up"}, "no_credits"),
+        (lambda b: held_elsewhere(b), {}, "elsewhere"),
+        (lambda b: held_elsewhere(b), {"salesforge_other_workspace": "409"}, "elsewhere"),
+        (lambda b: a_warm_mailbox(b), {"warmforge_bad_login": "400"}, "wrong_login"),
+        (
+            lambda b: a_warm_mailbox(b, warm_already=True),
+            {"warmforge_slots": 1, "warmforge_without_slot": "402"},
+            "no_slot",
+        ),
     ],
 )
 @pytest.mark.parametrize("shape", ["errors", "message", "error"])
@@ -371,12 +511,16 @@ def reads_and_writes(bench: Bench) -> list[Call[Any]]:
         bench.plusvibe.create_workspace(NAME),
         bench.heyreach.find_lists(),
         bench.heyreach.create_list(NAME),
+        bench.warmforge.list_workspaces(),
+        bench.warmforge.create_workspace(NAME),
+        bench.salesforge.list_workspaces(),
+        bench.salesforge.create_workspace(NAME),
     ]
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_wrong_key(status: int) -> None:
-    wrong = {f"{name}_API_KEY": "not-the-right-key" for name in ("ZAPMAIL", "PLUSVIBE", "HEYREACH")}
+    wrong = {f"{row.slug.upper()}_API_KEY": "not-the-right-key" for row in registry.PLATFORMS}
     switches: dict[str, Any] = {
         f"{name}_unauthorised_status": str(status) for name in ("zapmail", "plusvibe", "heyreach")
     }
@@ -414,6 +558,8 @@ def test_advice_may_be_a_date() -> None:
 def test_faults_are_lost_answers(kind: str) -> None:
     bench = Bench()
     bench.do(bench.heyreach.create_list("An older list"))
+    bench.do(bench.warmforge.create_workspace("An older one"))
+    bench.do(bench.salesforge.create_workspace("An older one"))
     bench.sandbox.advance(60)
     for call in reads_and_writes(bench):
         bench.sandbox.faults.add(kind, platform=call.platform, verb=call.verb, times=1, amount=2_000_000, status=502)

@@ -10,7 +10,7 @@ import pytest
 import requests
 import responses
 
-from integrations.heyreach import HeyreachClient
+from integrations import registry
 from integrations.http.call import Call, Raw
 from integrations.http.errors import (
     AlreadyExists,
@@ -25,8 +25,6 @@ from integrations.http.errors import (
 )
 from integrations.http.gate import judge
 from integrations.http.transport import HttpTransport
-from integrations.plusvibe import PlusvibeClient
-from integrations.zapmail import ZapmailClient
 
 from .verbs import KEYS, READS, VERBS, WRITES, Verb
 
@@ -55,10 +53,10 @@ every_verb = pytest.mark.parametrize("verb", VERBS, ids=str)
 
 def test_the_table_holds_every_verb() -> None:
     tabled = {str(verb) for verb in VERBS}
-    for platform, client in (("zapmail", ZapmailClient), ("plusvibe", PlusvibeClient), ("heyreach", HeyreachClient)):
-        for name, method in inspect.getmembers(client, inspect.isfunction):
+    for row in registry.PLATFORMS:
+        for name, method in inspect.getmembers(row.client, inspect.isfunction):
             if not name.startswith("_"):
-                assert f"{platform}.{name}" in tabled
+                assert f"{row.slug}.{name}" in tabled
                 assert method.__doc__
 
 

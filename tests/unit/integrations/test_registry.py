@@ -13,6 +13,8 @@ COMPLETE = {
     "PLUSVIBE_API_KEY": "sandbox-plusvibe-key",
     "PLUSVIBE_AGENCY_WORKSPACE_ID": "65f0c0ffee00000000000001",
     "HEYREACH_API_KEY": "sandbox-heyreach-key",
+    "WARMFORGE_API_KEY": "sandbox-warmforge-key",
+    "SALESFORGE_API_KEY": "sandbox-salesforge-key",
 }
 
 
@@ -41,7 +43,7 @@ def test_a_missing_key_is_noticed_when_the_client_is_used() -> None:
 def test_missing_names_what_live_mode_needs() -> None:
     assert registry.missing(COMPLETE) == ()
     assert registry.missing({**COMPLETE, "PLUSVIBE_API_KEY": " "}) == ("PLUSVIBE_API_KEY",)
-    assert len(registry.missing({})) == 4
+    assert len(registry.missing({})) == 6
 
 
 def test_neither_clients_nor_settings_show_a_key() -> None:
@@ -95,6 +97,8 @@ class TestBudgets:
             "zapmail.search": (10, 1800.0),
             "plusvibe.general": (5, 1.0),
             "heyreach.general": (240, 60.0),
+            "warmforge.general": (4, 1.0),
+            "salesforge.general": (4, 1.0),
         }
 
     def test_settings_override(self) -> None:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from integrations.heyreach import HeyreachClient, HeyreachSettings
 from integrations.http.call import Call
 from integrations.http.redact import Hidden
+from integrations.logins import Login
 from integrations.plusvibe import NewAccount, PlusvibeClient, PlusvibeSettings, WarmupSettings
+from integrations.salesforge import NewMailbox as SendingMailbox
+from integrations.salesforge import SalesforgeClient, SalesforgeSettings
+from integrations.warmforge import NewMailbox as WarmMailbox
+from integrations.warmforge import WarmforgeClient, WarmforgeSettings
+from integrations.warmforge import WarmupSettings as WarmforgeWarmup
 from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
-KEYS = {"zapmail": "zapmail-key-1234", "plusvibe": "plusvibe-key-1234", "heyreach": "heyreach-key-1234"}
+PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge")
+KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
 
 zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
 plusvibe = PlusvibeClient(PlusvibeSettings(api_key=Hidden(KEYS["plusvibe"]), agency_workspace_id=HEX))
 heyreach = HeyreachClient(HeyreachSettings(api_key=Hidden(KEYS["heyreach"])))
+warmforge = WarmforgeClient(WarmforgeSettings(api_key=Hidden(KEYS["warmforge"])))
+salesforge = SalesforgeClient(SalesforgeSettings(api_key=Hidden(KEYS["salesforge"])))
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,9 @@ def envelope(data: Any, message: str = "done") -> dict[str, Any]:
 
 
 ADDRESS, DOMAIN = "sample@getexamplebrand.com", "getexamplebrand.com"
+DOOR = Login("mx1.example.com", 465, ADDRESS, Hidden("door-key-1"))
+WARM = {"id": "mbx_1", "address": ADDRESS, "status": "active", "warmupEnabled": True}
+SENDING = {"id": "mbx_9", "address": ADDRESS, "status": "pending", "dailyEmailLimit": 30}
 PAGE = {"totalSearchedCount": 1, "currentPage": 1, "nextPage": 2, "totalPages": 1}
 
 VERBS = [
@@ -100,6 +113,29 @@ VERBS = [
     ),
     Verb(lambda: heyreach.find_lists("GTM-7K3F9Q"), {"totalCount": 0, "items": []}),
     Verb(lambda: heyreach.get_list(104512), {"id": 104512, "name": "Sample", "totalItemsCount": 3}),
+    Verb(lambda: warmforge.list_workspaces(), {"workspaces": [], "currentPage": 1, "totalCount": 0, "totalPages": 0}),
+    Verb(lambda: warmforge.create_workspace("Sample GTM-7K3F9Q"), {"id": "wfw_1", "name": "Sample GTM-7K3F9Q"}),
+    Verb(lambda: warmforge.list_mailboxes("wfw_1"), {"mailboxes": [WARM], "page": 1, "pageSize": 25}),
+    Verb(lambda: warmforge.get_mailbox("wfw_1", ADDRESS), WARM),
+    Verb(
+        lambda: warmforge.connect_smtp("wfw_1", WarmMailbox(ADDRESS, "Sample", "Sender", DOOR, DOOR, "GTM-7K3F9Q")),
+        WARM,
+    ),
+    Verb(lambda: warmforge.update_mailbox("wfw_1", ADDRESS, WarmforgeWarmup()), WARM),
+    Verb(lambda: warmforge.warmup_stats("wfw_1", ADDRESS, date(2026, 11, 20), date(2026, 11, 26)), {"stats": []}),
+    Verb(lambda: warmforge.delete_mailbox("wfw_1", ADDRESS), b""),
+    Verb(lambda: salesforge.me(), {"accountId": "acc_1", "apiKeyName": "production"}),
+    Verb(lambda: salesforge.list_workspaces(), {"data": [], "limit": 100, "offset": 0, "total": 0}),
+    Verb(lambda: salesforge.create_workspace("Sample GTM-7K3F9Q"), {"id": "wks_1", "name": "Sample GTM-7K3F9Q"}),
+    Verb(lambda: salesforge.list_mailboxes("wks_1", [ADDRESS]), {"data": [SENDING], "total": 1}),
+    Verb(
+        lambda: salesforge.connect_mailbox("wks_1", SendingMailbox(ADDRESS, "Sample", "Sender", DOOR, DOOR, 30)),
+        SENDING,
+    ),
+    Verb(lambda: salesforge.get_mailbox("wks_1", "mbx_9"), SENDING),
+    Verb(lambda: salesforge.update_mailbox("wks_1", "mbx_9", 30), SENDING),
+    Verb(lambda: salesforge.update_connection_settings("wks_1", "mbx_9", DOOR, DOOR), b""),
+    Verb(lambda: salesforge.delete_mailbox("wks_1", "mbx_9"), b""),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]

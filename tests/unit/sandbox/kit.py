@@ -15,6 +15,8 @@ MACHINE = 1_790_000_000.0
 ZAPMAIL = "/zapmail/api"
 PLUSVIBE = "/plusvibe/api/v1"
 HEYREACH = "/heyreach/api/public"
+WARMFORGE = "/warmforge/public/v1"
+SALESFORGE = "/salesforge/public/v2"
 BILLING = {
     "company": "Operator Ltd",
     "firstName": "Op",
@@ -43,6 +45,8 @@ class Box:
             plusvibe_per_second=0,
             heyreach_per_minute=0,
             heyreach_list_visible_seconds=0,
+            warmforge_per_second=0,
+            salesforge_per_second=0,
         )
         self.sandbox.switches.set(**switches)
 
@@ -71,6 +75,16 @@ class Box:
         self, method: str, path: str, body: Any = None, *, key: str = "sandbox-heyreach-key", **query: object
     ) -> Response:
         return self.send(method, HEYREACH + path, body, {"x-api-key": key}, query)
+
+    def warmforge(
+        self, method: str, path: str, body: Any = None, *, key: str = "sandbox-warmforge-key", **query: object
+    ) -> Response:
+        return self.send(method, WARMFORGE + path, body, {"authorization": key} if key else {}, query)
+
+    def salesforge(
+        self, method: str, path: str, body: Any = None, *, key: str = "sandbox-salesforge-key", **query: object
+    ) -> Response:
+        return self.send(method, SALESFORGE + path, body, {"authorization": key} if key else {}, query)
 
     def send(self, method: str, path: str, body: Any, headers: dict[str, str], query: dict[str, object]) -> Response:
         content = b"" if body is None else json.dumps(body).encode()

@@ -107,3 +107,5 @@ def test_our_budgets_are_the_limits_that_the_sandbox_counts() -> None:
     assert limits["zapmail.search"] <= counted.zapmail_search_per_30_min
     assert limits["plusvibe.general"] <= counted.plusvibe_per_second
     assert limits["heyreach.general"] <= counted.heyreach_per_minute
+    assert limits["warmforge.general"] <= counted.warmforge_per_second
+    assert limits["salesforge.general"] <= counted.salesforge_per_second

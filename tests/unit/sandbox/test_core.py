@@ -456,7 +456,8 @@ def test_no_body_crashes_a_platform(box: Box, body: bytes) -> None:
     for platform in box.sandbox.platforms.values():
         if platform.name == "stripe":
             continue
-        keyed = {**headers, "x-api-key": f"sandbox-{platform.name}-key"}
+        key = f"sandbox-{platform.name}-key"
+        keyed = {**headers, "x-api-key": key, "authorization": key}
         router = __import__(f"integrations.sandbox.{platform.name}", fromlist=["ROUTER"]).ROUTER
         for route in router.routes:
             request = Request.to(route.method, platform.prefix + route.path, headers=keyed, body=body)

@@ -21,8 +21,9 @@ def test_spells_count_only_the_time_in_which_warmup_was_on() -> None:
     spells.switch(True, 2 * DAY)  # is on already
     spells.switch(False, 3 * DAY)
     spells.switch(False, 4 * DAY)  # is off already
+    assert spells.cold(4 * DAY) == DAY
     spells.switch(True, 5 * DAY)
-    assert (spells.is_on, spells.began) == (True, DAY)
+    assert (spells.is_on, spells.began, spells.cold(9 * DAY)) == (True, DAY, 0.0)
     assert spells.seconds(0, 6 * DAY) == 3 * DAY
     assert spells.seconds(2.5 * DAY, 5.5 * DAY) == DAY
 
