@@ -9,10 +9,11 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         from provisioning.engine import doorbell
 
-        from . import actions, life, refunds, upgrades, webhooks
+        from . import actions, fees, life, refunds, upgrades, webhooks
 
         doorbell.register("webhooks", webhooks.drain, webhooks.is_due)
         doorbell.register("refunds", refunds.drain, refunds.is_due)
         doorbell.register("checkouts", actions.sweep_open_checkouts, actions.is_sweep_due)
         doorbell.register("upgrades", upgrades.sweep, upgrades.is_sweep_due)
+        doorbell.register("fees", fees.drain, fees.is_due)
         doorbell.register("subscriptions", life.sweep, life.is_sweep_due)

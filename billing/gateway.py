@@ -46,6 +46,7 @@ PLATFORM = "stripe"
 DEADLINE = 20.0
 TOLERANCE = 300  # seconds: how old a webhook's signature may be
 PAGE = 100
+NOTHING_MOVES = frozenset({"prevented"})  # disputes of this state, and inquiries ("warning_..."), take no money
 
 # The SDK logs every request at INFO; our transport and the rows tell that story already.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -118,6 +119,35 @@ class RefundMade:
     def is_alive(self) -> bool:
         """Tell whether the money went back or is on its way. A word that we do not know is neither alive nor dead."""
         return self.status in ("succeeded", "pending", "requires_action")
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """One balance transaction: what a charge, a refund or a dispute did to our account, in minor units, signed.
+
+    source    "charge", "refund", "refund_failure" or "dispute"
+    amount    of the student's money, in `currency`
+    gross     as it was booked, in `settled_currency`; less `fee` it is `net`
+    """
+
+    id: str
+    source: str
+    source_id: str
+    amount: int
+    currency: str
+    gross: int
+    fee: int
+    net: int
+    settled_currency: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bookings:
+    """How a payment was booked. `is_complete`: nothing that was charged, refunded or disputed waits to be booked."""
+
+    booked: tuple[Booked, ...]
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +355,22 @@ class Gateway:
             ),
             lambda rows: [self._refund(row) for row in rows],
         )
+
+    def bookings(self, payment_intent_id: str) -> Bookings:
+        """Return how everything that became of a payment was booked: with which fee, and in which currency.
+
+        Stripe books a while after the charge, the refund or the dispute; what is not booked yet makes it incomplete.
+        """
+        wanted = {"payment_intent": payment_intent_id, "limit": PAGE}
+        charges = self._all(self._v1.charges, {**wanted, "expand": ["data.balance_transaction"]})
+        charges = [row for row in map(self._checked, charges) if row.status == "succeeded"]
+        expand = ["data.balance_transaction", "data.failure_balance_transaction"]
+        refunds = self._all(self._v1.refunds, {**wanted, "expand": expand})
+        disputes = self._all(self._v1.disputes, wanted) if any(row.disputed for row in charges) else []
+        return self._read(lambda: None, lambda _: _bookings(charges, refunds, disputes))
+
+    def _all(self, resource: Any, wanted: dict[str, Any]) -> list[Any]:
+        return self._read(lambda: list(resource.list(wanted).auto_paging_iter()), lambda rows: list(rows))
 
     def charge(self, charge_id: str) -> Charge:
         """Return whose charge it is. Raises NotFound."""
@@ -639,6 +685,42 @@ def _payment_intent_of(invoice: Any) -> str:
         if payment.payment.type == "payment_intent":
             return _id(payment.payment.payment_intent)
     return ""
+
+
+def _bookings(charges: list[Any], refunds: list[Any], disputes: list[Any]) -> Bookings:
+    booked: list[Booked | None] = [_booked("charge", row, row.balance_transaction, row.amount) for row in charges]
+    for row in refunds:
+        if row.status != "canceled" or row.balance_transaction is not None:
+            booked.append(_booked("refund", row, row.balance_transaction, -row.amount))
+        if row.status == "failed":
+            booked.append(_booked("refund_failure", row, row.failure_balance_transaction, row.amount))
+    for row in disputes:
+        steps = row.balance_transactions
+        due = 0 if row.status in NOTHING_MOVES or row.status.startswith("warning_") else 2 if row.status == "won" else 1
+        booked += [_booked("dispute", row, step, row.amount if step.amount > 0 else -row.amount) for step in steps]
+        booked += [None] * (due - len(steps))
+    known = tuple(one for one in booked if one is not None)
+    return Bookings(known, bool(charges) and len(known) == len(booked))
+
+
+def _booked(source: str, row: Any, move: Any, amount: int) -> Booked | None:
+    """Read a balance transaction; None where Stripe has not booked yet. Raises ValueError when it does not add up."""
+    if move is None:
+        return None
+    if int(move.amount) - int(move.fee) != int(move.net):
+        raise ValueError("a balance transaction does not add up")
+    return Booked(
+        id=move.id,
+        source=source,
+        source_id=row.id,
+        amount=int(amount),
+        currency=str(row.currency),
+        gross=int(move.amount),
+        fee=int(move.fee),
+        net=int(move.net),
+        settled_currency=str(move.currency),
+        at=datetime.fromtimestamp(int(move.created), UTC),
+    )
 
 
 def _subscription_now(row: Any, charges: list[Any], needs_action: bool, dispute: str) -> SubscriptionNow:

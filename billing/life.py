@@ -115,6 +115,8 @@ def _write_and_act(
         now = vendor_now()
         before = _copy(row)
         _take_over(row, said, now=now)
+        if any(before[name] != getattr(row, name) for name in ("dispute", "refunded_cents")):
+            Payment.book_anew(now=machine_now(), provision=row.provision_id)
         verdict = judge(row, now=now, days=days())
         _act(row, before, verdict, now=now, actor=actor)
         row.seen, row.checked_at, row.failures = look, now, 0

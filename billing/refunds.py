@@ -2,6 +2,7 @@
 
 Two kinds: the share of a lost domain (`line:<order line>`), which provisioning marked as due; and a whole payment that
 no order waits for (`duplicate:<checkout>`, `late:<checkout>`), whose subscription is ended before the money goes back.
+What somebody refunds in Stripe's own dashboard is written down as well (`stripe:<refund>`), and never sent by us.
 
 A refund keeps its idempotency key through time-outs, 429 and 409. Only a server error that Stripe keeps under the key
 and repeats for ever asks for a new one, and not before every request under the old one has surely executed or never
@@ -36,6 +37,7 @@ from .models import Payment, Refund
 log = logging.getLogger(__name__)
 
 WHOLE = ("duplicate", "late")
+FOREIGN = "stripe"  # the key of what somebody refunded in Stripe's own dashboard begins so
 # A claim holds a refund back for longer than a call can last, so that nobody else sends it at the same time.
 CLAIMED_FOR = timedelta(seconds=60)
 # So many answered server errors under one key: the later ones repeat the first, which Stripe has kept.
@@ -297,7 +299,7 @@ def hear(refund_id: str) -> bool:
     made = gateway.current().refund(refund_id)
     refund = _refund_with(made)
     if refund is None:
-        return False
+        return _hear_of_foreign(made)
     if made.is_dead and refund.stripe_refund_id not in ("", made.id):
         return True  # an earlier attempt; another one took its place
     if made.is_dead and refund.state == Refund.State.DUE and refund.stripe_refund_id == made.id:
@@ -306,15 +308,53 @@ def hear(refund_id: str) -> bool:
     return True
 
 
+def _hear_of_foreign(made: RefundMade) -> bool:
+    known = Refund.objects.select_related("payment").filter(key=f"{FOREIGN}:{made.id}").first()
+    if known is not None:
+        _write_foreign(known.payment, made)
+    return known is not None
+
+
 def report_foreign(payment: Payment) -> None:
-    """Tell a person, once each, of refunds of a payment that somebody made in Stripe's own dashboard. Raises PlatformError."""
+    """Write down refunds of a payment that somebody made in Stripe's own dashboard, and tell a person, once each.
+
+    Raises PlatformError.
+    """
     ours = {str(pk) for pk in payment.refunds.values_list("pk", flat=True)}
     for made in gateway.current().refunds_of(payment.stripe_payment_intent_id):
-        key = f"charge.refunded:{made.id}"
-        told = OperatorItem.objects.filter(key=f"payment_trouble:{key}").exists()
-        if made.refund_id in ours or told or made.is_dead:
-            continue
-        provision = payment.provision
+        if made.refund_id not in ours:
+            _write_foreign(payment, made)
+
+
+def _write_foreign(payment: Payment, made: RefundMade) -> None:
+    """Count a refund that is not ours as long as its money went back, or is on its way."""
+    key = f"{FOREIGN}:{made.id}"
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update(of=("self",)).select_related("provision").get(pk=payment.pk)
+        known = Refund.objects.filter(key=key).first()
+        if made.is_alive and known is None:
+            Refund.objects.create(
+                key=key,
+                payment=payment,
+                student_id=payment.student_id,
+                state=Refund.State.SENT,
+                amount_cents=made.amount_cents,
+                currency=payment.currency,
+                reason="Refunded in Stripe's own dashboard",
+                stripe_refund_id=made.id,
+            )
+            _count(payment, made.amount_cents)
+            _tell_of_foreign(payment, made)
+        elif made.is_dead and known is not None and known.state == Refund.State.SENT:
+            known.state = Refund.State.FAILED
+            known.save(update_fields=["state", "updated_at"])
+            _count(payment, -made.amount_cents)
+            _note(known, "refund_failed", actor="stripe", sentence=f"Stripe says {made.status} ({made.id})")
+
+
+def _tell_of_foreign(payment: Payment, made: RefundMade) -> None:
+    provision, key = payment.provision, f"charge.refunded:{made.id}"
+    if not OperatorItem.objects.filter(key=f"payment_trouble:{key}").exists():
         OperatorItem.open(
             "payment_trouble",
             key=key,
@@ -322,12 +362,18 @@ def report_foreign(payment: Payment) -> None:
             " not by us. All of the money refunded ends the order; less than that changes nothing else.",
             provision=provision,
         )
-        Event.objects.get_or_create(
-            provision=provision,
-            kind="refunded_elsewhere",
-            sentence=f"{made.amount_cents} {payment.currency}: {made.id}",
-            defaults={"student_id": provision.student_id, "actor": "stripe"},
-        )
+    Event.objects.get_or_create(
+        provision=provision,
+        kind="refunded_elsewhere",
+        sentence=f"{made.amount_cents} {payment.currency}: {made.id}",
+        defaults={"student_id": provision.student_id, "actor": "stripe"},
+    )
+
+
+def _count(payment: Payment, cents: int) -> None:
+    """Count money that went back, or came back after all; Stripe books it anew. Needs the payment's lock."""
+    Payment.objects.filter(pk=payment.pk).update(refunded_cents=F("refunded_cents") + cents)
+    Payment.book_anew(now=machine_now(), pk=payment.pk)
 
 
 def _refund_with(made: RefundMade) -> Refund | None:
@@ -344,7 +390,7 @@ def _write_sent(refund: Refund, made: RefundMade) -> None:
         waiting = Refund.objects.filter(pk=refund.pk).exclude(state=Refund.State.SENT)
         if not waiting.update(state=Refund.State.SENT, stripe_refund_id=made.id, not_before=None):
             return  # another worker was faster with the same refund
-        Payment.objects.filter(pk=payment.pk).update(refunded_cents=F("refunded_cents") + refund.amount_cents)
+        _count(payment, refund.amount_cents)
         _lines_of(refund).update(state=OrderLine.State.REFUNDED)
         provision = refund.payment.provision
         _note(
@@ -377,7 +423,7 @@ def _write_failed(refund: Refund, what: str, made: RefundMade | None = None) -> 
         if made is not None:
             found.stripe_refund_id = made.id
         if was_sent:
-            Payment.objects.filter(pk=payment.pk).update(refunded_cents=F("refunded_cents") - refund.amount_cents)
+            _count(payment, -refund.amount_cents)
             _lines_of(refund).update(state=OrderLine.State.REFUND_DUE)
         found.save(update_fields=["state", "not_before", "stripe_refund_id", "updated_at"])
         _note(refund, "refund_failed", actor="billing", sentence=f"{refund.amount_cents} {refund.currency} {what}")
@@ -408,6 +454,8 @@ def _tell_operator(refund: Refund, what: str) -> None:
 
 def why_no_retry(refund: Refund) -> str:
     """Return why a refund cannot be sent again now; nothing when it can."""
+    if refund.key.startswith(f"{FOREIGN}:"):
+        return _("This refund was made in Stripe's own dashboard, and is made again only there.")
     return "" if refund.state == Refund.State.FAILED else _("This refund has not failed.")
 
 

@@ -165,6 +165,7 @@ def _check_dispute(subject: Subject) -> bool:
             " Answer the dispute at Stripe.",
         )
         return True
+    Payment.book_anew(now=machine_now(), pk=payment.pk)  # its word may be the one that another dispute has already
     return _follow(payment.provision.stripe_subscription_id)
 
 

@@ -1,8 +1,9 @@
 """Money, as rows."""
 
+from .booking import Booking
 from .payment import Checkout, Payment, Refund
 from .subscription import Subscription
 from .upgrade import Upgrade
 from .webhook_event import WebhookEvent
 
-__all__ = ["Checkout", "Payment", "Refund", "Subscription", "Upgrade", "WebhookEvent"]
+__all__ = ["Booking", "Checkout", "Payment", "Refund", "Subscription", "Upgrade", "WebhookEvent"]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from infra.models.base import Record, empty_facts
@@ -49,7 +52,10 @@ class Checkout(Record):
 
 
 class Payment(Record):
-    """Money that arrived. One row per paid invoice or session; never dropped, whatever the provision's state."""
+    """Money that arrived. One row per paid invoice or session; never dropped, whatever the provision's state.
+
+    fees_due_at  machine time of the next question how Stripe has booked it; empty once all of that is known
+    """
 
     provision = models.ForeignKey(Provision, on_delete=models.PROTECT, related_name="payments")
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -61,6 +67,13 @@ class Payment(Record):
     refunded_cents = models.PositiveIntegerField(default=0)
     currency = models.CharField(max_length=3, default="usd")
     paid_at = models.DateTimeField()
+    fees_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        db_default=Func(Value("machine"), function="gtm_now", output_field=models.DateTimeField()),
+    )
+    fees_looks = models.PositiveSmallIntegerField(default=0, db_default=0)
+    fees_at = models.DateTimeField(null=True, blank=True, help_text=_("When all bookings were known last."))
 
     class Meta:
         ordering = ["-paid_at"]
@@ -73,6 +86,16 @@ class Payment(Record):
                 condition=Q(refunded_cents__lte=models.F("amount_cents")), name="billing_payment_refund_within"
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["fees_due_at"], name="billing_payment_fees_due", condition=Q(fees_due_at__isnull=False)
+            ),
+        ]
+
+    @classmethod
+    def book_anew(cls, *, now: datetime, **which: Any) -> None:
+        """Let some payments be asked about again: something has happened to them that Stripe books."""
+        cls.objects.filter(**which).update(fees_due_at=now, fees_looks=0)
 
 
 class Refund(Record):

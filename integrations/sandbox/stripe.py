@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from . import stripe_changes, stripe_life, stripe_pages, stripe_webhooks
+from . import stripe_balance, stripe_changes, stripe_life, stripe_pages, stripe_webhooks
 from .http import Request, Response, Wire
 from .platforms import Platform
 from .seeds import hexadecimal
@@ -63,6 +63,7 @@ _PREFIXES = {
     "ch": "charges",
     "re": "refunds",
     "dp": "disputes",
+    "txn": "balance_transactions",
     "pm": "payment_methods",
     "bps": "portal_sessions",
     "evt": "events",
@@ -78,6 +79,7 @@ _KINDS = {
     "charges": "charge",
     "refunds": "refund",
     "disputes": "dispute",
+    "balance_transactions": "balance_transaction",
     "payment_methods": "payment_method",
     "portal_sessions": "billing_portal.session",
     "events": "event",
@@ -239,6 +241,8 @@ class Account:
                 self._expire(session)
         elif kind == "expire_update":
             stripe_changes.expire(self, data["id"], data["invoice"])
+        elif kind == "book":
+            stripe_balance.on_event(self, data["collection"], data["id"])
         elif kind == "end_subscription":
             subscription = self.state["subscriptions"].get(data["id"])
             if subscription is not None and subscription["cancel_at"] == data["ends"] and not subscription["ended_at"]:
@@ -336,8 +340,8 @@ class Account:
             "livemode": self.livemode,
             **fields,
         }
-        if collection == "refunds":
-            del created["livemode"]  # a refund does not carry it
+        if collection in ("refunds", "balance_transactions"):
+            del created["livemode"]  # they do not carry it
         self.state[collection][identifier] = created
         return created
 
@@ -605,8 +609,10 @@ class Account:
             receipt_url=None,
             refunded=False,
             status="succeeded",
+            balance_transaction=None,
             metadata={},
         )
+        stripe_balance.book_charge(self, charge)
         intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
         total = invoice["amount_due"]
         attempts = invoice["attempt_count"] + 1
@@ -960,8 +966,10 @@ class Account:
             reason=given.get("reason"),
             status="succeeded",
             balance_transaction=None,
+            failure_balance_transaction=None,
             receipt_number=None,
         )
+        stripe_balance.book_refund(self, refund)
         charge["amount_refunded"] += amount
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
         self.emit("refund.created", refund)
@@ -1232,7 +1240,7 @@ def items_of(request: Request) -> tuple[str, ...]:
     return (match["id"],) if match else ()
 
 
-_OBJECT_OF_ADDRESS = re.compile(r"/(?P<id>(?:prod|price|cus|cs|sub|in|pi|ch|re|dp|pm|evt)_[A-Za-z0-9_]+)(?:/|$)")
+_OBJECT_OF_ADDRESS = re.compile(r"/(?P<id>(?:prod|price|cus|cs|sub|in|pi|ch|re|dp|txn|pm|evt)_[A-Za-z0-9_]+)(?:/|$)")
 
 
 def error(world: World, status: int, sentence: str) -> Response:

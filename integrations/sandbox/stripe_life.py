@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import stripe_changes
+from . import stripe_balance, stripe_changes
 from .stripe_wire import invalid
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ def dispute(account: Account, charge: Object) -> Object:
         evidence={},
         evidence_details={"due_by": account.now + 14 * DAY, "has_evidence": False, "past_due": False},
     )
+    stripe_balance.book_dispute(account, found)
     account.emit("charge.dispute.created", found)
     account.emit("charge.dispute.funds_withdrawn", found)
     return found
@@ -211,6 +212,8 @@ def close_dispute(account: Account, found: Object, *, won: bool) -> None:
         raise invalid("This dispute is closed.")
     previous = {"status": found["status"]}
     found["status"] = "won" if won else "lost"
+    if won:
+        stripe_balance.book_dispute(account, found, won=True)
     account.emit("charge.dispute.updated", found, previous)
     account.emit("charge.dispute.closed", found)
     if won:
@@ -272,6 +275,15 @@ def _refund(account: Account, subscription: Object, given: Object) -> None:
             account.refund({"charge": charge["id"], "amount": amount})
 
 
+def _fail_refund(account: Account, subscription: Object) -> None:
+    """The newest refund does not reach the student."""
+    charges = {row["id"] for row in charges_of(account, subscription)}
+    rows = [row for row in account.state["refunds"].values() if row["charge"] in charges and row["status"] != "failed"]
+    if not rows:
+        raise invalid("Nothing was refunded.")
+    stripe_balance.book_failure(account, rows[-1])
+
+
 def _set_card(account: Account, subscription: Object, given: Object) -> None:
     """Change how the card behaves from now on, without an attempt: the student does not know yet."""
     card = new_card(account, subscription["customer"], str(given.get("card", "bad")))
@@ -297,4 +309,5 @@ ACTS: dict[str, Callable[[Account, Object, Object], object]] = {
         account, _open_dispute(account, subscription), won=False
     ),
     "refund": _refund,
+    "refund_fails": lambda account, subscription, given: _fail_refund(account, subscription),
 }

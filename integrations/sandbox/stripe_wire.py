@@ -452,6 +452,10 @@ PARAMETERS: dict[str, Shape] = {
     "charges.list": _shape(
         {"customer": "text", "payment_intent": "text", "created": _CREATED, **_PAGE}, "transfer_group"
     ),
+    "balance_transactions.retrieve": _EXPAND,
+    "balance_transactions.list": _shape(
+        {"created": _CREATED, "currency": "text", "source": "text", "type": "text", **_PAGE}, "payout"
+    ),
     "disputes.retrieve": _EXPAND,
     "disputes.list": {"charge": "text", "payment_intent": "text", "created": _CREATED, **_PAGE},
     "billing_portal.sessions.create": _shape(

@@ -80,6 +80,11 @@ class Switches:
     dns_broken_zones: str = ""
     # Stripe
     stripe_after_last_attempt: Literal["canceled", "unpaid", "past_due"] = "past_due"
+    stripe_balance_seconds: float = 90.0
+    stripe_settles_in: str = ""
+    stripe_exchange_rate: float = 0.92
+    stripe_refund_fee: Literal["kept", "returned"] = "kept"
+    stripe_dispute_fee: Literal["kept", "returned"] = "kept"
     # PlusVibe
     plusvibe_per_second: int = 5
     plusvibe_retry_after: Literal["none", "seconds"] = "none"

@@ -177,6 +177,8 @@ def _but(ends: Picture, **others: Any) -> Picture:
 
 
 OVER: Picture = _but(PAID | {"provision": "cancelled", "live subscriptions": 0})
+PART_BACK: Picture = {"refunds": [("sent", 5000)], "payments": [(14400, 5000)], "charged": 9400}
+ALL_BACK: Picture = {"refunds": [("sent", 14400)], "payments": [(14400, 14400)], "charged": 0}
 GIVEN_BACK: Picture = {"refunds": [("sent", 14400)], "payments": [(14400, 0), (14400, 14400)]}
 
 
@@ -222,9 +224,9 @@ LIVES: Mapping[str, Life] = {
     "dispute that is won": Life(("pays", "bank disputes", "bank decides for us"), _but(PAID)),
     "refund by hand": Life(
         ("pays", "refunded by hand"),
-        PAID | {"items": ["payment_trouble"], "mails": ["operator_payment_trouble", "paid"], "charged": 9400},
+        PAID | PART_BACK | {"items": ["payment_trouble"], "mails": ["operator_payment_trouble", "paid"]},
     ),
-    "full refund": Life(("pays", "all is refunded by hand"), OVER | {"open_items": ["payment_trouble"], "charged": 0}),
+    "full refund": Life(("pays", "all is refunded by hand"), OVER | ALL_BACK | {"open_items": ["payment_trouble"]}),
     "subscription that ends": Life(
         ("pays", "subscription ends"),
         PAID | {"provision": "cancelled", "mails": ["cancelled", "paid"], "live subscriptions": 0},
@@ -265,7 +267,9 @@ LIVES: Mapping[str, Life] = {
             "card is changed",
             "bank decides against us",
         ),
-        OVER | {"payments": [(4700, 0), (14400, 0)], "charged": 14100, "open_items": ["payment_trouble"]},
+        OVER
+        | PART_BACK
+        | {"payments": [(4700, 0), (14400, 5000)], "charged": 14100, "open_items": ["payment_trouble"]},
     ),
 }
 

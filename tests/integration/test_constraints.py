@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from billing.models import Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
+from billing.models import Booking, Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
 from infra.models import (
     Counter,
     Credential,
@@ -249,6 +249,23 @@ def two_orders_with_one_subscription() -> None:
 @breaks("billing_payment_refund_within")
 def _more_back_than_came() -> None:
     payment(amount_cents=5, refunded_cents=6)
+
+
+def booking(**values: Any) -> Booking:
+    paid_in = payment()
+    made = {"stripe_id": "txn_1", "amount": 5, "gross": 5, "fee": 1, "net": 4, "booked_at": timezone.now(), **values}
+    return Booking.objects.create(payment=paid_in, student=paid_in.student, **made)
+
+
+@breaks("billing_booking_once")
+def _booked_twice() -> None:
+    for _time in range(2):
+        booking()
+
+
+@breaks("billing_booking_adds_up")
+def _booked_with_a_gap() -> None:
+    booking(net=5)
 
 
 @breaks("billing_refund_once")

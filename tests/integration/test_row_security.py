@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
-from billing.models import Checkout, Payment, Refund, Subscription, Upgrade
+from billing.models import Booking, Checkout, Payment, Refund, Subscription, Upgrade
 from infra import rls
 from infra.models import (
     Credential,
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.django_db
 OURS = ("infra", "billing", "provisioning")
 TABLES: list[type[models.Model]] = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 OWNED = [model for model in TABLES if any(field.column == "student_id" for field in model._meta.concrete_fields)]
-NOT_FOR_STUDENTS = (Operation, OperationItem, Capture)
+NOT_FOR_STUDENTS = (Booking, Operation, OperationItem, Capture)
 
 
 def query(sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -98,6 +98,9 @@ def two() -> tuple[User, User]:
     payment = Payment.objects.create(**mine, checkout=checkout, amount_cents=1, paid_at=now)
     Subscription.objects.create(**mine, stripe_id=f"sub_{ada.pk}")
     Refund.objects.create(payment=payment, student=ada, key="k", amount_cents=1)
+    Booking.objects.create(
+        payment=payment, student=ada, stripe_id="txn_1", amount=1, gross=1, fee=0, net=1, booked_at=now
+    )
     draft = Provision.objects.create(student=ada, enlarges=payment.provision)
     Upgrade.objects.create(
         provision=payment.provision, extension=draft, student=ada, proration_at=1, due_cents=1, monthly_cents=1

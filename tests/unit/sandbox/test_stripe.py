@@ -68,6 +68,7 @@ OBJECTS: list[tuple[str, type[stripe.StripeObject]]] = [
     ("payment_intents", stripe.PaymentIntent),
     ("charges", stripe.Charge),
     ("refunds", stripe.Refund),
+    ("balance_transactions", stripe.BalanceTransaction),
     ("events", stripe.Event),
 ]
 
@@ -79,6 +80,7 @@ def test_replies_have_only_members_that_the_sdk_declares(
     session = shop.v1.checkout.sessions.retrieve(shop.paid().id, {"expand": ["invoice.payments"]})
     payment = session["invoice"]["payments"]["data"][0]
     shop.v1.refunds.create({"payment_intent": payment["payment"]["payment_intent"], "amount": 100})
+    shop.sandbox.advance(120)
     rows = shop.sandbox.world.stripe[collection].values()
     assert rows
     for row in rows:
