@@ -60,10 +60,10 @@ class RunningClock:
     machine: Callable[[], float] = time.time
 
     @classmethod
-    def starting(cls, speed: float, machine: Callable[[], float] = time.time) -> RunningClock:
-        """Return a clock whose virtual time begins at machine time."""
+    def starting(cls, speed: float, machine: Callable[[], float] = time.time, *, behind: float = 0.0) -> RunningClock:
+        """Return a clock whose virtual time begins at machine time, or so many seconds before it, as both then do."""
         instant = machine()
-        return cls(speed, instant, instant, machine=machine)
+        return cls(speed, instant, instant, -behind, machine)
 
     def now(self) -> float:
         return self.origin_virtual + (self.machine() - self.origin_real) * self.speed + self.advanced

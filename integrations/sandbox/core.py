@@ -60,6 +60,7 @@ class Sandbox:
     profile      "none" or "demo", see profiles.py
     state_path   keep the world in this file; an existing file is continued
     webhook_url  where Stripe's webhooks go
+    behind       seconds that the clocks of a new world stand behind the machine's, to play what lies back
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sandbox:
         profile: str = "none",
         state_path: Path | None = None,
         webhook_url: str = "",
+        behind: float = 0.0,
     ) -> None:
         self.lock = threading.RLock()
         self.platforms = {platform.name: platform for platform in all_platforms()}
@@ -81,7 +83,9 @@ class Sandbox:
         self._arguments = (seed, public_url, profile, webhook_url)
         saved = self.store.load() if self.store else None
         if saved is None:
-            self.clock: Clock = RunningClock.starting(speed) if isinstance(speed, int | float) else speed
+            self.clock: Clock = (
+                speed if not isinstance(speed, int | float) else RunningClock.starting(speed, behind=behind)
+            )
             self.world = self._new_world()
         else:
             self.world, saved_clock = saved

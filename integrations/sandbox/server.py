@@ -50,6 +50,7 @@ class Options:
     seed: int = 1
     profile: str = "demo"
     webhook_url: str = ""
+    behind: float = 0.0
     host: str = "127.0.0.1"
 
 
@@ -223,6 +224,7 @@ def _make_sandbox(options: Options, public_url: str) -> Sandbox:
             profile=options.profile,
             state_path=options.state,
             webhook_url=options.webhook_url,
+            behind=options.behind,
         )
         sandbox.save()
         return sandbox

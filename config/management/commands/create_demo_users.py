@@ -1,4 +1,4 @@
-"""`manage.py create_demo_users`: the two logins of the demo, whose passwords are public. In sandbox mode only."""
+"""`manage.py create_demo_users`: the logins of the demo, whose passwords are public. In sandbox mode only."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ class DemoUser:
 
 
 STUDENT = DemoUser("student@demo.example", "demo-student", "Sam", "Rivers")
+SECOND_STUDENT = DemoUser("second@demo.example", "demo-second", "Robin", "Hale")
 OPERATOR = DemoUser("operator@demo.example", "demo-operator", "Olive", "Park")
 
 
 class Command(BaseCommand):
-    help = "Create the demo's student and operator, or give them their passwords and rights back."
+    help = "Create the demo's students and operator, or give them their passwords and rights back."
 
     def handle(self, **options: Any) -> None:
         if not settings.SANDBOX:
             raise CommandError("Demo users have public passwords; they are made in sandbox mode only.")
         _make(STUDENT, is_enrolled=True)
+        _make(SECOND_STUDENT, is_enrolled=True)
         _make(OPERATOR, is_staff=True, is_superuser=True)
-        self.stdout.write(f"{STUDENT.email} and {OPERATOR.email} are ready.")
+        self.stdout.write(f"{STUDENT.email}, {SECOND_STUDENT.email} and {OPERATOR.email} are ready.")
 
 
 def _make(person: DemoUser, **rights: bool) -> None:

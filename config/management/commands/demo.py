@@ -13,9 +13,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from config import demo
-from config.management.commands.create_demo_users import OPERATOR, STUDENT
+from config.history import BACK
+from config.management.commands.create_demo_users import OPERATOR, SECOND_STUDENT, STUDENT
+from infra.models import Provision
 
 TIME_SCALE = "60"
 
@@ -56,8 +59,10 @@ class Command(BaseCommand):
         sandbox, worker, web = _services(environment, port, sandbox_port)
         try:
             self._prepare(environment)
+            has_prices = self._play(environment, sandbox_port)
             self._start(sandbox)
-            self._step("stripe_prices", "Prices at the simulated Stripe", environment)
+            if not has_prices:
+                self._step("stripe_prices", "Prices at the simulated Stripe", environment)
             self._start(web)
             self._start(worker)
             demo.announce_in(settings.VAR_DIR / "demo.lock", environment["SITE_URL"])
@@ -71,6 +76,30 @@ class Command(BaseCommand):
         self._step("load_tiers", "Tiers", environment)
         self._step("create_demo_users", "Demo student and operator", environment)
         self._step("collectstatic", "Static files", environment, "--no-input", "--verbosity=0")
+
+    def _play(self, environment: dict[str, str], sandbox_port: int) -> bool:
+        """Let the second student's three weeks be played on platforms whose clock stands back: in a new demo, once.
+
+        Until the play has come to its end, what the platforms hold lies in a file of another name, and the next start
+        goes on with it. Returns whether it was played; the platforms have their prices then.
+        """
+        state = Path(settings.VAR_DIR) / "sandbox.state"
+        draft = state.with_name("sandbox.state.played")
+        if state.exists() or (_has_orders() and not draft.exists()):
+            return False
+        slowly = environment | {"PROVISIONING_TIME_SCALE": "1"}
+        sandbox = _sandbox(slowly, sandbox_port, draft, "--profile=none", f"--behind={BACK}")
+        self._start(sandbox)
+        self._step("stripe_prices", "Prices at the simulated Stripe", slowly)
+        try:
+            self._step("play_history", "Second student, three weeks played", slowly)
+        except demo.DemoError as error:  # the others need not wait for that
+            self._say(f"  The second student's story broke off, and goes on from there. {error}")
+        self.started.remove(sandbox)
+        sandbox.stop()
+        draft.with_name(f"{draft.name}.log").replace(state.with_name(f"{state.name}.log"))
+        draft.replace(state)
+        return True
 
     def _step(self, command: str, label: str, environment: dict[str, str], *arguments: str) -> None:
         began = time.monotonic()
@@ -106,7 +135,7 @@ class Command(BaseCommand):
 GTM Infrastructure is running:  {environment["SITE_URL"]}/
 
   student    {STUDENT.email} / {STUDENT.password}
-  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
+{SECOND if _is_played() else ""}  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
 
 Simulated: Zapmail, PlusVibe, HeyReach, Stripe, the mail server and DNS. Nothing leaves this machine and nothing is charged.
   what they hold   {environment["SANDBOX_URL"]}/
@@ -122,25 +151,45 @@ Ctrl-C stops everything; the next start finds it again.
         self.stdout.flush()
 
 
+SECOND = f"""\
+  another    {SECOND_STUDENT.email} / {SECOND_STUDENT.password}
+             (began with three weeks of warmup, one mailbox in bad health, and a payment that failed)
+"""
+
+
+def _is_played() -> bool:
+    """Tell whether the second student has an order."""
+    return _has_orders(student__email=SECOND_STUDENT.email)
+
+
+def _has_orders(**of: str) -> bool:
+    found = Provision.objects.filter(frozen_at__isnull=False, **of).exists()
+    connection.close()  # nobody asks again for as long as the demo runs
+    return found
+
+
+def _sandbox(environment: dict[str, str], port: int, state: Path, *more: str) -> demo.Service:
+    arguments = [
+        f"--port={port}",
+        f"--control-port={port + 1}",
+        f"--mail-port={port + 2}",
+        f"--dns-port={environment['SANDBOX_DNS_PORT']}",
+        f"--state={state}",
+        f"--speed={environment['PROVISIONING_TIME_SCALE']}",
+    ]
+    log_path = Path(settings.VAR_DIR) / "log" / "sandbox.log"
+    health = f"{environment['SANDBOX_CONTROL_URL']}/healthz"
+    return demo.Service("sandbox", _manage("sandbox", *arguments, *more), environment, log_path, health)
+
+
 def _services(
     environment: dict[str, str], port: int, sandbox_port: int
 ) -> tuple[demo.Service, demo.Service, demo.Service]:
     data, logs = Path(settings.VAR_DIR), Path(settings.VAR_DIR) / "log"
-    site, control = environment["SITE_URL"], environment["SANDBOX_CONTROL_URL"]
-    platforms = [
-        f"--port={sandbox_port}",
-        f"--control-port={sandbox_port + 1}",
-        f"--mail-port={sandbox_port + 2}",
-        f"--dns-port={environment['SANDBOX_DNS_PORT']}",
-        f"--state={data / 'sandbox.state'}",
-        f"--speed={environment['PROVISIONING_TIME_SCALE']}",
-        f"--webhook-url={site}/billing/webhook/",
-    ]
+    site = environment["SITE_URL"]
     gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", *demo.GUNICORN]
     return (
-        demo.Service(
-            "sandbox", _manage("sandbox", *platforms), environment, logs / "sandbox.log", f"{control}/healthz"
-        ),
+        _sandbox(environment, sandbox_port, data / "sandbox.state", f"--webhook-url={site}/billing/webhook/"),
         # The site is ready when it has heard of a worker.
         demo.Service("worker", _manage("worker"), environment, logs / "worker.log", f"{site}/readyz"),
         demo.Service("web server", gunicorn, environment, logs / "web.log", f"{site}/healthz"),

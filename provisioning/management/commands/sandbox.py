@@ -32,6 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--speed", type=float, default=60.0, help="virtual seconds per second")
         parser.add_argument("--seed", type=int, default=1, help="same seed, same durations and same faults")
         parser.add_argument("--profile", choices=("demo", "none"), default="demo", help="which faults are on")
+        parser.add_argument("--behind", type=float, default=0.0, help="seconds that a new world's clocks stand back")
         parser.add_argument("--webhook-url", default="", help="where Stripe's webhooks go")
 
     def handle(self, *args: Any, **options: Any) -> None:

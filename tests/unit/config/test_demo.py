@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from config import demo
-from config.management.commands.create_demo_users import OPERATOR, STUDENT
+from config.management.commands.create_demo_users import OPERATOR, SECOND_STUDENT, STUDENT
 from infra.models import User
 
 
@@ -108,10 +108,11 @@ def test_the_demo_users_can_sign_in_and_are_made_once() -> None:
     operator = authenticate(username=OPERATOR.email, password=OPERATOR.password)
     assert isinstance(operator, User)
     assert operator.is_superuser
-    assert User.objects.count() == 2
+    assert authenticate(username=SECOND_STUDENT.email, password=SECOND_STUDENT.password)
+    assert User.objects.count() == 3
 
 
-@pytest.mark.parametrize("command", ["create_demo_users", "demo"])
+@pytest.mark.parametrize("command", ["create_demo_users", "demo", "play_history"])
 def test_nothing_of_the_demo_runs_in_live_mode(command: str) -> None:
     with override_settings(SANDBOX=False), pytest.raises(CommandError):
         call_command(command)
