@@ -19,13 +19,19 @@ def canonical(name: str) -> str:
 
     Underscores are fine (`_dmarc`), and so is a first label `*`. Labels of other scripts become A-labels (IDNA 2008).
     """
+    spelled = askable(name)
+    if any(not all(33 <= ord(character) < 127 for character in label) for label in spelled.split(".")):
+        raise BadName(f"{name[:MOST]!r} is no domain name: it has spaces or control characters")
+    return spelled
+
+
+def askable(name: str) -> str:
+    """Return a name that a server can be asked for: as `canonical`, and any ASCII may stand in it. Raises BadName."""
     plain = name.strip().rstrip(".").lower()
     labels = [label if label.isascii() else _a_label(label, name) for label in plain.replace("。", ".").split(".")]
     spelled = ".".join(labels)
     if not plain or any(not 0 < len(label) <= MOST_LABEL for label in labels) or len(spelled) > MOST:
         raise BadName(f"{name[:MOST]!r} is no domain name: a label is empty or too long")
-    if any(not all(33 <= ord(character) < 127 for character in label) for label in labels):
-        raise BadName(f"{name[:MOST]!r} is no domain name: it has spaces or control characters")
     return spelled
 
 

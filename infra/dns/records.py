@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .names import BadName, canonical
+from .names import BadName, askable, canonical
 
 MOST_OCTETS = 255  # of one character-string of a TXT record: RFC 1035, 3.3.14
 
@@ -85,7 +85,7 @@ def record(kind: str, owner: str, value: str, priority: int | None = None, *, tt
     A TXT value may come bare or as quoted strings, an MX value with its priority before the host.
     """
     try:
-        name, of_type = canonical(owner), Type(kind.strip().upper())
+        name, of_type = askable(owner), Type(kind.strip().upper())
     except BadName as error:
         raise BadRecord(str(error)) from error
     except ValueError as error:

@@ -24,7 +24,7 @@ import dns.rdatatype
 import dns.rdtypes.txtbase
 import dns.rrset
 
-from .names import BadName, canonical
+from .names import BadName, askable
 from .records import BadRecord, Record, Type, record
 
 TIMEOUT = 3.0  # seconds for one question to one server
@@ -98,9 +98,9 @@ class MessageResolver:
     recursive: bool = True
 
     def query(self, name: str, kind: Type, *, timeout: float = TIMEOUT) -> Answer:
-        owner = canonical(name)
+        owner = askable(name)
         try:
-            question = dns.message.make_query(owner, str(kind), use_edns=0, payload=1232)
+            question = dns.message.make_query(_wire_name(owner), str(kind), use_edns=0, payload=1232)
             if not self.recursive:
                 question.flags &= ~dns.flags.RD
             return _answer(self.ask(question, timeout), owner, kind)
@@ -203,9 +203,14 @@ def _follow(answer: list[dns.rrset.RRset], owner: str, kind: Type) -> tuple[tupl
     return tuple(aliases), by_name[(name, wanted)]
 
 
+def _wire_name(owner: str) -> dns.name.Name:
+    """Return a name label by label: read as text, a backslash in it would be an escape."""
+    return dns.name.Name([*(label.encode() for label in owner.split(".")), b""])
+
+
 def _spelled(name: dns.name.Name) -> str:
     try:
-        return canonical(name.to_text(omit_final_dot=True))
+        return askable(".".join(label.decode("latin-1") for label in name.labels[:-1]))
     except BadName:
         return ""
 
