@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from . import heyreach, plusvibe, salesforge, warmforge, zapmail
+from . import heyreach, infraforge, plusvibe, salesforge, warmforge, zapmail
 from .heyreach import HeyreachClient, HeyreachSettings
 from .http.errors import NotConfigured
 from .http.options import Options
+from .infraforge import InfraforgeClient, InfraforgeSettings
 from .plusvibe import PlusvibeClient, PlusvibeSettings
 from .salesforge import SalesforgeClient, SalesforgeSettings
 from .warmforge import WarmforgeClient, WarmforgeSettings
@@ -113,6 +114,16 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         budgets=(Budget(salesforge.GENERAL, limit=4, window=1.0, reserved_paid=2),),
         secrets=("SALESFORGE_API_KEY",),
     ),
+    # Nothing is published for it: two at a time, a quarter of a second apart, and the same again for paid work.
+    Platform(
+        slug="infraforge",
+        title="InfraForge",
+        base_url=infraforge.BASE_URL,
+        client=InfraforgeClient,
+        settings=InfraforgeSettings.from_mapping,
+        budgets=(Budget(infraforge.GENERAL, limit=4, window=1.0, reserved_paid=2),),
+        secrets=("INFRAFORGE_API_KEY",),
+    ),
 )
 
 
@@ -161,6 +172,10 @@ class Clients:
     @cached_property
     def salesforge(self) -> SalesforgeClient:
         return SalesforgeClient(SalesforgeSettings.from_mapping(self.values))
+
+    @cached_property
+    def infraforge(self) -> InfraforgeClient:
+        return InfraforgeClient(InfraforgeSettings.from_mapping(self.values))
 
 
 def build_clients(settings: Mapping[str, object]) -> Clients:

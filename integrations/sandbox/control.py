@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import profiles, stripe_life, warmforge
+from . import infraforge_world, profiles, stripe_life, warmforge
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, whole
@@ -97,10 +97,16 @@ def clock(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def wallet(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"cents": N} adds N to the wallet (negative takes away); "workspace" names one where each has its own."""
+    """{"cents": N} adds N to the wallet (negative takes away); "workspace" names one where each has its own.
+
+    {"cents": N, "platform": "infraforge"} adds N to the credits there.
+    """
     cents = body.get("cents")
     if isinstance(cents, bool) or not isinstance(cents, int) or abs(cents) > 10**10:
         raise Refusal(400, "cents is a whole number")
+    if body.get("platform") == "infraforge":
+        infraforge_world.top_up(sandbox.world, cents, sandbox.clock.now())
+        return {"credits": sandbox.world.infraforge.credits}
     workspace = body.get("workspace", "")
     if workspace and workspace not in sandbox.world.zapmail.workspaces:
         raise Refusal(400, "no such workspace")
@@ -109,8 +115,12 @@ def wallet(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def orders(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"pay": id} pays an open Zapmail order by card, as a person would through its link."""
-    pay_order(sandbox.world, str(body.get("pay")), sandbox.clock.now())
+    """{"pay": id} pays an open order at Zapmail or InfraForge by card, as a person would through its link."""
+    order_id, now = str(body.get("pay")), sandbox.clock.now()
+    if order_id in sandbox.world.infraforge.orders:
+        infraforge_world.pay_order(sandbox.world, order_id, now)
+    else:
+        pay_order(sandbox.world, order_id, now)
     return {"paid": body["pay"]}
 
 
@@ -120,6 +130,23 @@ def renewal(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
         raise Refusal(400, "on is true or false")
     set_auto_renew(sandbox.world, str(body.get("domain")), body["on"])
     return {"domain": body["domain"], "on": body["on"]}
+
+
+def records(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"domain", "kind": mx|spf|dkim|dmarc, "as": missing|wrong|double} breaks an InfraForge record, an empty "as" mends.
+
+    "where": "public" (default) spoils what resolvers see, "zone" the domain's own set.
+    """
+    domain, kind, way = (str(body.get(name) or "") for name in ("domain", "kind", "as"))
+    where, now = str(body.get("where") or "public"), sandbox.clock.now()
+    infraforge_world.break_record(sandbox.world, domain, kind, way, now, where=where)
+    return {"domain": domain, "kind": kind, "as": way, "where": where}
+
+
+def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers at the registrar."""
+    infraforge_world.change_nameservers(sandbox.world, str(body.get("domain")), sandbox.clock.now())
+    return {"domain": body["domain"]}
 
 
 def stripe(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
@@ -163,6 +190,8 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/wallet"): wallet,
     ("POST", "/orders"): orders,
     ("POST", "/renewal"): renewal,
+    ("POST", "/records"): records,
+    ("POST", "/nameservers"): nameservers,
     ("POST", "/stripe"): stripe,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,

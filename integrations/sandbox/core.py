@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import heyreach, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
+from . import heyreach, infraforge, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
 from .dns import Dns
@@ -48,6 +48,7 @@ def all_platforms() -> tuple[Platform, ...]:
         stripe.PLATFORM,
         warmforge.PLATFORM,
         salesforge.PLATFORM,
+        infraforge.PLATFORM,
     )
 
 

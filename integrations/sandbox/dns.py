@@ -128,7 +128,8 @@ class Names:
         found = self.by_name.get(name) or (None if name in self.inner else self.by_name.get(wild))
         if name in self.zones:
             servers = [ZoneRecord(name, name, "NS", server) for server in NAME_SERVERS]
-            return {**(found or {}), "NS": servers, "SOA": [ZoneRecord(name, name, "SOA", self._soa(name))]}
+            # Who publishes name servers of its own has them: a domain that still lies elsewhere.
+            return {"NS": servers, **(found or {}), "SOA": [ZoneRecord(name, name, "SOA", self._soa(name))]}
         return found if found or name not in self.inner else {}
 
     def _soa(self, zone: str) -> str:

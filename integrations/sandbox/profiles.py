@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .world import World
 
 OURS = ("zapmail", "plusvibe", "heyreach")
-FORGE = ("warmforge", "salesforge")
+FORGE = ("warmforge", "salesforge", "infraforge")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ PROFILES = {
             # Last: a fault's number is part of its chance, and those before keep theirs.
             *({"platform": platform, **fault} for platform in FORGE for fault in _ON_EVERY_PLATFORM),
         ),
-        switches=(("zapmail_taken_share", 0.2),),
+        switches=(("zapmail_taken_share", 0.2), ("infraforge_taken_share", 0.2)),
     ),
 }
 

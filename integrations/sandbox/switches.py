@@ -6,6 +6,7 @@ Both positions of every switch work. `docs/divergences.md` lists them beside the
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 Span = tuple[float, float]  # least and most virtual seconds
@@ -161,10 +162,58 @@ class Switches:
     salesforge_scope: Literal["account", "none"] = "account"
     salesforge_connect_seconds: Span = (5.0, 60.0)
     salesforge_check_seconds: float = 3600.0
+    # InfraForge: limits and shapes
+    infraforge_per_second: int = 4
+    infraforge_retry_after: Literal["none", "seconds"] = "none"
+    infraforge_lists: Literal["bare", "named", "data", "items", "results"] = "bare"
+    infraforge_workspace_reply: Literal["bare", "named"] = "bare"
+    infraforge_purchase_reply: Literal["full", "array", "message"] = "full"
+    infraforge_mailboxes_reply: Literal["rows", "message", "empty"] = "rows"
+    infraforge_export_reply: Literal["empty", "message"] = "empty"
+    infraforge_402_body: Literal["code", "message", "empty"] = "code"
+    infraforge_eligible_ips: Literal["texts", "objects"] = "texts"
+    infraforge_nameservers: Literal["array", "object"] = "array"
+    infraforge_prices_as: Literal["dollars", "cents"] = "dollars"
+    infraforge_bulk_dns_by: Literal["id", "name"] = "id"
+    infraforge_credentials: Literal["with_passwords", "without_passwords"] = "with_passwords"
+    # InfraForge: money
+    infraforge_credits: Literal["set_up", "never_404", "never_400"] = "set_up"
+    infraforge_credits_cents: int = 500_000
+    infraforge_short_credits: Literal["402", "checkout"] = "402"
+    infraforge_checkout_rows: Literal["none", "unpaid"] = "none"
+    infraforge_owned_name: Literal["charge", "refuse"] = "charge"
+    infraforge_domain_price_cents: int = 1400
+    infraforge_mailbox_price_cents: int = 300
+    infraforge_ip_price_cents: int = 9900
+    infraforge_transfer: Literal["free", "invoice", "checkout"] = "free"
+    # InfraForge: rules
+    infraforge_taken_share: float = 0.0
+    infraforge_taken_names: str = ""
+    infraforge_taken_in_order: Literal["refuse_all", "skip", "failed_row"] = "refuse_all"
+    infraforge_endings: str = "com net org biz info co io"
+    infraforge_mailboxes_per_domain: int = 10
+    infraforge_first_login: Literal["refused", "works"] = "refused"
+    infraforge_preserve_spf: Literal["keeps", "ignored"] = "keeps"
+    infraforge_spf: Literal["include", "ip4"] = "include"
+    infraforge_public_dns: Literal["right", "not_visible", "wrong_value"] = "right"
+    infraforge_owner_changes_nameservers: Literal["by_itself", "by_control"] = "by_itself"
+    infraforge_salesforge_subscription: bool = True
+    infraforge_export_lands: Literal["both", "salesforge", "warmforge", "never"] = "both"
+    infraforge_export_warmup: Literal["as_asked", "off"] = "as_asked"
+    infraforge_repeated_export: Literal["again", "nothing"] = "again"
+    # InfraForge: times (virtual seconds)
+    infraforge_ip_seconds: Span = (60.0, 300.0)
+    infraforge_domain_active_seconds: Span = (300.0, 1200.0)
+    infraforge_dns_visible_seconds: Span = (300.0, 3600.0)
+    infraforge_dns_change_seconds: float = 60.0
+    infraforge_transfer_seconds: Span = (3600.0, 86_400.0)
+    infraforge_mailbox_active_seconds: Span = (300.0, 900.0)
+    infraforge_export_seconds: Span = (60.0, 300.0)
+    infraforge_order_drop_seconds: float = 300.0
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""
-        hints = get_type_hints(type(self))
+        hints = _hints()
         known = {item.name for item in fields(self)}
         checked = {}
         for name, value in values.items():
@@ -181,9 +230,15 @@ class Switches:
     @classmethod
     def positions(cls) -> dict[str, tuple[Any, ...]]:
         """Return the switches that have named positions, with all of them."""
-        hints = get_type_hints(cls)
+        hints = _hints()
         positions = {name: get_args(hint) for name, hint in hints.items() if get_args(hint) and hint != Span}
         return positions | {name: (False, True) for name, hint in hints.items() if hint is bool}
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    # Takes milliseconds, and tests set switches thousands of times.
+    return get_type_hints(Switches)
 
 
 def _position(name: str, hint: Any, value: Any) -> Any:

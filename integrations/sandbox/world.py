@@ -8,6 +8,7 @@ from typing import Any
 from .deliveries import Delivery
 from .faults import FaultTable
 from .heyreach import HeyReachState
+from .infraforge_world import InfraForgeState
 from .log import RequestLog
 from .mail import Mail
 from .mailhost import Password
@@ -48,6 +49,7 @@ class World:
     heyreach: HeyReachState = field(default_factory=HeyReachState)
     warmforge: WarmforgeState = field(default_factory=WarmforgeState)
     salesforge: SalesforgeState = field(default_factory=SalesforgeState)
+    infraforge: InfraForgeState = field(default_factory=InfraForgeState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

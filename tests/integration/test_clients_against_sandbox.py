@@ -30,6 +30,8 @@ from integrations.http.errors import (
 from integrations.http.gate import judge, unclear
 from integrations.http.redact import Hidden
 from integrations.http.transport import HttpTransport, Transport
+from integrations.infraforge import DnsRecord, contact_of, own_logins
+from integrations.infraforge import NewMailbox as ForgeMailbox
 from integrations.logins import Login
 from integrations.plusvibe import NewAccount, WarmupSettings
 from integrations.sandbox import ManualClock, Sandbox, mailhost
@@ -51,6 +53,8 @@ SETTINGS: dict[str, object] = {
     "WARMFORGE_API_KEY": "sandbox-warmforge-key",
     "SALESFORGE_API_URL": "http://sandbox.test/salesforge/public/v2",
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
+    "INFRAFORGE_API_URL": "http://sandbox.test/infraforge/public",
+    "INFRAFORGE_API_KEY": "sandbox-infraforge-key",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -80,6 +84,7 @@ class Bench:
         clients = registry.build_clients({**SETTINGS, **(settings or {})})
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
         self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
+        self.infraforge = clients.infraforge
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -235,10 +240,87 @@ def hold_and_warm_a_mailbox(bench: Bench) -> None:
     assert isinstance(bench.error(warmer.get_mailbox(warmed.id, ADDRESS)), NotFound)
 
 
+def set_up_a_student_at_infraforge(bench: Bench) -> None:
+    """The part of the other stack that InfraForge does, with every verb at least once."""
+    infraforge, do = bench.infraforge, bench.do
+    assert do(infraforge.list_workspaces()) == ()
+    made = do(infraforge.create_workspace(NAME, attach_ip=True))
+    bench.sandbox.advance(600)
+    (space,) = do(infraforge.list_workspaces())
+    assert (space.id, space.name, bool(space.ip)) == (made.id, NAME, True)
+    (spare,) = do(infraforge.eligible_ips(space.id))
+    do(infraforge.set_ip(space.id, spare))
+    assert do(infraforge.list_workspaces())[0].ip == spare
+
+    offers = do(infraforge.check_domains(DOMAINS, weight_class="paid"))
+    assert [(offer.name, offer.available, offer.price_cents) for offer in offers] == [(n, True, 1400) for n in DOMAINS]
+    before = do(infraforge.credit_balance()).balance_cents
+    contact = contact_of(BILLING, "contact@ops.example")
+    do(infraforge.buy_domains(space.id, dict.fromkeys(DOMAINS, 1500), contact, "dmarc@ops.example"))
+    assert do(infraforge.credit_balance()).balance_cents == before - 2 * 1400
+    bench.sandbox.advance(3600)
+    owned = {domain.name: domain for domain in do(infraforge.list_domains())}
+    assert [owned[name].active for name in DOMAINS] == [True, True]
+    assert {domain.auto_renew for domain in owned.values()} == {False}
+    ids = {name: owned[name].id for name in DOMAINS}
+    do(infraforge.enable_autorenew(ids))
+    do(infraforge.disable_autorenew({DOMAINS[1]: ids[DOMAINS[1]]}))
+    assert [do(infraforge.list_domains(name))[0].auto_renew for name in DOMAINS] == [True, False]
+
+    do(infraforge.set_dmarc_bulk(ids, "none"))
+    records = do(infraforge.get_dns(ids[DOMAINS[0]]))
+    assert [record.type for record in records] == ["MX", "TXT", "TXT", "TXT"]
+    assert records[3].value == "v=DMARC1; p=none; rua=mailto:dmarc@ops.example"
+    more = (*records, DnsRecord(f"track.{DOMAINS[0]}", "CNAME", "track.ops.example"))
+    do(infraforge.put_dns(DOMAINS[0], ids[DOMAINS[0]], more))
+    assert do(infraforge.get_dns(ids[DOMAINS[0]])) == more
+
+    assert len(do(infraforge.transfer_nameservers())) == 2
+    do(infraforge.transfer_domains(space.id, ["brought-in.com"], "dmarc@ops.example"))
+    bench.sandbox.advance(86_400)
+    assert do(infraforge.list_domains("brought-in.com"))[0].active
+
+    do(infraforge.create_mailboxes({DOMAINS[0]: [ForgeMailbox("sample.sender", "Sample", "Sender")]}))
+    bench.sandbox.advance(3600)
+    (box,) = do(infraforge.list_mailboxes(space.id, with_credentials=True))
+    assert (box.address, box.active, box.workspace_id) == (ADDRESS, True, space.id)
+    do(infraforge.set_password(ADDRESS, box.id, "our-own-password-1"))
+    (box,) = do(infraforge.list_mailboxes(search=ADDRESS, with_credentials=True))
+    logins = own_logins(infraforge.settings, space.mailserver, ADDRESS, Hidden("our-own-password-1"))
+    without_passwords = bench.sandbox.switches.infraforge_credentials == "without_passwords"
+    assert (box.smtp, box.imap) == ((None, None) if without_passwords else logins)
+
+    holder, warmer = do(bench.salesforge.create_workspace(NAME)).id, do(bench.warmforge.create_workspace(NAME)).id
+    do(infraforge.export_to_salesforge(space.id, holder, {ADDRESS: box.id}, "GTM-7K3F9Q", warmer))
+    bench.sandbox.advance(3600)
+    assert [one.connected for one in do(bench.salesforge.list_mailboxes(holder, [ADDRESS])).mailboxes] == [True]
+    assert do(bench.warmforge.get_mailbox(warmer, ADDRESS)).warming
+
+
+INFRAFORGE_FORMS: list[dict[str, Any]] = [
+    {"infraforge_lists": "named", "infraforge_workspace_reply": "named", "infraforge_purchase_reply": "array"},
+    {"infraforge_lists": "data", "infraforge_eligible_ips": "objects", "infraforge_nameservers": "object"},
+    {"infraforge_lists": "items", "infraforge_prices_as": "cents", "infraforge_mailboxes_reply": "message"},
+    {"infraforge_lists": "results", "infraforge_mailboxes_reply": "empty", "infraforge_export_reply": "message"},
+    {"infraforge_credentials": "without_passwords", "infraforge_transfer": "invoice", "infraforge_spf": "ip4"},
+]
+
+
+@pytest.mark.parametrize("switches", INFRAFORGE_FORMS, ids="-".join)
+def test_infraforge_works_in_the_other_positions(switches: dict[str, Any]) -> None:
+    set_up_a_student_at_infraforge(Bench(**switches))
+
+
+def test_the_bulk_call_of_infraforge_by_name() -> None:
+    settings: dict[str, object] = {"INFRAFORGE_BULK_DNS_BY": "name"}
+    set_up_a_student_at_infraforge(Bench(settings, infraforge_bulk_dns_by="name"))
+
+
 def test_every_verb_works() -> None:
     bench = Bench(zapmail_export_id="present")
     set_up_a_student(bench)
     hold_and_warm_a_mailbox(bench)
+    set_up_a_student_at_infraforge(bench)
     verbs = {
         f"{row.slug}.{name}"
         for row in registry.PLATFORMS
@@ -466,6 +548,116 @@ def test_the_same_things_twice() -> None:
         assert isinstance(bench.error(call), AlreadyExists), call.verb
 
 
+def a_space(bench: Bench) -> str:
+    return bench.do(bench.infraforge.create_workspace(NAME)).id
+
+
+def an_order(bench: Bench, *names: str) -> Call[Any]:
+    contact = contact_of(BILLING, "contact@ops.example")
+    return bench.infraforge.buy_domains(a_space(bench), dict.fromkeys(names, 1500), contact)
+
+
+def boxes_on_a_fresh_domain(bench: Bench, wait: float = 3600.0, count: int = 1) -> Call[Any]:
+    bench.do(an_order(bench, DOMAINS[0]))
+    bench.sandbox.advance(wait)
+    return bench.infraforge.create_mailboxes({DOMAINS[0]: [ForgeMailbox(f"u{n}", "A", "B") for n in range(count)]})
+
+
+@pytest.mark.parametrize(
+    ("cause", "switches", "meaning"),
+    [
+        (lambda b: b.infraforge.create_workspace("x" * 51), {}, "bad_name"),
+        (
+            lambda b: b.infraforge.create_workspace(NAME, attach_ip=True),
+            {"infraforge_credits_cents": 0},
+            "insufficient_wallet",
+        ),
+        (lambda b: b.infraforge.set_ip(a_space(b), "192.0.2.1"), {}, "ip_not_available"),
+        (lambda b: an_order(b, "sample.zz"), {}, "ending_not_sold"),
+        (lambda b: an_order(b, "sample.com"), {"infraforge_taken_names": "sample.com"}, "name_taken"),
+        (
+            lambda b: an_order(b, "sample.com"),
+            {"infraforge_credits_cents": 0, "infraforge_402_body": "empty"},
+            "insufficient_wallet",
+        ),
+        (
+            lambda b: an_order(b, "sample.com"),
+            {"infraforge_credits_cents": 0, "infraforge_short_credits": "checkout"},
+            "insufficient_wallet",
+        ),
+        (
+            lambda b: an_order(b, "sample.com"),
+            {
+                "infraforge_credits_cents": 0,
+                "infraforge_short_credits": "checkout",
+                "infraforge_checkout_rows": "unpaid",
+            },
+            "insufficient_wallet",
+        ),
+        (
+            lambda b: b.infraforge.transfer_domains(a_space(b), ["sample.com"]),
+            {"infraforge_transfer": "checkout"},
+            "insufficient_wallet",
+        ),
+        (lambda b: boxes_on_a_fresh_domain(b, wait=0.0), {}, "domain_not_ready"),
+        (lambda b: boxes_on_a_fresh_domain(b, count=11), {}, "domain_full"),
+        (lambda b: boxes_on_a_fresh_domain(b), {"infraforge_credits_cents": 1400}, "insufficient_wallet"),
+        (
+            lambda b: b.infraforge.export_to_salesforge(a_space(b), "wks_1", {ADDRESS: "mbx_1"}, "GTM"),
+            {"infraforge_salesforge_subscription": False},
+            "no_subscription",
+        ),
+        (
+            lambda b: b.infraforge.export_to_salesforge(a_space(b), "wks_1", {ADDRESS: "mbx_1"}, "GTM"),
+            {},
+            "nothing_to_export",
+        ),
+    ],
+)
+def test_refusals_of_infraforge_are_understood(cause: Cause, switches: dict[str, Any], meaning: str) -> None:
+    bench = Bench(**switches)
+    error = bench.error(cause(bench))
+    assert isinstance(error, Rejected)
+    assert error.code == meaning
+
+
+def test_a_contact_that_infraforge_refuses() -> None:
+    bench = Bench()
+    call = an_order(bench, DOMAINS[0])
+    call.request.json["contactDetails"]["phone"] = " "
+    error = bench.error(call)
+    assert isinstance(error, Rejected)
+    assert (error.code, error.sentence) == ("contact_refused", "invalid request body; phone is a required field")
+
+
+@pytest.mark.parametrize("reply", [{"infraforge_purchase_reply": "message"}, {"infraforge_taken_in_order": "skip"}])
+def test_an_order_that_does_not_name_everything_is_unknown(reply: dict[str, Any]) -> None:
+    bench = Bench(infraforge_taken_names=DOMAINS[1] if "infraforge_taken_in_order" in reply else "", **reply)
+    assert type(bench.error(an_order(bench, *DOMAINS))) is OutcomeUnknown
+    assert DOMAINS[0] in {domain.name for domain in bench.do(bench.infraforge.list_domains()) if domain.bought}
+
+
+@pytest.mark.parametrize("form", ["never_404", "never_400"])
+def test_credits_that_were_never_set_up(form: str) -> None:
+    bench = Bench(infraforge_credits=form)
+    assert isinstance(bench.error(bench.infraforge.credit_balance()), NotFound)
+
+
+def test_things_that_infraforge_does_not_have() -> None:
+    bench = Bench(infraforge_owned_name="refuse")
+    infraforge = bench.infraforge
+    for call in (
+        infraforge.get_dns("dom_no"),
+        infraforge.set_dmarc_bulk({DOMAINS[0]: "dom_no"}, "none"),
+        infraforge.set_password(ADDRESS, "mbx_no", "our-own-password-1"),
+        infraforge.create_mailboxes({DOMAINS[0]: [ForgeMailbox("a", "A", "B")]}),
+        infraforge.buy_domains("ws_no", {DOMAINS[0]: 1500}, contact_of(BILLING, "contact@ops.example")),
+    ):
+        assert isinstance(bench.error(call), NotFound), call.verb
+    bench.do(an_order(bench, DOMAINS[0]))
+    assert isinstance(bench.error(an_order(bench, DOMAINS[0])), AlreadyExists)
+
+
 def test_mailboxes_before_slots() -> None:
     bench = Bench()
     workspace = a_workspace(bench)
@@ -515,6 +707,8 @@ def reads_and_writes(bench: Bench) -> list[Call[Any]]:
         bench.warmforge.create_workspace(NAME),
         bench.salesforge.list_workspaces(),
         bench.salesforge.create_workspace(NAME),
+        bench.infraforge.list_workspaces(),
+        bench.infraforge.create_workspace(NAME),
     ]
 
 
@@ -560,6 +754,7 @@ def test_faults_are_lost_answers(kind: str) -> None:
     bench.do(bench.heyreach.create_list("An older list"))
     bench.do(bench.warmforge.create_workspace("An older one"))
     bench.do(bench.salesforge.create_workspace("An older one"))
+    bench.do(bench.infraforge.create_workspace("An older workspace"))
     bench.sandbox.advance(60)
     for call in reads_and_writes(bench):
         bench.sandbox.faults.add(kind, platform=call.platform, verb=call.verb, times=1, amount=2_000_000, status=502)

@@ -104,6 +104,8 @@ def test_409(verb: Verb) -> None:
 @every_verb
 @pytest.mark.parametrize(("status", "code"), [(400, "refused"), (422, "malformed"), (402, "refused")])
 def test_other_4xx(verb: Verb, status: int, code: str) -> None:
+    if status == 402 and str(verb).startswith("infraforge."):
+        code = "insufficient_wallet"  # they use the status for what it was made for
     error = error_of(verb, status, {"message": "We do not like this"})
     assert isinstance(error, Rejected)
     assert (error.code, error.sentence, error.status) == (code, "We do not like this", status)
@@ -135,6 +137,9 @@ def test_lost_behind_a_status(verb: Verb, status: int) -> None:
 def test_2xx_that_makes_no_sense_is_lost(verb: Verb, body: bytes) -> None:
     if str(verb) == "heyreach.check_key" and not body.startswith(b"<"):
         execute(verb.build(), 200, body)  # any 200 means that the key is valid
+        return
+    if body == b"[]" and isinstance(verb.accepted, list):
+        assert execute(verb.build(), 200, body) == ()  # where a bare array is the shape, an empty one holds nothing
         return
     assert type(error_of(verb, 200, body)) is lost(verb)
 
@@ -198,7 +203,8 @@ def test_every_call_fits_into_a_wake_up(verb: Verb) -> None:
 def test_writes_say_how_long_they_may_stay_open(verb: Verb) -> None:
     call = verb.build()
     assert all(call.items)
-    assert (call.late_execution, call.list_lag) == (300.0, 120.0)
+    grace = 900.0 if str(verb) == "infraforge.export_to_salesforge" else 300.0
+    assert (call.late_execution, call.list_lag) == (grace, 120.0)
     assert bool(call.order_drop) == call.verb.startswith("buy_")
 
 

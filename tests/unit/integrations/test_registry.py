@@ -15,6 +15,7 @@ COMPLETE = {
     "HEYREACH_API_KEY": "sandbox-heyreach-key",
     "WARMFORGE_API_KEY": "sandbox-warmforge-key",
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
+    "INFRAFORGE_API_KEY": "sandbox-infraforge-key",
 }
 
 
@@ -43,7 +44,7 @@ def test_a_missing_key_is_noticed_when_the_client_is_used() -> None:
 def test_missing_names_what_live_mode_needs() -> None:
     assert registry.missing(COMPLETE) == ()
     assert registry.missing({**COMPLETE, "PLUSVIBE_API_KEY": " "}) == ("PLUSVIBE_API_KEY",)
-    assert len(registry.missing({})) == 6
+    assert len(registry.missing({})) == 7
 
 
 def test_neither_clients_nor_settings_show_a_key() -> None:
@@ -65,11 +66,14 @@ def test_neither_clients_nor_settings_show_a_key() -> None:
         ("ZAPMAIL_DNS_SHIELD", "perhaps"),
         ("ZAPMAIL_PAGE_SIZE", "0"),
         ("ZAPMAIL_LIST_LAG_SECONDS", "nan"),
+        ("INFRAFORGE_BULK_DNS_BY", "number"),
+        ("INFRAFORGE_PRESERVE_SPF", "perhaps"),
+        ("INFRAFORGE_SMTP_PORT", "smtps"),
     ],
 )
 def test_settings_that_make_no_sense(name: str, value: str) -> None:
     with pytest.raises(NotConfigured, match=name) as caught:
-        _ = registry.build_clients({**COMPLETE, name: value}).zapmail
+        _ = getattr(registry.build_clients({**COMPLETE, name: value}), name.partition("_")[0].lower())
     assert value not in str(caught.value)
 
 
@@ -81,12 +85,16 @@ def test_vendor_unknowns_are_settings() -> None:
             "PLUSVIBE_SEND_NAMES": "yes",
             "ZAPMAIL_PURCHASE_COUNTS_AS_SEARCH": "1",
             "ZAPMAIL_PROVIDER": "microsoft",
+            "INFRAFORGE_BULK_DNS_BY": "Name",
+            "INFRAFORGE_PRESERVE_SPF": "no",
         }
     )
     assert clients.plusvibe.settings.client_permissions == ("FULL_ACCESS", "UNIBOX_FULL_ACCESS")
     assert clients.plusvibe.settings.send_names
     assert clients.zapmail.settings.purchase_counts_as_search
     assert clients.zapmail.settings.provider == "MICROSOFT"
+    assert clients.infraforge.settings.bulk_dns_by == "name"
+    assert clients.infraforge.settings.preserve_spf is False
 
 
 class TestBudgets:
@@ -99,6 +107,7 @@ class TestBudgets:
             "heyreach.general": (240, 60.0),
             "warmforge.general": (4, 1.0),
             "salesforge.general": (4, 1.0),
+            "infraforge.general": (4, 1.0),
         }
 
     def test_settings_override(self) -> None:

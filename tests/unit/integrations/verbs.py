@@ -10,6 +10,8 @@ from typing import Any
 from integrations.heyreach import HeyreachClient, HeyreachSettings
 from integrations.http.call import Call
 from integrations.http.redact import Hidden
+from integrations.infraforge import DnsRecord, InfraforgeClient, InfraforgeSettings
+from integrations.infraforge import NewMailbox as ForgeMailbox
 from integrations.logins import Login
 from integrations.plusvibe import NewAccount, PlusvibeClient, PlusvibeSettings, WarmupSettings
 from integrations.salesforge import NewMailbox as SendingMailbox
@@ -21,7 +23,7 @@ from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
-PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge")
+PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge")
 KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
 
 zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
@@ -29,6 +31,7 @@ plusvibe = PlusvibeClient(PlusvibeSettings(api_key=Hidden(KEYS["plusvibe"]), age
 heyreach = HeyreachClient(HeyreachSettings(api_key=Hidden(KEYS["heyreach"])))
 warmforge = WarmforgeClient(WarmforgeSettings(api_key=Hidden(KEYS["warmforge"])))
 salesforge = SalesforgeClient(SalesforgeSettings(api_key=Hidden(KEYS["salesforge"])))
+infraforge = InfraforgeClient(InfraforgeSettings(api_key=Hidden(KEYS["infraforge"])))
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ def envelope(data: Any, message: str = "done") -> dict[str, Any]:
     return {"status": 200, "message": message, "data": data}
 
 
+REGISTRANT = {
+    "firstName": "Sample", "lastName": "Operator", "email": "contact@ops.example", "phone": "+15550100",
+    "organization": "Sample GTM", "address1": "1 Sample Street", "city": "Sampletown", "province": "SA",
+    "postalCode": "12345", "country": "US",
+}  # fmt: skip
 ADDRESS, DOMAIN = "sample@getexamplebrand.com", "getexamplebrand.com"
 DOOR = Login("mx1.example.com", 465, ADDRESS, Hidden("door-key-1"))
 WARM = {"id": "mbx_1", "address": ADDRESS, "status": "active", "warmupEnabled": True}
@@ -136,6 +144,40 @@ VERBS = [
     Verb(lambda: salesforge.update_mailbox("wks_1", "mbx_9", 30), SENDING),
     Verb(lambda: salesforge.update_connection_settings("wks_1", "mbx_9", DOOR, DOOR), b""),
     Verb(lambda: salesforge.delete_mailbox("wks_1", "mbx_9"), b""),
+    Verb(lambda: infraforge.list_workspaces(), [{"id": "ws_1", "name": "Sample GTM-7K3F9Q", "ip": None}]),
+    Verb(
+        lambda: infraforge.create_workspace("Sample GTM-7K3F9Q", attach_ip=True),
+        {"id": "ws_1", "name": "Sample GTM-7K3F9Q", "mailserver": "mx1.example-mail.net"},
+    ),
+    Verb(lambda: infraforge.eligible_ips("ws_1"), ["192.0.2.10"]),
+    Verb(lambda: infraforge.set_ip("ws_1", "192.0.2.10"), b""),
+    Verb(lambda: infraforge.check_domains([DOMAIN]), [{"domain": DOMAIN, "available": True, "price": 14}]),
+    Verb(
+        lambda: infraforge.buy_domains("ws_1", {DOMAIN: 1500}, REGISTRANT),
+        {
+            "domains": [{"id": "dom_1", "sld": "getexamplebrand", "tld": "com", "status": "pending"}],
+            "checkoutUrl": None,
+        },
+    ),
+    Verb(lambda: infraforge.list_domains(), [{"id": "dom_1", "sld": "getexamplebrand", "tld": "com"}]),
+    Verb(lambda: infraforge.enable_autorenew({DOMAIN: "dom_1"}), b""),
+    Verb(lambda: infraforge.disable_autorenew({DOMAIN: "dom_1", f"try{DOMAIN}": "dom_2"}), b""),
+    Verb(lambda: infraforge.get_dns("dom_1"), [{"name": DOMAIN, "type": "MX", "value": "10 mx1.example-mail.net"}]),
+    Verb(lambda: infraforge.put_dns(DOMAIN, "dom_1", [DnsRecord(DOMAIN, "MX", "10 mx1.example-mail.net")]), b""),
+    Verb(lambda: infraforge.set_dmarc_bulk({DOMAIN: "dom_1"}, "none", "dmarc@ops.example"), b""),
+    Verb(
+        lambda: infraforge.transfer_domains("ws_1", [DOMAIN]),
+        {"domains": [{"id": "dom_1", "domain": DOMAIN}], "invoice": None, "allDomainsAlreadyInWorkspace": False},
+    ),
+    Verb(lambda: infraforge.transfer_nameservers(), {"nameservers": ["ns1.example.net", "ns2.example.net"]}),
+    Verb(
+        lambda: infraforge.create_mailboxes({DOMAIN: [ForgeMailbox("sample", "Sample", "Sender")]}),
+        {"mailboxes": [{"email": ADDRESS, "status": "pending"}]},
+    ),
+    Verb(lambda: infraforge.list_mailboxes("ws_1"), [{"id": "mbx_1", "email": ADDRESS, "status": "active"}]),
+    Verb(lambda: infraforge.set_password(ADDRESS, "mbx_1", "pass-word-1"), b""),
+    Verb(lambda: infraforge.export_to_salesforge("ws_1", "wks_1", {ADDRESS: "mbx_1"}, "GTM-7K3F9Q", "wfw_1"), b""),
+    Verb(lambda: infraforge.credit_balance(), {"availableAmountCents": 12500, "topupSettings": {"isEnabled": False}}),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]

@@ -17,6 +17,7 @@ PLUSVIBE = "/plusvibe/api/v1"
 HEYREACH = "/heyreach/api/public"
 WARMFORGE = "/warmforge/public/v1"
 SALESFORGE = "/salesforge/public/v2"
+INFRAFORGE = "/infraforge/public"
 BILLING = {
     "company": "Operator Ltd",
     "firstName": "Op",
@@ -47,6 +48,7 @@ class Box:
             heyreach_list_visible_seconds=0,
             warmforge_per_second=0,
             salesforge_per_second=0,
+            infraforge_per_second=0,
         )
         self.sandbox.switches.set(**switches)
 
@@ -85,6 +87,11 @@ class Box:
         self, method: str, path: str, body: Any = None, *, key: str = "sandbox-salesforge-key", **query: object
     ) -> Response:
         return self.send(method, SALESFORGE + path, body, {"authorization": key} if key else {}, query)
+
+    def infraforge(
+        self, method: str, path: str, body: Any = None, *, key: str = "sandbox-infraforge-key", **query: object
+    ) -> Response:
+        return self.send(method, INFRAFORGE + path, body, {"Authorization": key}, query)
 
     def send(self, method: str, path: str, body: Any, headers: dict[str, str], query: dict[str, object]) -> Response:
         content = b"" if body is None else json.dumps(body).encode()
