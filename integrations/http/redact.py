@@ -46,11 +46,6 @@ class _Tainted:
         with self._lock:
             return sorted({*self._pinned, *self._recent}, key=len, reverse=True)
 
-    def clear(self) -> None:
-        with self._lock:
-            self._pinned.clear()
-            self._recent.clear()
-
 
 _tainted = _Tainted()
 
@@ -64,11 +59,6 @@ def taint(value: str, *, pinned: bool = False) -> str:
         for form in {value, quote(value, safe=""), quote_plus(value)}:
             _tainted.add(form, pinned=pinned)
     return value
-
-
-def forget_tainted() -> None:
-    """Forget every tainted value. For tests."""
-    _tainted.clear()
 
 
 # Bounded everywhere: the redactor runs over whatever a platform sends and must stay linear.

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from integrations.http.redact import MASK, Hidden, RedactingFilter, forget_tainted, redact, taint, without_secrets
+from integrations.http.redact import MASK, Hidden, RedactingFilter, _tainted, redact, taint, without_secrets
 
 
 @pytest.fixture(autouse=True)
-def _nothing_tainted() -> Iterator[None]:
-    forget_tainted()
-    yield
-    forget_tainted()
+def _nothing_tainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with nothing remembered, and leave what the other tests of this process have tainted."""
+    monkeypatch.setattr("integrations.http.redact._tainted", type(_tainted)())
 
 
 class TestPatterns:
