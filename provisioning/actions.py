@@ -37,7 +37,6 @@ from infra.models import (
 )
 from integrations.http.call import Proof
 
-from . import by_hand
 from .engine import doorbell, questions, substitution
 from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
@@ -99,6 +98,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             "stack": tier.stack,
             "domain_count": domain_count,
             "mailbox_count": mailbox_count,
+            "dedicated_ip_count": tier.dedicated_ip_count,
             "setup_fee_cents": setup_fee,
             "monthly_fee_cents": tier.monthly_fee_cents,
             "currency": tier.currency,
@@ -483,7 +483,7 @@ def mark_done_by_hand(
 ) -> None:
     """Record that a person did a step at the platform.
 
-    `facts` are what the step would have noted (`by_hand.NOTES`), `credential` the login that it would have stored,
+    `facts` are what the step would have noted (its spec's `notes`), `credential` the login that it would have stored,
     `reason` the evidence. Raises Refused when the step is closed or something is missing that later steps need.
     """
     with transaction.atomic():
@@ -491,9 +491,10 @@ def mark_done_by_hand(
         step = run.steps.select_for_update(of=("self",)).get(pk=step.pk)
         if refusal := why_not_by_hand(run, step):
             raise Refused(refusal)
-        if missing := [name for name in by_hand.notes_of(step.key) if facts.get(name) in (None, "")]:
+        spec = pipeline_of(run).step(step.key)
+        if missing := [name for name in spec.notes if facts.get(name) in (None, "")]:
             raise Refused(_("Later steps need these facts: %(names)s.") % {"names": ", ".join(missing)})
-        if by_hand.stores_login(step.key) and credential is None:
+        if spec.login and credential is None:
             raise Refused(_("Later steps need the login and its password."))
         _note_step(run, step, StepState.COMPLETED, actor=actor, reason=reason)
         if step.state == StepState.FAILED:

@@ -151,7 +151,7 @@ def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
     def read(call: Call[T], /) -> T:
         return send_read(workshop.transport, replace(call, weight_class=WEIGHT))
 
-    look = Look(workshop.clients, read, provision.facts)
+    look = Look(workshop.clients, read, provision.facts, tuple(domain.name for domain in owned(provision)))
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR

@@ -14,9 +14,8 @@ from infra import flags
 from infra.models import Flag
 from provisioning import actions
 from provisioning.admin.base import BaseModelForm
-from provisioning.admin.filters import WAITS_FOR
 from provisioning.admin.verbs import HasVerbs, Plan, ReasonForm, Verb, actor_of
-from provisioning.stacks import STACKS
+from provisioning.stacks import STACKS, platforms
 
 KILL_SWITCH = "purchases"
 
@@ -32,7 +31,10 @@ class PurchasesForm(ReasonForm):
     platform = forms.ChoiceField(
         label=gettext_lazy("Where"),
         required=False,
-        choices=[("", gettext_lazy("everywhere")), *((platform, platform) for platform in WAITS_FOR)],
+        choices=[
+            ("", gettext_lazy("everywhere")),
+            *((slug, slug) for slug in platforms()),
+        ],
     )
     field_order = ("platform", "reason")
 

@@ -173,7 +173,7 @@ class Login:
 
 def logins(student: User, provision: Provision, *, now: datetime) -> list[Login]:
     """Return the logins of a provision, without passwords."""
-    rows = provision.credentials.defer("password").prefetch_related("reveals").order_by("kind")
+    rows = Credential.logins(provision).defer("password").prefetch_related("reveals").order_by("kind")
     return [login(student, one, now=now) for one in rows]
 
 

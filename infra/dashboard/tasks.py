@@ -10,6 +10,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from infra.models import Provision, TaskDone
+from provisioning.engine.specs import StackSpec
+from provisioning.stacks import STACKS
 
 from .presenters import Login
 
@@ -83,15 +85,22 @@ KEYS = tuple(kind.key for kind in KINDS)
 
 
 def first_week(provision: Provision, logins: Sequence[Login]) -> list[Task]:
-    """Return the tasks with their ticks; a password that was shown is ticked by that."""
+    """Return the tasks that the order's stack gives, with their ticks; a password that was shown is ticked by that."""
     ticked = set(TaskDone.objects.filter(provision=provision).values_list("task", flat=True))
     was_shown = bool(logins) and not any(login.can_reveal for login in logins)
-    return [_task(kind, ticked, was_shown) for kind in KINDS]
+    stack = STACKS.get(str(provision.order.get("stack", "")))
+    left_out = set()
+    if stack and not stack.stores_login:
+        left_out.add("password")
+    if stack and not stack.pitch.has_lead_list:
+        left_out.add("leads")
+    return [_task(kind, ticked, was_shown, stack) for kind in KINDS if kind.key not in left_out]
 
 
-def _task(kind: _Kind, ticked: set[str], was_shown: bool) -> Task:
+def _task(kind: _Kind, ticked: set[str], was_shown: bool, stack: StackSpec | None) -> Task:
     known = kind.key == "password" and was_shown
-    href = str(getattr(settings, kind.setting, "")) if kind.setting else kind.anchor
+    setting = stack.pitch.sending_tool if stack and kind.key == "sign_in" else kind.setting
+    href = str(getattr(settings, setting, "")) if setting else kind.anchor
     return Task(
         key=kind.key,
         title=str(kind.title),

@@ -113,7 +113,6 @@ def domains_of(provision: Provision) -> list[Domain]:
 def mailbox_rows(provision: Provision, boxes: Sequence[Mailbox], *, with_passwords: bool) -> list[Row]:
     """Return the rows of mailboxes; the columns of the login only with passwords."""
     stack = STACKS.get(str(provision.order.get("stack", "")))
-    servers = stack.holding.servers if stack and stack.holding else {}
     limit = str(provision.order.get("warmup", {}).get("campaign_daily_limit", 30))
     secrets = (
         {one.mailbox_id: one.app_password for one in MailboxSecret.objects.filter(mailbox__in=boxes)}
@@ -132,7 +131,8 @@ def mailbox_rows(provision: Provision, boxes: Sequence[Mailbox], *, with_passwor
         }
         if with_passwords:
             secret = secrets.get(box.pk)
-            smtp, imap = servers.get(str(box.domain.facts.get("provider") or "GOOGLE"), (Server(), Server()))
+            provider = str(box.domain.facts.get("provider") or "")
+            smtp, imap = stack.holding.servers(provider) if stack and stack.holding else (Server(), Server())
             row |= _login("smtp", smtp, box.address, secret.open() if secret else "")
             row |= _login("imap", imap, box.address, secret.open() if secret else "")
         rows.append(row)

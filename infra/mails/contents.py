@@ -26,7 +26,18 @@ from django.utils.translation import gettext_lazy as _lazy
 from infra import accounts, clock, warmup
 from infra.dashboard import presenters
 from infra.dashboard.board import date_words
-from infra.models import Domain, DomainState, Mail, Mailbox, MailboxState, OrderLine, Provision, RenewalChoice, User
+from infra.models import (
+    Credential,
+    Domain,
+    DomainState,
+    Mail,
+    Mailbox,
+    MailboxState,
+    OrderLine,
+    Provision,
+    RenewalChoice,
+    User,
+)
 from infra.models.domain import GONE
 from infra.presenters_base import day, in_zone_of, listed, money
 from provisioning.inventory import choices, owned
@@ -145,7 +156,7 @@ def _stage(mail: Mail) -> Values:
 
 def _ready(mail: Mail) -> Values:
     provision = _provision(mail)
-    login = provision.credentials.defer("password").order_by("kind").first()
+    login = Credential.logins(provision).defer("password").order_by("kind").first()
     boxes = list(provision.mailboxes.select_related("domain"))
     starts = warmup.all_ready_on(warmup.standings(provision, boxes, now=clock.vendor_now()))
     lead_list = str(provision.facts.get("heyreach_list_name") or "")

@@ -9,6 +9,8 @@ from infra.secret import SecretField
 from .base import Record
 from .provision import Provision
 
+MAILBOX = "mailbox:"  # begins the kind of a password that we chose for a mailbox; its key follows
+
 
 class Credential(Record):
     """A login that a platform gave us for a student. The password is shown once, after re-entering the student's own."""
@@ -29,6 +31,11 @@ class Credential(Record):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.login}"
+
+    @classmethod
+    def logins(cls, provision: Provision) -> models.QuerySet[Credential]:
+        """Return the logins that a student is shown. Passwords of mailboxes are in the exports."""
+        return cls.objects.filter(provision=provision).exclude(kind__startswith=MAILBOX)
 
 
 class CredentialReveal(Record):

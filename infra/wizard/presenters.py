@@ -16,6 +16,7 @@ from infra import naming
 from infra.models import NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
 from provisioning.actions import setup_fee_cents
+from provisioning.stacks import STACKS
 
 from . import drafts, steps
 from .names import Known
@@ -134,20 +135,40 @@ def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
         ],
         included=[
             _("What you have goes on working all the while"),
-            _("The same sending tool, lead list and logins"),
+            _("The same workspaces and logins"),
         ],
         button_label=_("Go on with %(name)s") % {"name": tier.name} if chosen else card.button_label,
     )
 
 
-# What a domain costs from its second year on, where no name has been chosen yet.
-DOMAIN_YEAR_CENTS = 1299
+@dataclass(frozen=True, slots=True)
+class PackageGroup:
+    """Packages of one kind under what they mean to a student; no heading where there is one kind only."""
+
+    id: str
+    title: str
+    text: str
+    cards: list[PackageCard]
+
+
+def package_groups(tiers: Sequence[Tier], draft: Provision) -> list[PackageGroup]:
+    """Return the packages by stack, the stacks in the order of their first package."""
+    kinds = list(dict.fromkeys(tier.stack for tier in tiers))
+    groups = []
+    for kind in kinds:
+        cards = packages([tier for tier in tiers if tier.stack == kind], draft)
+        pitch = STACKS[kind].pitch
+        title, text = (str(pitch.title), str(pitch.text)) if len(kinds) > 1 else ("", "")
+        groups.append(PackageGroup(f"kind-{kind}", title, text, cards))
+    return groups
 
 
 def _package(tier: Tier, *, chosen: bool) -> PackageCard:
     monthly = money(tier.monthly_fee_cents, tier.currency)
     per_mailbox = money(-(-tier.monthly_fee_cents // tier.mailbox_count), tier.currency)
-    year_two = money(DOMAIN_YEAR_CENTS * tier.domain_count, tier.currency)
+    pitch = STACKS[tier.stack].pitch
+    year_two = money(pitch.domain_year_cents * tier.domain_count, tier.currency)
+    ips = [Fact(_("Dedicated sending addresses (IP)"), str(tier.dedicated_ip_count))] if tier.dedicated_ip_count else []
     return PackageCard(
         slug=tier.slug,
         name=tier.name,
@@ -159,17 +180,16 @@ def _package(tier: Tier, *, chosen: bool) -> PackageCard:
             Fact(_("Each month"), monthly),
             Fact(_("Domains"), str(tier.domain_count)),
             Fact(_("Mailboxes"), str(tier.mailbox_count)),
+            *ips,
             Fact(_("Per mailbox and month"), per_mailbox),
             Fact(_("Domains from year two"), _("about %(amount)s a year") % {"amount": year_two}),
-            Fact(_("Ready after payment"), _("1-2 hours, up to 2 days")),
+            Fact(_("Ready after payment"), str(pitch.ready)),
             Fact(_("Warmup before sending"), _days(tier.warmup_days)),
         ],
         included=[
             _("The first year of each domain up to %(cap)s")
             % {"cap": money(tier.domain_price_cap_cents, tier.currency)},
-            _("Address records, SPF, DKIM and DMARC set for you"),
-            _("A sending tool with warmup switched on"),
-            _("A LinkedIn lead list"),
+            *map(str, pitch.included),
         ],
         chosen=chosen,
         chosen_word=_("Chosen"),

@@ -40,7 +40,7 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
         "package",
         draft,
         problems=list(forms.problems(form)) if request.method == "POST" else [],
-        cards=presenters.packages(tiers, draft),
+        groups=presenters.package_groups(tiers, draft),
     )
 
 

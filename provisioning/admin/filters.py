@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,27 +16,10 @@ from integrations.registry import PLATFORMS
 
 from ..engine.outcomes import WaitsOn
 from ..models import ACTIVE_RUN, Event, OperationItem, Run, Step
+from ..stacks import STACKS
 
 STUCK_AFTER = timedelta(hours=1)
 START_WITHIN = timedelta(minutes=5)
-
-# Whose answer each step waits for; a test compares it with the stacks.
-WAITS_FOR: Mapping[str, tuple[str, ...]] = {
-    "zapmail": (
-        "workspace",
-        "wallet",
-        "slots",
-        "buy_domains",
-        "domains_active",
-        "dmarc",
-        "mailboxes",
-        "mailboxes_active",
-        "register_sender",
-        "export",
-    ),
-    "plusvibe": ("sender_workspace", "sender_login", "accounts_seen", "warmup"),
-    "heyreach": ("lead_list",),
-}
 
 HUMAN, STUCK, UNKNOWN, NOT_STARTED, FUNDS = "human", "stuck", "unknown", "not_started", "funds"
 QUESTIONS = (
@@ -73,13 +55,13 @@ def runs_asking(question: str) -> Q:
 
 def runs_waiting_for(platform: str) -> Q:
     """Return the condition under which a run waits for a platform's answer."""
-    steps = Step.objects.filter(
-        run=OuterRef("pk"),
-        state=StepState.WAITING,
-        waits_on__in=[WaitsOn.PLATFORM, WaitsOn.BUDGET],
-        key__in=WAITS_FOR.get(platform, ()),
+    waiting = Step.objects.filter(
+        run=OuterRef("pk"), state=StepState.WAITING, waits_on__in=[WaitsOn.PLATFORM, WaitsOn.BUDGET]
     )
-    return Q(state__in=ACTIVE_RUN) & Q(Exists(steps))
+    asked = Q(pk__in=[])
+    for stack in STACKS.values():
+        asked |= Q(stack=stack.key) & Q(Exists(waiting.filter(key__in=stack.steps_asking(platform))))
+    return Q(state__in=ACTIVE_RUN) & asked
 
 
 class RunQuestion(admin.SimpleListFilter):

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from infra.secret import Secret
 
-from .. import actions, by_hand
+from .. import actions
 from ..engine.outcomes import NewCredential
 from ..models import Step
+from ..stacks import pipeline_of
 from .base import link_to, state_means
 from .run import done_already, item_of, label_of
 from .verbs import Plan, ReasonForm, Verb, VerbAdmin
@@ -72,10 +73,11 @@ class ByHandForm(ReasonForm):
     field_order = ("facts", "reason")
 
     def __init__(self, step: Step, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data, initial={"facts": dict.fromkeys(by_hand.notes_of(step.key), "")})
+        spec = pipeline_of(step.run).step(step.key)
+        super().__init__(data, initial={"facts": dict.fromkeys(spec.notes, "")})
         self.fields["reason"].label = _("Evidence")
         self.fields["reason"].help_text = _("What you did and saw at the platform. Kept with your name.")
-        if by_hand.stores_login(step.key):
+        if spec.login:
             plain = {"class": "vTextField", "autocomplete": "off"}
             self.fields["login"] = forms.CharField(
                 label=_("Login that you made"), max_length=320, widget=forms.TextInput(attrs=plain)
@@ -119,9 +121,9 @@ class DoneByHand(Verb):
         )
 
     def perform(self, row: Step, data: Mapping[str, Any], *, actor: str) -> str:
-        credential = None
-        if by_hand.stores_login(row.key):
-            credential = NewCredential(by_hand.LOGINS[row.key], data["login"], Secret(data["password"]))
+        credential, kind = None, pipeline_of(row.run).step(row.key).login
+        if kind:
+            credential = NewCredential(kind, data["login"], Secret(data["password"]))
         actions.mark_done_by_hand(
             run=row.run, step=row, facts=data["facts"], credential=credential, actor=actor, reason=data["reason"]
         )

@@ -24,13 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DomainItem:
-    """A domain of the order. `ceiling_cents` is what it may cost at most, frozen at "pay"."""
+    """A domain of the order. `ceiling_cents` is what it may cost at most, frozen at "pay"; `place` its position, which
+    a substitute inherits."""
 
     key: str
     name: str
     ceiling_cents: int
     facts: Mapping[str, Any]
     step_facts: Mapping[str, Any] = field(default_factory=dict)
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

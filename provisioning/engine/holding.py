@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,12 +51,12 @@ class Holding:
 
     domains, mailboxes  Look -> all that the platform lists for the order
     records             Look and a domain's key -> its DNS records
-    servers             by provider: (SMTP, IMAP)
+    servers             what a domain's `provider` says -> (SMTP, IMAP)
     how_to_switch       the operator's words for where a domain's renewal is switched
     """
 
     domains: Callable[[Look], Sequence[HeldDomain]]
     mailboxes: Callable[[Look], Sequence[HeldMailbox]]
     records: Callable[[Look, str], Sequence[Record]]
-    servers: Mapping[str, tuple[Server, Server]]
+    servers: Callable[[str], tuple[Server, Server]]
     how_to_switch: str

@@ -216,18 +216,25 @@ class Ledger:
                 raise Undecidable(f"whether {call.verb} was carried out for {names} can be seen only by a person")
         return items
 
-    def obtain(self, key: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> T | Book[T]:
+    def obtain(
+        self,
+        key: str,
+        build: Callable[[], Call[T]],
+        find: Callable[[], T | None],
+        *,
+        again: frozenset[str] = frozenset(),
+    ) -> T | Book[T]:
         """Return the one thing `key`: from the answer, from its stored capture, or found at the platform.
 
-        Returns the Book instead while it is unresolved. Raises Rejected when the platform refuses it, Vanished when
-        it has gone again, and what `bring_about` raises.
+        Returns the Book instead while it is unresolved, or refused for now (`again`). Raises Rejected when the platform
+        refuses it, Vanished when it has gone again, and what `bring_about` raises.
         """
 
         def look() -> Mapping[str, Any]:
             found = find()
             return {} if found is None else {key: found}
 
-        book = self.bring_about([key], lambda _keys: build(), look)
+        book = self.bring_about([key], lambda _keys: build(), look, again=again)
         if key in book.rejected:
             raise book.rejected[key]
         if key not in book.done:
@@ -240,10 +247,10 @@ class Ledger:
         stored = self._parse_stored(key, build())
         if stored is not None:
             return stored
-        again = find()
-        if again is None:
+        seen = find()
+        if seen is None:
             raise Vanished(f"{key} was made and can no longer be seen", platform=build().platform, verb=build().verb)
-        return again
+        return seen
 
     def apply(self, call: Call[T]) -> T:
         """Send a repeatable write: absolute values, which may be set again whatever became of the last attempt.

@@ -20,11 +20,16 @@ class Read(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a function of a stack looks with. `facts` are those of the provision; a listing of all has none."""
+    """What a function of a stack looks with.
+
+    facts    those of the provision; a listing of all has none
+    domains  names of the domains that the provision owns, where they are looked at
+    """
 
     clients: Clients
     read: Read
     facts: Mapping[str, Any] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ class Options:
 
     operator_contact       who registers the domains and pays, in Zapmail's billingDetails terms (JSON in the settings)
     dmarc_report_email     where DMARC reports go; an address in a domain that the operator controls
+    forge_domain_cost_cents, forge_mailbox_cost_cents   the same at InfraForge: a year, and a month
+    dedicated_ip_cost_cents  what a dedicated IP costs for a month, and at most
     domain_cost_cents      what a domain is expected to cost when the order does not say
     slot_cost_cents        what a mailbox slot costs for a month
     slots_grace            how long bought mailbox slots may take to land before the purchase counts as absent
@@ -30,6 +32,9 @@ class Options:
     dmarc_report_email: str = ""
     domain_cost_cents: int = 1299
     slot_cost_cents: int = 350
+    forge_domain_cost_cents: int = 1400
+    forge_mailbox_cost_cents: int = 400
+    dedicated_ip_cost_cents: int = 9900
     slots_grace: float = 1800.0
     reexport_limit: int = 3
     export_grace: float = 3600.0

@@ -45,12 +45,14 @@ class Wait:
     """Look again after `seconds` of vendor time. `why` is the operator's sentence.
 
     `firm`: nobody's "check now" makes it shorter, because the platform asked for it, or needs it.
+    `facts`: what was seen meanwhile and is shown; kept like those of `Done`.
     """
 
     seconds: float
     on: WaitsOn = WaitsOn.PLATFORM
     why: str = ""
     firm: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,8 +198,10 @@ class Recorder:
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
         self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         item = self._item(spec, row)
-        if item is not None and spec.begins and item.state != spec.begins:
-            item.state = spec.begins
+        begins = item is not None and spec.begins and item.state != spec.begins
+        if item is not None and (begins or outcome.facts):
+            item.state = spec.begins if spec.begins and begins else item.state
+            item.facts = {**item.facts, **outcome.facts}
             self._note(item)
         return False
 

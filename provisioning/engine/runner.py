@@ -237,6 +237,7 @@ def _domain_item(domain: Domain, cap_cents: int, row: Step | None) -> DomainItem
         ceiling_cents=cap_cents,
         facts=domain.facts,
         step_facts=row.facts if row else {},
+        place=domain.position,
     )
 
 

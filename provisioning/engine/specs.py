@@ -56,8 +56,12 @@ class StepSpec:
     label        the operator's words
     stage        the student's stage this belongs to
     function     Context -> outcome, or outcomes by item
+    asks         slug of the platform whose answer it waits for; empty where it asks none
+    notes        facts it leaves that later steps read: what a person must enter who does it by hand
+    login        kind of the credential it stores, if it stores one
     poll         how often to look at most; the longer it takes, the more rarely (see `pace`)
     gather       how long an item may wait here for siblings that are on their way, so that one request carries them
+    slowest      how rarely to look at most, however long it has taken
     deadline     when to give up
     gives_up_to  to whom
     usual        how long it usually takes: (from, to)
@@ -70,8 +74,12 @@ class StepSpec:
     label: str
     stage: str
     function: Callable[[Context], Outcomes]
+    asks: str = ""
+    notes: tuple[str, ...] = ()
+    login: str = ""
     poll: float = 1 * MINUTE
     gather: float = 0.0
+    slowest: float = 0.5 * HOUR
     deadline: float = 1 * DAY
     gives_up_to: GivesUpTo = GivesUpTo.OPERATOR
     usual: tuple[float, float] = (0.0, 1 * MINUTE)
@@ -81,10 +89,10 @@ class StepSpec:
 
     def pace(self, waited: float) -> float:
         """Return how long to wait before looking again after `waited`: first until it can usually be done, then `poll`,
-        in the long run a quarter of the time that has passed, half an hour at most."""
+        in the long run a quarter of the time that has passed, `slowest` at most."""
         if waited < self.usual[0]:
             return max(self.poll, self.usual[0] - waited)
-        return max(self.poll, min(waited / 4, 0.5 * HOUR))
+        return max(self.poll, min(waited / 4, self.slowest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,27 @@ class Stage:
     key: str
     title: str | Promise
     doing: str | Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Pitch:
+    """What a stack means to a student who chooses a package.
+
+    title, text        heading of its packages, and one sentence
+    included           what each of them holds besides the counts
+    ready              how long it usually takes
+    domain_year_cents  about what a domain costs from its second year on
+    sending_tool       name of the setting with the address where students work with their mailboxes
+    has_lead_list      whether it makes a lead list
+    """
+
+    title: str | Promise = ""
+    text: str | Promise = ""
+    included: tuple[str | Promise, ...] = ()
+    ready: str | Promise = ""
+    domain_year_cents: int = 0
+    sending_tool: str = ""
+    has_lead_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +166,7 @@ class Pipeline:
 class StackSpec:
     """An ordered tuple of steps: those that set an order up. A run keeps the version it began with.
 
+    pitch      what it means to a student who chooses
     pipelines  by name, what else is ever done to an order: see `provisioning/life.py` for who begins which
     registrar  where its names are asked for; without it nobody can search for one
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
@@ -148,6 +178,7 @@ class StackSpec:
     version: int
     stages: tuple[Stage, ...]
     steps: tuple[StepSpec, ...]
+    pitch: Pitch = Pitch()
     ending: Ending = SET_UP
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     registrar: Registrar | None = None
@@ -160,6 +191,21 @@ class StackSpec:
             return self
         other = self.pipelines[name]
         return replace(self, steps=other.steps, ending=other.ending, stages=other.stages)
+
+    @property
+    def stores_login(self) -> bool:
+        """Whether the set-up leaves a login for the student."""
+        return any(spec.login for spec in self.steps)
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms that its set-up asks, in that order."""
+        return tuple(dict.fromkeys(spec.asks for spec in self.steps if spec.asks))
+
+    def steps_asking(self, platform: str) -> frozenset[str]:
+        """Return the keys of all steps, of whatever pipeline, that wait for a platform's answer."""
+        every = [self.steps, *(other.steps for other in self.pipelines.values())]
+        return frozenset(spec.key for steps in every for spec in steps if spec.asks == platform)
 
     def step(self, key: str) -> StepSpec:
         """Return the step named `key`. Raises KeyError."""

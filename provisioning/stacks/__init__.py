@@ -31,6 +31,11 @@ def registrars() -> tuple[Registrar, ...]:
     return tuple({stack.registrar.platform: stack.registrar for stack in STACKS.values() if stack.registrar}.values())
 
 
+def platforms() -> tuple[str, ...]:
+    """Return every platform that some stack asks, once."""
+    return tuple(dict.fromkeys(slug for stack in STACKS.values() for slug in stack.platforms))
+
+
 def pipeline_of(run: Run) -> StackSpec:
     """Return the steps that a run consists of, in its stack's version. Raises KeyError."""
     return stack_of(run.stack, run.stack_version).pipeline(run.pipeline)

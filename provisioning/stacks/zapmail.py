@@ -12,7 +12,20 @@ from infra.models import DomainState, MailboxState, ProvisionState
 from ..engine import endings
 from ..engine.holding import Holding
 from ..engine.measuring import Listing, Measuring
-from ..engine.specs import DAY, HOUR, MINUTE, Ending, GivesUpTo, Needs, Pipeline, Scope, StackSpec, Stage, StepSpec
+from ..engine.specs import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Ending,
+    GivesUpTo,
+    Needs,
+    Pipeline,
+    Pitch,
+    Scope,
+    StackSpec,
+    Stage,
+    StepSpec,
+)
 from ..steps import domains, ending, finish, holding, mailboxes, money, sender, workspaces
 
 STAGES = (
@@ -25,61 +38,96 @@ STAGES = (
     Stage("leads", _("Lead list"), _("Your lead list is being created.")),
 )
 
+PITCH = Pitch(
+    title=_("Mailboxes at Google or Microsoft, and LinkedIn"),
+    text=_("Business mailboxes on new domains, a sending tool of your own, and a LinkedIn lead list."),
+    included=(
+        _("Address records, SPF, DKIM and DMARC set for you"),
+        _("A sending tool with warmup switched on"),
+        _("A LinkedIn lead list"),
+    ),
+    ready=_("1-2 hours, up to 2 days"),
+    domain_year_cents=1299,
+    sending_tool="SENDING_TOOL_URL",
+    has_lead_list=True,
+)
+
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
 
 STEPS = (
-    StepSpec("workspace", RUN, "Creating Zapmail workspace", "domains", workspaces.workspace, poll=30),
-    StepSpec("wallet", RUN, "Purchasing domains: wallet", "domains", money.wallet),
+    StepSpec("workspace", RUN, "Creating Zapmail workspace", "domains", workspaces.workspace, poll=30,
+             asks="zapmail", notes=("zapmail_workspace_id",)),
+    StepSpec("wallet", RUN, "Purchasing domains: wallet", "domains", money.wallet, asks="zapmail"),
     StepSpec("slots", RUN, "Purchasing domains: mailbox slots", "domains", money.slots,
-             poll=MINUTE, deadline=2 * HOUR, usual=(MINUTE, 5 * MINUTE)),
+             poll=MINUTE, deadline=2 * HOUR, usual=(MINUTE, 5 * MINUTE),
+             asks="zapmail", notes=("mailbox_slots",)),
     StepSpec("buy_domains", DOMAIN, "Purchasing domains", "domains", domains.buy_domains,
              poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
-             begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING),
+             begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING,
+             asks="zapmail", notes=("zapmail_domain_id", "bought")),
     StepSpec("domains_active", DOMAIN, "Waiting for DNS setup", "records", domains.domains_active,
-             poll=2 * MINUTE, deadline=2 * DAY, usual=(10 * MINUTE, 2 * HOUR), ends=DomainState.CONNECTED),
+             poll=2 * MINUTE, deadline=2 * DAY, usual=(10 * MINUTE, 2 * HOUR), ends=DomainState.CONNECTED,
+             asks="zapmail"),
     StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
-             gather=15 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 10 * MINUTE), ends=DomainState.ACTIVE),
+             gather=15 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 10 * MINUTE), ends=DomainState.ACTIVE,
+             asks="zapmail", notes=("dmarc_report_email",)),
     StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes,
              poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
-             begins=MailboxState.CREATING, ends=MailboxState.CREATING),
+             begins=MailboxState.CREATING, ends=MailboxState.CREATING,
+             asks="zapmail", notes=("zapmail_mailbox_id",)),
     StepSpec("mailboxes_active", MAILBOX, "Creating mailboxes: active", "mailboxes", mailboxes.mailboxes_active,
-             poll=3 * MINUTE, deadline=1 * DAY, usual=(10 * MINUTE, 4 * HOUR), ends=MailboxState.CREATED),
+             poll=3 * MINUTE, deadline=1 * DAY, usual=(10 * MINUTE, 4 * HOUR), ends=MailboxState.CREATED,
+             asks="zapmail"),
     StepSpec("sender_workspace", RUN, "Setting up PlusVibe workspace", "sending", workspaces.sender_workspace,
-             poll=30, needs=Needs.FIRST),
+             poll=30, needs=Needs.FIRST,
+             asks="plusvibe", notes=("plusvibe_workspace_id",)),
     StepSpec("sender_login", RUN, "Setting up PlusVibe workspace: login", "sending", sender.sender_login,
-             poll=30, needs=Needs.FIRST),
+             poll=30, needs=Needs.FIRST,
+             asks="plusvibe", notes=("plusvibe_client_id", "plusvibe_client_email"), login=sender.LOGIN),
     StepSpec("register_sender", RUN, "Exporting mailboxes to PlusVibe: login", "sending", sender.register_sender,
-             poll=30, needs=Needs.FIRST),
+             poll=30, needs=Needs.FIRST,
+             asks="zapmail", notes=("sender_registered",)),
     StepSpec("export", MAILBOX, "Exporting mailboxes to PlusVibe", "sending", sender.export,
-             gather=15 * MINUTE, poll=MINUTE, deadline=12 * HOUR, usual=(2 * MINUTE, 30 * MINUTE)),
+             gather=15 * MINUTE, poll=MINUTE, deadline=12 * HOUR, usual=(2 * MINUTE, 30 * MINUTE),
+             asks="zapmail", notes=("exported",)),
     StepSpec("accounts_seen", MAILBOX, "Exporting mailboxes to PlusVibe: seen", "sending", sender.accounts_seen,
-             poll=2 * MINUTE, deadline=1 * DAY, gives_up_to=GivesUpTo.SET_ASIDE, ends=MailboxState.CONNECTED),
+             poll=2 * MINUTE, deadline=1 * DAY, gives_up_to=GivesUpTo.SET_ASIDE, ends=MailboxState.CONNECTED,
+             asks="plusvibe", notes=("plusvibe_account_id",)),
     StepSpec("warmup", MAILBOX, "Configuring warmup", "warmup", sender.warmup,
-             gather=5 * MINUTE, poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING),
+             gather=5 * MINUTE, poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING,
+             asks="plusvibe", notes=("warmup",)),
     StepSpec("lead_list", RUN, "Creating HeyReach lead list", "leads", workspaces.lead_list,
-             poll=MINUTE, needs=Needs.FIRST),
+             poll=MINUTE, needs=Needs.FIRST,
+             asks="heyreach", notes=("heyreach_list_id", "heyreach_list_name")),
     StepSpec("finish", RUN, "Setup complete", "leads", finish.finish),
 )  # fmt: skip
 
 PAUSE = Pipeline((
     StepSpec("rest", MAILBOX, "Letting warmup and campaigns rest", "", sender.rest,
-             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED),
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED,
+             asks="plusvibe", notes=("warmup",)),
 ), Ending())  # fmt: skip
 
 RESUME = Pipeline((
     StepSpec("resume", MAILBOX, "Resuming warmup", "", sender.warmup,
-             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING),
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.WARMING,
+             asks="plusvibe", notes=("warmup",)),
 ), Ending(act=endings.go_on))  # fmt: skip
 
 TEARDOWN = Pipeline((
     StepSpec("rest", MAILBOX, "Letting warmup and campaigns rest", "", sender.rest,
-             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED),
-    StepSpec("remove_login", RUN, "Removing the sending tool's login", "", sender.remove_login, poll=30),
-    StepSpec("keep_records", DOMAIN, "Keeping the domains' records", "", ending.keep_records),
+             poll=30, deadline=6 * HOUR, usual=(30, 5 * MINUTE), ends=MailboxState.SUSPENDED,
+             asks="plusvibe", notes=("warmup",)),
+    StepSpec("remove_login", RUN, "Removing the sending tool's login", "", sender.remove_login, poll=30,
+             asks="plusvibe"),
+    StepSpec("keep_records", DOMAIN, "Keeping the domains' records", "", ending.keep_records,
+             asks="zapmail"),
     StepSpec("schedule_removal", DOMAIN, "Marking the mailboxes for removal", "", ending.schedule_removal,
-             poll=MINUTE, deadline=6 * HOUR, usual=(30, 5 * MINUTE)),
+             poll=MINUTE, deadline=6 * HOUR, usual=(30, 5 * MINUTE),
+             asks="zapmail", notes=("removal",)),
     StepSpec("renewal_off", DOMAIN, "Switching the domains' renewal off", "", ending.renewal_off,
-             poll=5 * MINUTE, deadline=1 * DAY),
+             poll=5 * MINUTE, deadline=1 * DAY,
+             asks="zapmail", notes=("renewal",)),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
 
 MEASURING = Measuring(
@@ -92,7 +140,7 @@ HOLDING = Holding(
     domains=holding.domains,
     mailboxes=holding.mailboxes,
     records=holding.records,
-    servers=holding.SERVERS,
+    servers=holding.servers,
     how_to_switch="Zapmail's dashboard, Domains, the domain, auto-renew",
 )
 
@@ -112,6 +160,7 @@ ZAPMAIL = StackSpec(
     version=1,
     stages=STAGES,
     steps=STEPS,
+    pitch=PITCH,
     pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
     registrar=domains.REGISTRAR,
     measuring=MEASURING,

@@ -16,14 +16,14 @@ RETRIED = "retried"  # a row's fact: how often an operator has had it tried agai
 MOST_PAGES = 40  # a listing that never ends is a fault of the platform, not a reason to read for ever
 
 
-def external_name(ctx: Context, suffix: str = "") -> str:
+def external_name(ctx: Context, suffix: str = "", *, longest: int = 71) -> str:
     """Return the name that a thing of this student carries at a platform; it ends in our reference.
 
-    The student's name is folded to plain letters and shortened: platforms differ in what they take.
+    The student's name is folded to plain letters and shortened to `longest` in all: platforms differ in what they take.
     """
-    words = [str(ctx.order.get("student_name", "")), suffix]
-    plain = " ".join(word for word in words if word).encode("ascii", "ignore").decode()
-    return f"{' '.join(plain.split())[:60]} {ctx.reference}".strip()
+    end = f"{suffix} {ctx.reference}".strip()
+    plain = str(ctx.order.get("student_name", "")).encode("ascii", "ignore").decode()
+    return f"{' '.join(plain.split())[: longest - len(end) - 1].strip()} {end}".strip()
 
 
 def is_ours(ctx: Context, name: str) -> bool:

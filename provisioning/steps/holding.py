@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -21,7 +21,11 @@ Page = TypeVar("Page", zapmail.DomainPage, zapmail.MailboxPage)
 GOOGLE = (Server("smtp.gmail.com", 465, "SSL/TLS"), Server("imap.gmail.com", 993, "SSL/TLS"))
 # A password does not open IMAP at Microsoft: programs sign in with OAuth there.
 MICROSOFT = (Server("smtp.office365.com", 587, "STARTTLS"), Server())
-SERVERS: Mapping[str, tuple[Server, Server]] = {"GOOGLE": GOOGLE, "MICROSOFT": MICROSOFT}
+
+
+def servers(provider: str) -> tuple[Server, Server]:
+    """Return where programs open a mailbox. Where the list does not say whose it is, it is Google's."""
+    return {"GOOGLE": GOOGLE, "MICROSOFT": MICROSOFT}.get(provider or "GOOGLE", (Server(), Server()))
 
 
 def domains(look: Look) -> Sequence[HeldDomain]:
