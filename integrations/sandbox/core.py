@@ -242,14 +242,18 @@ class Sandbox:
     def _new_world(self) -> World:
         seed, public_url, profile, webhook_url = self._arguments
         world = World(seed=seed, public_url=public_url, webhook_url=webhook_url, faults=FaultTable(seed))
-        for platform in self.platforms.values():
-            world.faults.extra_kinds |= platform.fault_kinds
+        self._name_faults(world)
         profiles.apply(world, profile)
         return world
+
+    def _name_faults(self, world: World) -> None:
+        for platform in self.platforms.values():
+            world.faults.extra_kinds |= platform.fault_kinds
 
     def _continue(self, public_url: str, profile: str, webhook_url: str) -> None:
         """Take the arguments of a restart into a loaded world; a change of profile replaces its faults."""
         self.world.public_url, self.world.webhook_url = public_url, webhook_url
+        self._name_faults(self.world)
         for delivery in self.world.deliveries:
             if delivery.state == "sending":  # its sender died: like every webhook it may arrive twice
                 delivery.state = "waiting"

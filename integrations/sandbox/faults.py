@@ -9,7 +9,9 @@ after the work    timeout_after, reset_after, status_after, empty_body, truncate
 in the work       nothing_happens, domain_taken, price_changed, wallet_short, slow_domains, slow_slots,
                   slow_mailboxes, failing_mailboxes, slow_export, export_incomplete, login_expired, list_lag,
                   shuffled, unknown_status, accounts_lost, account_disconnected, key_revoked, rows_lost
-on webhooks       webhook_duplicate, webhook_lost, webhook_delay, and whatever the Stripe module names
+on webhooks       webhook_duplicate, webhook_lost, webhook_delay
+
+Besides these each platform has kinds of its own (`Platform.fault_kinds`), such as Stripe's and InfraForge's.
 """
 
 from __future__ import annotations

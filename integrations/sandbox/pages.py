@@ -49,6 +49,11 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "zapmail_down": ("Zapmail answers 503", {"kind": "status", "platform": "zapmail", "status": 503}),
     "plusvibe_down": ("PlusVibe answers 503", {"kind": "status", "platform": "plusvibe", "status": 503}),
     "heyreach_down": ("HeyReach answers 503", {"kind": "status", "platform": "heyreach", "status": 503}),
+    "infraforge_down": ("InfraForge answers 503", {"kind": "status", "platform": "infraforge", "status": 503}),
+    "partial": (
+        "One name of the next InfraForge order is left out",
+        {"kind": "partial_purchase", "platform": "infraforge", "times": 1},
+    ),
     "limits": (
         "Next 10 Zapmail requests are refused with 429",
         {"kind": "rate_limit", "platform": "zapmail", "times": 10},

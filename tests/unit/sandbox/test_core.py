@@ -400,6 +400,17 @@ def test_a_restart_finds_everything_again_and_time_goes_on(tmp_path: Path) -> No
     assert again.clock.now() >= before
 
 
+def test_a_world_from_before_a_platform_was_there_is_continued_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.state"
+    first = Sandbox(state_path=path)
+    del first.world.__dict__["infraforge"]
+    first.faults.extra_kinds.clear()
+    first.save()
+    again = Sandbox(state_path=path)
+    assert again.state()["infraforge"]["domains"] == []
+    assert again.faults.add("partial_purchase", times=1).id == 1
+
+
 def test_the_log_survives_a_restart_and_a_line_that_was_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.state"
 
