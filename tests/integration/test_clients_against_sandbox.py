@@ -432,6 +432,7 @@ def test_the_job_works_over_real_http() -> None:
         bench = Bench(dict(addresses), sandbox=servers.sandbox, transport=transport)
         set_up_a_student(bench)
         hold_and_warm_a_mailbox(bench)
+        set_up_a_student_at_infraforge(bench)
     finally:
         transport.close()
         servers.stop()

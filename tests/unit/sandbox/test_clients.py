@@ -107,5 +107,6 @@ def test_our_budgets_are_the_limits_that_the_sandbox_counts() -> None:
     assert limits["zapmail.search"] <= counted.zapmail_search_per_30_min
     assert limits["plusvibe.general"] <= counted.plusvibe_per_second
     assert limits["heyreach.general"] <= counted.heyreach_per_minute
+    assert limits["infraforge.general"] <= counted.infraforge_per_second
     assert limits["warmforge.general"] <= counted.warmforge_per_second
     assert limits["salesforge.general"] <= counted.salesforge_per_second
