@@ -6,5 +6,7 @@ resolver     what a name server is asked and answers, five outcomes kept apart; 
 propagation  which of several resolvers see what should be there
 spf          what one sender gets, all that a record leads to, changes, addresses in place of names
 dkim, dmarc, mx, tls   the other records of mail, judged
+compliance   what Gmail, Yahoo and Outlook ask, with three values
+plan         what to change in a zone, refused if unsafe
 findings     what is wrong: stable ids, the standard, the way out
 """

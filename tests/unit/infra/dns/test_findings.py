@@ -6,11 +6,18 @@ import re
 
 import pytest
 
-from infra.dns import dkim, dmarc, mx, tls
+from infra.dns import dkim, dmarc, mx, plan, tls
 from infra.dns.findings import Finding, Level, Rule, has_error, unique
 from infra.dns.spf import tree
 
-TABLES = {"spf": tree.RULES, "dkim": dkim.RULES, "dmarc": dmarc.RULES, "mx": mx.RULES, "tls": tls.RULES}
+TABLES = {
+    "spf": tree.RULES,
+    "dkim": dkim.RULES,
+    "dmarc": dmarc.RULES,
+    "mx": mx.RULES,
+    "tls": tls.RULES,
+    "plan": plan.RULES,
+}
 RULES = [(key, rule) for rules in TABLES.values() for key, rule in rules.table.items()]
 
 
@@ -24,9 +31,9 @@ def test_a_rule_names_its_standard_and_what_to_do(key: str, rule: Rule) -> None:
         return set(re.findall(r"%\((\w+)\)s", template))
 
     assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", key)
-    assert re.match(r"RFC \d{4}|Google ", rule.standard)
+    assert re.match(r"RFC \d{4}|Google |-", rule.standard)
     assert rule.fix or rule.level is Level.ADVICE, "what is wrong has a way out"
-    assert names(rule.fix) <= names(rule.said) | {"domain", "name", "names"}
+    assert names(rule.fix) <= names(rule.said) | {"domain", "name", "names", "other"}
     assert rule.said.endswith(".")
 
 
