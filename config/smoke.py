@@ -81,26 +81,26 @@ class Story:
         if self.browser.page.find("a", href="/infrastructure/") is None:
             raise SmokeFailed("The home page has no link to GTM Infrastructure after signing in.")
 
-    def _choose_domains(self) -> None:
+    def _choose_domains(self, count: int = 3, *, at: str = "/infrastructure/setup/domains/") -> None:
         form = self.browser.select_form("#domains")
         form.set("brand", self.brand)
         self._press("action", "find", form)
         for _ in self._until("the names were not answered"):
-            self._open("/infrastructure/setup/domains/")
+            self._open(at)
             boxes = self.browser.page.select("#names input[name=chosen]:not([disabled])")
-            if len(boxes) >= 4 and not self.browser.page.select("#names[data-poll]"):
+            if len(boxes) > count and not self.browser.page.select("#names[data-poll]"):
                 break
         names = [box["value"] for box in boxes]
         form = self.browser.select_form("#domains")
-        for name in names[:3]:
+        for name in names[:count]:
             form.set_checkbox({"chosen": [name]}, uncheck_other_boxes=False)
         self._press("action", "find", form)  # any button keeps the choice; now the spares are offered
         form = self.browser.select_form("#domains")
         if self.browser.page.select("select[name=spare_1]"):
-            form.set_select({"spare_1": names[3]})
+            form.set_select({"spare_1": names[count]})
         self._press("action", "continue", form)
-        if "/mailboxes/" not in self.browser.url:
-            raise SmokeFailed("The domains page did not accept three available names.")
+        if "/domains/" in self.browser.url:
+            raise SmokeFailed(f"The domains page did not accept {count} available names.")
 
     def _name_mailboxes(self) -> None:
         form = self.browser.select_form("form[method=post]:has([name=pattern_1])")
@@ -157,16 +157,16 @@ class Story:
 
     # ---- comparing ---------------------------------------------------------------------------------------------------
 
-    def differences(self, provision: Provision) -> Iterator[str]:
+    def differences(self, provision: Provision, *, payments: int = 1) -> Iterator[str]:
         """Yield a sentence for everything in which our rows and the platforms' books differ."""
         state = self.browser.session.get(f"{self.control}/state", timeout=10).json()
         domains = list(provision.domains.filter(ordered_at__isnull=False).exclude(state__in=[*GONE, DomainState.SPARE]))
         yield from _domains(domains, state["zapmail"], provision)
         yield from _mailboxes(provision, state["zapmail"], state["plusvibe"])
         yield from _accounts(provision, state)
-        for kind in ("paid", "ready"):
-            if Mail.objects.filter(provision=provision, kind=kind).count() != 1:
-                yield f"not exactly one mail {kind!r}"
+        for kind, wanted in (("paid", payments), ("ready", 1)):
+            if (count := Mail.objects.filter(provision=provision, kind=kind).count()) != wanted:
+                yield f"{count} mails {kind!r} instead of {wanted}"
 
     # ---- the keyboard ------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,11 @@ class Story:
 
     def _judge(self, answer: Any) -> None:
         if answer.status_code >= 400:
-            raise SmokeFailed(f"{answer.url} answered {answer.status_code}.")
+            page = self.browser.page
+            said = page and page.select_one("[role=alert]")
+            raise SmokeFailed(
+                f"{answer.url} answered {answer.status_code}. {' '.join(said.get_text(' ').split()) if said else ''}"
+            )
 
     def _until(self, otherwise: str) -> Iterator[None]:
         while True:

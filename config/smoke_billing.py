@@ -1,4 +1,4 @@
-"""Stories about money after the order: a renewal that fails, a cancellation, a dispute.
+"""Stories about money after the order: an upgrade, a renewal that fails, a cancellation, a dispute.
 
 Each begins with the main job, lets something happen at the simulated Stripe (its control plane, its portal's page), and
 compares our rows with what the sandbox holds. Days pass for this one subscription only, so that the demo's other orders
@@ -17,12 +17,47 @@ from django.db.models import F
 
 from billing.models import Subscription
 from infra.clock import vendor_now
-from infra.models import Mail, OperatorItem, Provision, ProvisionState
+from infra.models import Mail, OperatorItem, Provision, ProvisionState, Tier
 from provisioning.models import ACTIVE_RUN
 
 from .smoke import DEADLINE, SmokeFailed, Story
 
 OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
+
+
+def upgrade(story: Story) -> None:
+    """The student moves to the next package on the wizard's own pages, paid by the card that is there."""
+    provision = _ordered(story)
+    before = provision.order["mailbox_count"]
+    story.say(0.62, "choose a bigger package")
+    story._open("/infrastructure/upgrade/")
+    story._press("tier", "growth")
+    story.say(0.65, "search two more domains")
+    story._choose_domains(2, at="/infrastructure/upgrade/domains/")
+    story.say(0.72, "see the price and pay")  # the mailboxes are named as those that are there
+    pay = "form:has([name=total]):has(button)"
+    for _ in story._until("the review page offered no button to pay"):
+        if story.browser.page.select(pay):
+            break
+        story._open("/infrastructure/upgrade/review/")
+    promised = int(story.browser.select_form(pay).form.find("input", attrs={"name": "total"})["value"])
+    story._submit()
+    _await_state(story, provision, ProvisionState.UPGRADING)
+    _must_say(story, "Your upgrade is under way")
+    story.say(0.75, "only the difference is built")
+    _await_state(story, provision, ProvisionState.ACTIVE)
+    if provision.order["mailbox_count"] <= before or provision.tier != Tier.objects.get(slug="growth"):
+        raise SmokeFailed(f"{provision.reference} is active, and still {provision.tier}.")
+    price = _subscriptions(story, provision)[0]["items"]["data"][0]["price"]["id"]
+    if price != Tier.objects.get(slug="growth").stripe_monthly_price_id:
+        raise SmokeFailed("The subscription still has the price of the smaller package.")
+    paid = list(provision.payments.order_by("paid_at").values_list("amount_cents", flat=True))
+    if paid[1:] != [promised]:
+        raise SmokeFailed(f"The page promised {promised} cents, and {paid[1:]} were paid.")
+    _compare(story, provision, status="active", mails=("upgraded",))
+    _raise(story.differences(provision, payments=2))
+    story._see_dashboard(provision)
+    story.say(1.0, f"{provision.reference} is {provision.tier}")
 
 
 def payment_failed(story: Story) -> None:
@@ -98,6 +133,7 @@ def dispute(story: Story) -> None:
 
 STORIES: dict[str, Callable[[Story], None]] = {
     "main": Story.main,
+    "upgrade": upgrade,
     "payment-failed": payment_failed,
     "cancel": cancel,
     "dispute": dispute,

@@ -79,6 +79,8 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         domain_count, mailbox_count = provision.adds()
         if len(chosen) != domain_count:
             raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
+        if provision.enlarges is not None:
+            _make_room(provision.enlarges, [one.name for one in chosen + spares])
         _freeze_prices(tier, chosen + spares)
         try:
             with transaction.atomic():
@@ -119,6 +121,14 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         provision.save()
         note(provision, "frozen", actor=actor)
     return provision
+
+
+def _make_room(live: Provision, names: Sequence[str]) -> None:
+    """Let spares that a set-up did not need become names of its upgrade. Raises Refused for a name that it has had."""
+    mine = live.domains.filter(name__in=names)
+    mine.filter(state=DomainState.SPARE).delete()
+    if had := mine.values_list("name", flat=True).first():
+        raise Refused(_("%(name)s has been part of this set-up already. Please choose another name.") % {"name": had})
 
 
 def setup_fee_cents(provision: Provision) -> int:

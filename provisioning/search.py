@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from infra import clock, rls, throttle
-from infra.models import Counter, Domain, DomainHold, NameAnswer, NameCheck, Provision, User
+from infra.models import Counter, Domain, DomainHold, DomainState, NameAnswer, NameCheck, Provision, User
 from infra.models.domain import GONE
 from integrations.http.errors import AlreadyExists, NotFound, PlatformError, RateLimited, Rejected
 
@@ -360,6 +360,7 @@ def hold(*, provision: Provision, names: Sequence[str]) -> list[str]:
             Domain.objects.filter(name__in=names, ordered_at__isnull=False)
             .exclude(state__in=GONE)
             .exclude(provision=provision)
+            .exclude(provision=provision.enlarges_id, state=DomainState.SPARE)  # one's own, which was not needed
             .values_list("name", flat=True)
         )
         let_go = set(mine.exclude(name__in=names).values_list("name", flat=True))

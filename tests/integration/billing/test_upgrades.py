@@ -29,7 +29,7 @@ from infra.models import (
 from infra.wizard import upgrade as pages
 from integrations.sandbox import Request, stripe_life
 from integrations.sandbox.stripe import Account
-from provisioning import life
+from provisioning import life, search
 from provisioning.models import ACTIVE_RUN, Run
 from tests.integration.stories.kit import World, answer
 from tests.integration.world import open_workshop, synchronise
@@ -70,10 +70,10 @@ class Life(Shop):
         path = address.partition("/stripe")[2]
         self.sandbox.handle(Request.to("POST", f"/stripe{path}", body=b"action=pay"))
 
-    def draft(self, tier: Tier) -> Provision:
-        """Choose a bigger package and two more names."""
+    def draft(self, tier: Tier, *first: str) -> Provision:
+        """Choose a bigger package and two more names, some of which may be given."""
         draft = pages.begin(self.provision, None, tier)
-        names = [f"more{number}acme.com" for number in range(draft.adds()[0])]
+        names = [*first, *(f"more{number}acme.com" for number in range(draft.adds()[0] - len(first)))]
         answer(*names)
         Domain.objects.bulk_create(
             Domain(provision=draft, student=draft.student, name=name, position=place, state=DomainState.SELECTED)
@@ -180,6 +180,27 @@ def test_what_nobody_pays_ends_by_itself_and_its_names_can_be_chosen_again(life_
     assert life_.provision.state == ProvisionState.ACTIVE
     assert not draft.domains.filter(ordered_at__isnull=False).exists()
     assert life_.charged() == 14400
+
+
+def test_a_spare_that_was_not_needed_can_be_added(life_: Life, growth: Tier) -> None:
+    spare = life_.provision.domains.get(state=DomainState.SPARE).name
+    draft = life_.draft(growth, spare)
+    assert search.hold(provision=draft, names=[spare]) == []
+    upgrades.quote(extension=draft)
+    upgrades.pay(extension=draft, actor="ada")
+    life_.build()
+    assert life_.provision.domains.get(name=spare).state == DomainState.ACTIVE
+
+
+def test_a_name_that_the_set_up_has_lost_is_refused_before_anything_is_paid(life_: Life, growth: Tier) -> None:
+    lost = life_.provision.domains.get(state=DomainState.SPARE)
+    Domain.objects.filter(pk=lost.pk).update(state=DomainState.LOST)
+    draft = life_.draft(growth, lost.name)
+    upgrades.quote(extension=draft)
+    with pytest.raises(CheckoutRefused, match=f"{lost.name} has been part of this set-up already"):
+        upgrades.pay(extension=draft, actor="ada")
+    assert life_.charged() == 14400
+    assert life_.state() == ProvisionState.ACTIVE
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "timeout_before", "kept_500_after", "kept_500_before"])
