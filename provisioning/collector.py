@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
@@ -41,6 +42,7 @@ LEASE = 150.0  # machine seconds: no task lives longer
 SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
 ADMIT_EVERY = 60.0  # machine seconds until what became live is noticed
 BACKOFF = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)  # vendor seconds by number of failures in a row
+NOTES_LAST = timedelta(hours=1)  # vendor time for which an interrupted look may go on with what it has
 WEIGHT = "figures"  # no share of a budget is reserved for it
 
 LIVE = (
@@ -97,9 +99,9 @@ def admit() -> int:
     """Let what has become live be looked at from now on; return how many provisions that were."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO infra_measurement (id, provision_id, student_id, due_at, failures, problem, lead_list,"
+            "INSERT INTO infra_measurement (id, provision_id, student_id, due_at, failures, problem, lead_list, notes,"
             "  created_at, updated_at)"
-            " SELECT gen_random_uuid(), p.id, p.student_id, gtm_now('vendor'), 0, '', '', gtm_now('machine'),"
+            " SELECT gen_random_uuid(), p.id, p.student_id, gtm_now('vendor'), 0, '', '', '{}', gtm_now('machine'),"
             "  gtm_now('machine') FROM infra_provision p LEFT JOIN infra_measurement m ON m.provision_id = p.id"
             " WHERE m.due_at IS NULL AND p.state = ANY(%s) AND p.order ->> 'stack' = ANY(%s)"
             " ON CONFLICT (provision_id) DO UPDATE SET due_at = excluded.due_at, failures = 0",
@@ -144,10 +146,13 @@ class Collector:
         if provision.state not in LIVE or measuring is None:
             Measurement.objects.filter(pk=due.pk).update(due_at=None)
             return True
-        look, lists = Look(self.workshop.clients, self.read, provision.facts), measuring.lists
+        lists, notes = measuring.lists, _fresh_notes(due)
+        look = Look(self.workshop.clients, self.read, provision.facts, now=due.tried_at, notes=notes)
         try:
             found = measuring.figures(look)
         except (budget.NotNow, PlatformError, KeyError) as error:
+            if notes != due.notes:
+                Measurement.objects.filter(pk=due.pk).update(notes=_dated(notes, due))
             return put_off(due, error)
         if lists is not None and due.leads_at is None and provision.facts.get(lists.fact):
             self._count_own(due, look, lists)
@@ -160,6 +165,7 @@ class Collector:
                 looked_at=now,
                 failures=0,
                 problem="",
+                notes={},
                 lead_list=str(provision.facts.get(lists.fact, "")) if lists else "",
             )
         return True
@@ -194,6 +200,22 @@ class Collector:
                 offset=counts.next_offset or 0, due_at=clock.later(now, wait), failures=0
             )
         return True
+
+
+NOTED = "noted_at"
+
+
+def _fresh_notes(due: Measurement) -> dict[str, Any]:
+    """Return what an interrupted look noted, nothing where that is too old to be told as today's."""
+    at = str(due.notes.get(NOTED, ""))
+    if not at or due.tried_at is None or datetime.fromisoformat(at) < due.tried_at - NOTES_LAST:
+        return {}
+    return deepcopy(due.notes)  # whether anything was added is seen by comparing the two
+
+
+def _dated(notes: dict[str, Any], due: Measurement) -> dict[str, Any]:
+    """Return the notes with the moment at which the first of them was written."""
+    return {NOTED: due.tried_at.isoformat() if due.tried_at else "", **notes}
 
 
 # Taking what is due, and giving it back -----------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Measurement(Record):
     failures   looks in a row that did not
     problem    why the last one failed: the platform's slug and the kind of failure, for the operator
     lead_list  the platform's id of the lead list; its size, and when it was counted
+    notes      what a look that a budget interrupted has read so far; empty after a whole one
     """
 
     provision = models.OneToOneField(Provision, on_delete=models.CASCADE, related_name="measurement")
@@ -67,6 +68,7 @@ class Measurement(Record):
     failures = models.PositiveSmallIntegerField(default=0)
     problem = models.CharField(max_length=80, blank=True)
     lead_list = models.CharField(max_length=40, blank=True)
+    notes = models.JSONField(default=dict, blank=True)
     leads = models.PositiveIntegerField(null=True, blank=True)
     leads_at = models.DateTimeField(null=True, blank=True)
 

@@ -36,7 +36,9 @@ def password_of(world: World, address: str) -> str | None:
 def opens(world: World, address: str, password: str, *, at: float | None = None) -> bool:
     """Tell whether a login would succeed; with `at`, whether one at that earlier moment would have.
 
-    Only the newest change is known: before it, a password that is wrong by now counts as right.
+    Only the newest change is known: before it, a password that is wrong by now counts as right. An empty one never is.
     """
     found = world.mailhost.get(address.lower())
-    return found is not None and (found.value == password or (at is not None and at < found.since))
+    if found is None or not password:
+        return False
+    return found.value == password or (at is not None and at < found.since)

@@ -265,6 +265,7 @@ def arrive(
 ) -> Mailbox | None:
     """Let a mailbox appear that somebody else hands over, with the password it has at that moment.
 
+    Without any, because none was set before it was handed over, its logins fail.
     A second arrival in the same workspace changes nothing. None where it cannot appear: the workspace is not there, the
     address is connected in another one, or the fault `accounts_lost` is on.
     """
@@ -379,9 +380,7 @@ def _status(world: World, box: Mailbox, now: float) -> str:
         return scenario
     every = max(1.0, world.switches.warmforge_check_seconds)
     checked_at = box.ready_at + int((now - box.ready_at) / every) * every
-    # Who arrived without a password came from a host that is not simulated.
-    tried = [password for password in box.passwords.values() if password]
-    opened = all(mailhost.opens(world, box.address, password, at=checked_at) for password in tried)
+    opened = all(mailhost.opens(world, box.address, password, at=checked_at) for password in box.passwords.values())
     return "active" if opened else "access_lost"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from integrations.http.call import Call
@@ -24,12 +25,17 @@ class Look:
 
     facts    those of the provision; a listing of all has none
     domains  names of the domains that the provision owns, where they are looked at
+    now      vendor time, for platforms that are asked about days
+    notes    plain JSON that a function which makes many calls writes down as it goes: a look that a budget interrupts
+             is made again with what it noted, an hour later at most, and need not ask twice
     """
 
     clients: Clients
     read: Read
     facts: Mapping[str, Any] = field(default_factory=dict)
     domains: tuple[str, ...] = ()
+    now: datetime | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

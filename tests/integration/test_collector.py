@@ -25,14 +25,17 @@ from infra.models import (
     WarmupDay,
 )
 from infra.warmup import standings
-from integrations.sandbox import plusvibe
+from integrations.http.gate import judge
+from integrations.sandbox import mailhost, plusvibe, salesforge, warmforge
 from integrations.sandbox.heyreach import Lead
 from provisioning import collector, life
 from provisioning.engine import doorbell
+from provisioning.engine.budget import NoPermit
 from provisioning.engine.measuring import Look, Measured, Measuring
 from provisioning.engine.reader import send_read
 from provisioning.models import Circuit, Collection, Heartbeat, Permit, Run
 from provisioning.stacks import STACKS
+from provisioning.steps import forge_sender
 from tests.integration.world import World, new_order, new_world, paid
 
 pytestmark = pytest.mark.django_db
@@ -528,6 +531,66 @@ def test_a_further_stack_supplies_its_data_and_nothing_else(
     assert {row.warmup_today for row in page.mailboxes} == {"7 of 30"}
     assert page.sentences[2] == "All of them are ready to send."
     assert set(order.mailboxes.values_list("state", flat=True)) == {MailboxState.READY}
+
+
+def test_a_look_that_needs_more_calls_than_there_are_permits_goes_on_where_it_stopped(
+    world: World, order: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warmforge shows days for one mailbox at a time: eight calls, and two permits that are not kept for paid work."""
+    facts = at_warmforge(world, order)
+    other = replace(STACKS["zapmail"], key="other", measuring=Measuring(forge_sender.figures, forge_sender.SUPPLIED))
+    monkeypatch.setitem(STACKS, "other", other)
+    Provision.objects.filter(pk=order.pk).update(order={**order.order, "stack": "other"}, facts=facts)
+    collector.admit()
+    world.advance(3 * DAY)
+    with counted(world) as seen:
+        collector.drain()
+    begun = measurement(order)
+    assert (seen["warmup_stats"], begun.looked_at, begun.failures) == (1, None, 0)
+    assert begun.notes
+    with counted(world) as rest:
+        for _ in range(8):
+            world.advance(5)
+            collector.drain()
+    calls = seen + rest
+    assert (calls["list_mailboxes"], calls["warmup_stats"]) == (2, 6)
+    ended = measurement(order)
+    assert (ended.notes, ended.looked_at is not None) == ({}, True)
+    for box in order.mailboxes.all():
+        assert 90 <= (latest(box.address).health or 0) <= 100
+
+
+def at_warmforge(world: World, order: Provision) -> dict[str, Any]:
+    """Let the order's mailboxes be warmed at Warmforge and held at Salesforge; return the facts that say where."""
+    sandbox, clients, name = world.sandbox, world.workshop.clients, f"Ada {order.reference}"
+    warming, holding = clients.warmforge.create_workspace(name), clients.salesforge.create_workspace(name)
+    warm = judge(warming, world.workshop.transport.send(warming)).id
+    held = judge(holding, world.workshop.transport.send(holding)).id
+    for box in order.mailboxes.all():
+        whom = {"address": box.address, "first_name": box.first_name, "last_name": box.last_name}
+        now = sandbox.clock.now()
+        mailhost.set_password(sandbox.world, box.address, "a password of theirs", now)
+        warmforge.arrive(sandbox.world, now, workspace_id=warm, warmup_on=True, **whom)
+        salesforge.arrive(sandbox.world, now, workspace_id=held, **whom)
+    return {**order.facts, "warmforge_workspace_id": warm, "salesforge_workspace_id": held}
+
+
+def test_what_an_interrupted_look_noted_is_of_use_for_an_hour(world: World, order: Provision) -> None:
+    given: list[dict[str, Any]] = []
+
+    def figures(look: Look) -> dict[str, Measured]:
+        given.append(dict(look.notes))
+        look.notes["count"] = len(given)
+        raise NoPermit(1800.0, "no permit is left")
+
+    with pytest.MonkeyPatch.context() as patch:
+        measuring = Measuring(figures, frozenset())
+        patch.setitem(STACKS, "zapmail", replace(STACKS["zapmail"], measuring=measuring))
+        collector.admit()
+        for _ in range(4):
+            collect(world)
+            world.advance(1900.0)
+    assert [one.get("count") for one in given] == [None, 1, None, 3]
 
 
 def test_an_order_at_rest_loses_the_days_and_no_more(world: World, order: Provision) -> None:

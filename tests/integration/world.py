@@ -35,6 +35,10 @@ SETTINGS: dict[str, object] = {
     "PLUSVIBE_AGENCY_WORKSPACE_ID": "65f0c0ffee00000000000001",
     "HEYREACH_API_URL": "http://sandbox.test/heyreach/api/public",
     "HEYREACH_API_KEY": "sandbox-heyreach-key",
+    "WARMFORGE_API_URL": "http://sandbox.test/warmforge/public/v1",
+    "WARMFORGE_API_KEY": "sandbox-warmforge-key",
+    "SALESFORGE_API_URL": "http://sandbox.test/salesforge/public/v2",
+    "SALESFORGE_API_KEY": "sandbox-salesforge-key",
     **SANDBOX_BUILD_OPTIONS,
 }
 

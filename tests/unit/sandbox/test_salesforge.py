@@ -91,6 +91,7 @@ def test_a_forgotten_limit_loses_rows(box: Box, workspace: str) -> None:
 
 
 def test_filters_are_names_in_brackets_once_for_each_value(box: Box, workspace: str) -> None:
+    mailhost.set_password(box.sandbox.world, "lee@getexamplebrand.com", PASSWORD, box.clock.now())
     for name in ("sam", "kim", "lee"):
         arrive(box, workspace, f"{name}@getexamplebrand.com", tag=name)
     box.sandbox.advance(HOUR)
@@ -218,6 +219,13 @@ def test_an_exported_mailbox_appears_with_its_tag(box: Box, workspace: str) -> N
     box.sandbox.advance(HOUR)
     (seen,) = box.sandbox.state()["salesforge"]["mailboxes"]
     assert (seen["email"], seen["status"], seen["tags"], seen["via"]) == (ADDRESS, "active", ["GTM-7K3F9Q"], "export")
+
+
+def test_a_mailbox_exported_before_it_had_a_password_never_opens(box: Box, workspace: str) -> None:
+    mailbox = arrive(box, workspace, "late@getexamplebrand.com").id
+    mailhost.set_password(box.sandbox.world, "late@getexamplebrand.com", PASSWORD, box.clock.now())
+    box.sandbox.advance(HOUR)
+    assert row(box, workspace, mailbox)["status"] == "access_lost"
 
 
 def test_some_never_arrive_and_others_arrive_twice(box: Box, workspace: str) -> None:

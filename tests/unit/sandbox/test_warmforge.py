@@ -402,6 +402,15 @@ def test_a_password_changed_after_the_export_loses_access(box: Box, workspace: s
     assert row(box, workspace)["status"] == "access_lost"
 
 
+def test_a_mailbox_exported_before_it_had_a_password_never_opens(box: Box, workspace: str) -> None:
+    late = "late@getexamplebrand.com"
+    arrive(box, workspace, late)
+    mailhost.set_password(box.sandbox.world, late, PASSWORD, box.clock.now() + 2 * HOUR)
+    for _ in range(2):
+        box.sandbox.advance(HOUR)
+        assert row(box, workspace, late)["status"] == "access_lost"
+
+
 # --- Sparse replies: missing healthReport, null dates, unknown provider key --
 
 
