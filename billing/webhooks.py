@@ -211,9 +211,13 @@ def _check_refunds(subject: Subject) -> bool:
 
 def _check_refund(subject: Subject) -> bool:
     try:
-        return refunds.hear(subject.id)
+        is_ours = refunds.hear(subject.id)
     except NotFound:
         return False
+    payment = _payment_with(subject.payment_intent_id)
+    if is_ours and payment is not None:
+        _follow(payment.provision.stripe_subscription_id)  # what Stripe says was refunded in all has changed, too
+    return is_ours
 
 
 def _check_subscription(subject: Subject) -> bool:

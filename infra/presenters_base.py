@@ -76,6 +76,12 @@ def money(cents: int, currency: str = "usd") -> str:
     return f"{sign}{symbol}{amount}" if symbol else f"{sign}{amount} {currency.upper()}"
 
 
+def exact(cents: int, currency: str) -> str:
+    """Return an amount in minor units to the cent, for whoever adds up: `1,250.00 USD`, `-0.30 EUR`."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02} {currency.upper()}"
+
+
 def in_zone_of(person: Any, instant: datetime) -> datetime:
     """Return `instant` in the person's time zone; UTC where none, or an unknown one, is set."""
     try:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from billing.actions import CheckoutRefused
 from billing.cancellation import cancel_order, end_subscription, why_not_ended
 from billing.models import Payment, Subscription
+from infra.admin.money import MoneyPages
 from infra.models import Domain, Inventory, Mailbox, OperatorItem, Provision, ProvisionState
 from provisioning.actions import Refused
 from provisioning.admin.base import ReadOnlyInline, link_to, state_means
@@ -145,7 +146,7 @@ class Items(ReadOnlyInline):
 
 
 @admin.register(Provision)
-class ProvisionAdmin(VerbAdmin):
+class ProvisionAdmin(MoneyPages, VerbAdmin):
     """Orders, from the first page of the wizard to their end."""
 
     list_display = ("reference", "student", "tier", "state", "parked_reason", "paid_at", "ready_at", "updated_at")

@@ -22,6 +22,7 @@ from infra.wizard import presenters
 from provisioning.admin.base import BaseModelForm
 from provisioning.admin.verbs import HasVerbs, Plan, Verb
 from provisioning.engine.options import Options
+from provisioning.spending import monthly_cents
 from provisioning.stacks import STACKS
 
 CURRENCIES = ("usd", "eur", "gbp")
@@ -47,13 +48,6 @@ WARMUP = (
     Range("campaign_daily_limit", gettext_lazy("Campaign mails a day at most"), 1, 1000),
     Range("gap_minutes", gettext_lazy("Minutes between two mails"), 0, 1440),
 )
-
-
-def monthly_cost_cents(tier: Tier, options: Options) -> int:
-    """Return what a package costs the operator in a month: slots, addresses, a twelfth of the domains' year."""
-    domains = tier.domain_count * options.domain_cost_cents // 12
-    ips = tier.dedicated_ip_count * int(settings.BUILD_OPTIONS.get("DEDICATED_IP_COST_CENTS") or 9900)
-    return tier.mailbox_count * options.slot_cost_cents + domains + ips
 
 
 class TierForm(BaseModelForm):
@@ -249,7 +243,7 @@ class TierAdmin(HasVerbs):
     def costs(self, row: Tier) -> str:
         if row._state.adding:
             return "-"
-        cost = monthly_cost_cents(row, Options.from_mapping(settings.BUILD_OPTIONS))
+        cost = monthly_cents(row, Options.from_mapping(settings.BUILD_OPTIONS))
         return _("about %(amount)s, without the sending tool") % {"amount": money(cost, "usd")}
 
     @admin.display(description=gettext_lazy("as students see it"))
@@ -267,7 +261,7 @@ class TierAdmin(HasVerbs):
 
     def save_model(self, request: HttpRequest, obj: Tier, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        needed = monthly_cost_cents(obj, Options.from_mapping(settings.BUILD_OPTIONS))
+        needed = monthly_cents(obj, Options.from_mapping(settings.BUILD_OPTIONS))
         needed += MARGIN_PER_MAILBOX_CENTS * obj.mailbox_count
         if obj.currency == "usd" and obj.monthly_fee_cents < needed:
             messages.warning(

@@ -96,15 +96,17 @@ class HasVerbs(BaseAdmin):
     ) -> HttpResponse:
         """Show the row with a button for each verb, or why it cannot be pressed now."""
         row = self.get_object(request, object_id)
-        buttons = (
-            [self._button(verb, row) for verb in self.verbs if request.user.has_perm(verb.permission)] if row else []
-        )
+        buttons = self.buttons(request, row) if row else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "verbs": buttons})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list with a button for each of its verbs."""
-        buttons = [self._button(verb, None) for verb in self.list_verbs if request.user.has_perm(verb.permission)]
-        return super().changelist_view(request, {**(extra_context or {}), "verbs": buttons})
+        return super().changelist_view(request, {**(extra_context or {}), "verbs": self.buttons(request, None)})
+
+    def buttons(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
+        """Return the buttons that stand above a row; above the list when there is none."""
+        verbs = self.list_verbs if row is None else self.verbs
+        return [self._button(verb, row) for verb in verbs if request.user.has_perm(verb.permission)]
 
     def _button(self, verb: Verb, row: Any) -> dict[str, str]:
         arguments = [] if row is None else [row.pk]

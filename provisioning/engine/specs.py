@@ -15,6 +15,7 @@ from .holding import Holding
 from .measuring import Measuring
 from .outcomes import Outcomes
 from .registrar import Registrar
+from .spending import Cost
 
 if TYPE_CHECKING:
     from provisioning.models import Run
@@ -171,6 +172,7 @@ class StackSpec:
     registrar  where its names are asked for; without it nobody can search for one
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
     holding    how what an order owns is looked at; dates and renewals are not watched without it
+    costs      what its orders pay for at the platforms; without them an order is said to cost nothing
     """
 
     key: str
@@ -184,6 +186,7 @@ class StackSpec:
     registrar: Registrar | None = None
     measuring: Measuring | None = None
     holding: Holding | None = None
+    costs: tuple[Cost, ...] = ()
 
     def pipeline(self, name: str) -> StackSpec:
         """Return the stack as a run of that pipeline works on it. Raises KeyError."""

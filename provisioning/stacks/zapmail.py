@@ -26,6 +26,7 @@ from ..engine.specs import (
     Stage,
     StepSpec,
 )
+from ..engine.spending import Cost, Every, Of
 from ..steps import domains, ending, finish, holding, mailboxes, money, sender, workspaces
 
 STAGES = (
@@ -144,6 +145,11 @@ HOLDING = Holding(
     how_to_switch="Zapmail's dashboard, Domains, the domain, auto-renew",
 )
 
+COSTS = (
+    Cost(Of.DOMAIN, "zapmail", "buy_domains", "Zapmail", _("domain"), "domain_cost_cents", Every.YEAR),
+    Cost(Of.MAILBOX, "zapmail", "buy_mailbox_slots", "Zapmail", _("mailbox slot"), "slot_cost_cents", Every.MONTH),
+)
+
 # What an upgrade builds anew; workspaces, logins and the lead list are there.
 NEW = ("wallet", "slots", "buy_domains", "domains_active", "dmarc", "mailboxes", "mailboxes_active", "export",
        "accounts_seen", "warmup", "finish")  # fmt: skip
@@ -165,4 +171,5 @@ ZAPMAIL = StackSpec(
     registrar=domains.REGISTRAR,
     measuring=MEASURING,
     holding=HOLDING,
+    costs=COSTS,
 )

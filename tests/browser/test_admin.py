@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from django.urls import reverse
 from playwright.sync_api import expect
 
 from infra.models import Tier, User
@@ -29,6 +30,8 @@ def test_the_console_is_accessible_and_keeps_its_policy(
         "/admin/infra/user/",
         change(run),
         change(run.provision),
+        reverse("admin:infra_provision_money", args=[run.provision.pk]),
+        reverse("admin:infra_provision_money_all"),
         change(run.student),
         change(Tier.objects.all()[0]),
         verb(run, "retry"),
