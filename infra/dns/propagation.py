@@ -9,14 +9,14 @@ them keep "absent" for a while.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from .records import Record, Type
-from .resolver import SECONDS, TIMEOUT, Answer, Resolver, Status
+from .resolver import Answer, Patience, Resolver, Status
 
 ONE_PER_NAME = ("v=spf1", "v=dmarc1", "v=dkim1")  # two of a kind at one name and neither counts: RFC 7208 4.5, 9989 4.8
 
@@ -40,6 +40,20 @@ class State(StrEnum):
     PARTIAL = "partial"
     TEMPORARY_FAILURE = "temporary_failure"
     COMPLETE = "complete"
+
+
+class Cause(StrEnum):
+    """Why something is not complete, as far as it shows: what a person can do something about."""
+
+    NOTHING = ""
+    NOT_DELEGATED = "not_delegated"  # the servers above do not know the domain
+    MISSING = "missing"
+    OTHER_VALUE = "other_value"
+    SECOND_RECORD = "second_record"
+    LAME_SERVER = "lame_server"  # one of the domain's own servers does not answer for it
+    STALE = "stale"  # only resolvers still keep what was there before
+    DNSSEC = "dnssec"  # the domain's own servers answer, and resolvers refuse what they say
+    UNREADABLE = "unreadable"  # nobody answered
 
 
 DISAGREES = (Finding.ABSENT, Finding.OTHER, Finding.CONFLICT)
@@ -97,17 +111,24 @@ class Seen:
 class Evidence:
     """One look: a row per record, a column per resolver.
 
-    at     when, or None
-    stage  "authoritative" while a domain's own servers are not complete, "resolvers" from then on
+    stage         "delegation" while the servers above do not know the domain, "authoritative" while its own servers are
+                  not complete, "resolvers" from then on
+    at            when, or None
+    own_agree     whether the domain's own servers were asked and are complete
+    was_answered  False where not even the servers above answered
     """
 
     rows: tuple[Seen, ...]
     stage: str = "resolvers"
     at: datetime | None = None
+    own_agree: bool = False
+    was_answered: bool = True
 
     @property
     def state(self) -> State:
         """Complete when every record is, and there is one; a failure only where nothing else is wrong."""
+        if self.stage == "delegation":
+            return State.ABSENT if self.was_answered else State.TEMPORARY_FAILURE
         states = {row.state for row in self.rows}
         if len(states) == 1:
             return next(iter(states))
@@ -118,6 +139,24 @@ class Evidence:
     @property
     def is_complete(self) -> bool:
         return self.state is State.COMPLETE
+
+    @property
+    def cause(self) -> Cause:
+        """The worst of what holds it up."""
+        if self.is_complete:
+            return Cause.NOTHING
+        if self.stage == "delegation":
+            return Cause.NOT_DELEGATED if self.was_answered else Cause.UNREADABLE
+        sights = [sight for row in self.rows for sight in row.sights.values()]
+        findings = {sight.finding for sight in sights}
+        if self.own_agree:
+            if findings & set(DISAGREES):
+                return Cause.STALE
+            return Cause.DNSSEC if any("SERVFAIL" in sight.why for sight in sights) else Cause.UNREADABLE
+        for finding, cause in _CAUSES.items():
+            if finding in findings:
+                return cause
+        return Cause.LAME_SERVER if self.stage == "authoritative" else Cause.UNREADABLE
 
     @property
     def coverage(self) -> int:
@@ -134,64 +173,85 @@ class Evidence:
             "at": self.at.isoformat() if self.at else None,
             "stage": self.stage,
             "state": str(self.state),
+            "cause": str(self.cause),
             "coverage": self.coverage,
             "records": [row.as_json() for row in self.rows],
         }
+
+
+_CAUSES = {
+    Finding.CONFLICT: Cause.SECOND_RECORD,
+    Finding.OTHER: Cause.OTHER_VALUE,
+    Finding.ABSENT: Cause.MISSING,
+}
+
+
+def undelegated(expected: Sequence[Record], *, was_answered: bool, at: datetime | None = None) -> Evidence:
+    """Return the evidence of a domain that the servers above do not know, or were not heard about: nobody was asked."""
+    return Evidence(tuple(Seen(one, {}, 1) for one in expected), "delegation", at, was_answered=was_answered)
 
 
 def look(
     expected: Sequence[Record],
     resolvers: Sequence[Resolver],
     *,
-    clock: Callable[[], float],
+    patience: Patience,
     authoritative: Sequence[Resolver] = (),
-    seconds: float = SECONDS,
-    timeout: float = TIMEOUT,
     quorum: int | None = None,
     at: datetime | None = None,
 ) -> Evidence:
     """Ask for what should be there and return what was seen.
 
     authoritative  the domain's own servers: all of them must show every record before a resolver is asked
-    clock          returns seconds from any beginning
-    seconds        for the whole look; what is not asked by then is NOT_ASKED
-    timeout        for one question
+    patience       how long it may take; what is not asked by then is NOT_ASKED
     quorum         how many resolvers must see a record, more than half by default; none that answers may see otherwise
     """
-    asking = Asking(clock, clock() + seconds, timeout)
     if authoritative:
-        own = Evidence(asking.rows(expected, authoritative, len(authoritative)), "authoritative", at)
+        own = Evidence(_rows(expected, authoritative, len(authoritative), patience), "authoritative", at)
         if not own.is_complete or not resolvers:
-            return own
-    return Evidence(asking.rows(expected, resolvers, quorum or len(resolvers) // 2 + 1), "resolvers", at)
+            return replace(own, own_agree=own.is_complete)
+    rows = _rows(expected, resolvers, quorum or len(resolvers) // 2 + 1, patience)
+    return Evidence(rows, "resolvers", at, own_agree=bool(authoritative))
 
 
-@dataclass(slots=True)
-class Asking:
-    """The questions of one look: each is asked once of each resolver, and a silent resolver is not asked again."""
+FIRST, FIRST_FOR = 30.0, 600.0  # vendor seconds
+LATER = ((1800.0, 120.0), (3600.0, 300.0), (4 * 3600.0, 900.0), (12 * 3600.0, 1800.0))
+LAST = 3600.0
+JITTER = 0.1
 
-    clock: Callable[[], float]
-    ends: float
-    timeout: float
 
-    def rows(self, expected: Sequence[Record], resolvers: Sequence[Resolver], quorum: int) -> tuple[Seen, ...]:
-        questions = list(dict.fromkeys((one.owner, one.type) for one in expected))
-        answers = {resolver.name: self._answers(resolver, questions) for resolver in resolvers}
-        return tuple(
-            Seen(one, {name: judge(one, told.get((one.owner, one.type))) for name, told in answers.items()}, quorum)
-            for one in expected
-        )
+def pace(waited: float, *, chance: float = 0.5) -> float:
+    """Return the seconds until the next look after `waited` seconds: often at first, then ever more rarely.
 
-    def _answers(self, resolver: Resolver, questions: Sequence[tuple[str, Type]]) -> dict[tuple[str, Type], Answer]:
-        answers = dict[tuple[str, Type], Answer]()
-        for question in questions:
-            left = self.ends - self.clock()
-            if left <= 0:
-                break
-            answers[question] = resolver.query(*question, timeout=min(self.timeout, left))
-            if answers[question].status is Status.TIMEOUT:
-                break
-        return answers
+    `chance`, from 0 to 1, moves it a little, so that not all watches look at the same moment.
+    """
+    step = FIRST if waited < FIRST_FOR else next((each for until, each in LATER if waited < until), LAST)
+    return step * (1 + JITTER * (2 * chance - 1))
+
+
+def _rows(
+    expected: Sequence[Record], resolvers: Sequence[Resolver], quorum: int, patience: Patience
+) -> tuple[Seen, ...]:
+    questions = list(dict.fromkeys((one.owner, one.type) for one in expected))
+    answers = {resolver.name: _answers(resolver, questions, patience) for resolver in resolvers}
+    return tuple(
+        Seen(one, {name: judge(one, told.get((one.owner, one.type))) for name, told in answers.items()}, quorum)
+        for one in expected
+    )
+
+
+def _answers(
+    resolver: Resolver, questions: Sequence[tuple[str, Type]], patience: Patience
+) -> dict[tuple[str, Type], Answer]:
+    """Ask each question once; a resolver that stays silent is not asked again."""
+    answers = dict[tuple[str, Type], Answer]()
+    for question in questions:
+        if patience.is_over:
+            break
+        answers[question] = patience.ask(resolver, *question)
+        if answers[question].status is Status.TIMEOUT:
+            break
+    return answers
 
 
 def judge(wanted: Record, answer: Answer | None) -> Sight:

@@ -128,17 +128,44 @@ def over_network(name: str, host: str, port: int = PORT, *, recursive: bool = Tr
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long questions may take: one `timeout` seconds, all of them until `ends` on `clock`."""
+
+    clock: Callable[[], float]
+    ends: float
+    timeout: float = TIMEOUT
+
+    @property
+    def is_over(self) -> bool:
+        return self.clock() >= self.ends
+
+    def ask(self, resolver: Resolver, name: str, kind: Type) -> Answer:
+        """Ask within the time that is left. Raises BadName."""
+        return resolver.query(name, kind, timeout=max(0.0, min(self.timeout, self.ends - self.clock())))
+
+
+Connect = Callable[[str, str], Resolver]  # a server's name and its address
+
+
+def reach(name: str, address: str) -> MessageResolver:
+    """Return a resolver that asks a domain's own server."""
+    return over_network(name, address, recursive=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NameServers:
     """Whom a process asks.
 
     resolvers      public ones, or the operator's own; several, since one alone proves little
-    authoritative  asked in place of a domain's own servers, where those cannot be reached; empty: nobody is
+    authoritative  asked in place of a domain's own servers, where those cannot be reached
+    connect        reaches a domain's own servers at their addresses; without it and `authoritative` they are not asked
     timeout        seconds for one question
     seconds        for all questions of one look
     """
 
     resolvers: tuple[Resolver, ...] = ()
     authoritative: tuple[Resolver, ...] = ()
+    connect: Connect | None = None
     timeout: float = TIMEOUT
     seconds: float = SECONDS
 
@@ -178,15 +205,27 @@ def _answer(message: dns.message.Message, owner: str, kind: Type) -> Answer:
         return Answer(Status.TEMPORARY_FAILURE, why=f"the server answers {dns.rcode.to_text(code)}")
     aliases, found = _follow(message.answer, owner, kind)
     if found is not None:
-        try:
-            records = tuple(_record(kind, owner, data, found.ttl) for data in found)
-        except BadRecord as error:
-            return Answer(Status.TEMPORARY_FAILURE, why=f"an answer that makes no sense ({error})", aliases=aliases)
-        return Answer(Status.RECORDS, records, aliases=aliases, ttl=found.ttl)
+        return _known(found, owner, kind, aliases)
+    if kind is Type.NS and code == dns.rcode.NOERROR and (named := _referral(message, owner)) is not None:
+        return _known(named, owner, kind, ())
     nothing = Status.NXDOMAIN if code == dns.rcode.NXDOMAIN else Status.NO_ANSWER
     if nothing is Status.NO_ANSWER and _leads_elsewhere(message):
         return Answer(Status.TEMPORARY_FAILURE, why="the server does not know this zone", aliases=aliases)
     return Answer(nothing, aliases=aliases, ttl=_negative_ttl(message))
+
+
+def _known(found: dns.rrset.RRset, owner: str, kind: Type, aliases: tuple[str, ...]) -> Answer:
+    try:
+        records = tuple(_record(kind, owner, data, found.ttl) for data in found)
+    except BadRecord as error:
+        return Answer(Status.TEMPORARY_FAILURE, why=f"an answer that makes no sense ({error})", aliases=aliases)
+    return Answer(Status.RECORDS, records, aliases=aliases, ttl=found.ttl)
+
+
+def _referral(message: dns.message.Message, owner: str) -> dns.rrset.RRset | None:
+    """Return the servers that a server above names for `owner` itself: the answer to who they are."""
+    named = [one for one in message.authority if one.rdtype == dns.rdatatype.NS and _spelled(one.name) == owner]
+    return named[0] if named else None
 
 
 def _follow(answer: list[dns.rrset.RRset], owner: str, kind: Type) -> tuple[tuple[str, ...], dns.rrset.RRset | None]:

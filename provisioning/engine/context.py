@@ -82,12 +82,13 @@ class Context:
         """Execute a read; equal reads of one wake-up are made once. Raises PlatformError or budget.NotNow."""
         return self.reader.read(call)
 
-    def look(self, expected: Sequence[Record], *, quorum: int | None = None) -> Evidence:
-        """Ask the name servers for what should be there; equal looks of one wake-up are made once.
+    def look(self, expected: Sequence[Record], *, zone: str = "", quorum: int | None = None) -> Evidence:
+        """Ask the name servers for what should be there: those of `zone` itself first, then resolvers.
 
-        Its `as_json` is a fact to keep and to show. See `propagation.look` for `quorum`. Raises LostClaim.
+        Equal looks of one wake-up are made once. The evidence's `as_json` is a fact to keep and to show. See
+        `propagation.look` for `quorum`. Raises LostClaim, and BadName for a zone that is none.
         """
-        return self.looker.look(expected, at=self.now, quorum=quorum)
+        return self.looker.look(expected, at=self.now, zone=zone, quorum=quorum)
 
     def credential(self, kind: str) -> Secret:
         """Return a password that an earlier step stored. Raises Credential.DoesNotExist."""

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from infra import clock
-from infra.dns.propagation import Evidence, look
+from infra.dns import delegation
+from infra.dns.propagation import Evidence, look, undelegated
 from infra.dns.records import Record
-from infra.dns.resolver import NameServers
+from infra.dns.resolver import NameServers, Patience, Resolver
 
 from . import claims
 from .claims import LEASE_MARGIN, Claim
@@ -28,30 +29,36 @@ class Looker:
         self.name_servers = name_servers
         self.claim = claim
         self.left = name_servers.seconds * LOOKS  # machine seconds for the rest of the wake-up
-        self._seen: dict[tuple[tuple[Record, ...], int | None], Evidence] = {}
+        self._seen: dict[tuple[tuple[Record, ...], str, int | None], Evidence] = {}
+        self._own: dict[str, tuple[Resolver, ...]] = {}
 
-    def look(self, expected: Sequence[Record], *, at: datetime, quorum: int | None = None) -> Evidence:
-        """Return which name servers show what should be there. Raises LostClaim."""
-        key = (tuple(expected), quorum)
+    def look(self, expected: Sequence[Record], *, at: datetime, zone: str = "", quorum: int | None = None) -> Evidence:
+        """Return which name servers show what should be there. Raises LostClaim, and BadName for a zone that is none.
+
+        zone  whose own servers are asked first; without it only resolvers are, unless the settings name others
+        """
+        key = (tuple(expected), zone, quorum)
         if key not in self._seen:
-            self._seen[key] = self._look(key[0], at, quorum)
+            seconds = max(0.0, min(self.name_servers.seconds, self.left))
+            claims.prolong(self.claim, seconds + LEASE_MARGIN)
+            failpoint("before_look", expected)
+            began = clock.monotonic()
+            patience = Patience(clock.monotonic, began + seconds, self.name_servers.timeout)
+            self._seen[key] = self._look(key[0], at, zone, quorum, patience)
+            self.left -= clock.monotonic() - began
+            failpoint("after_look", expected)
         return self._seen[key]
 
-    def _look(self, expected: tuple[Record, ...], at: datetime, quorum: int | None) -> Evidence:
-        seconds = min(self.name_servers.seconds, self.left)
-        claims.prolong(self.claim, seconds + LEASE_MARGIN)
-        failpoint("before_look", expected)
-        began = clock.monotonic()
-        evidence = look(
-            expected,
-            self.name_servers.resolvers,
-            authoritative=self.name_servers.authoritative,
-            clock=clock.monotonic,
-            seconds=seconds,
-            timeout=self.name_servers.timeout,
-            quorum=quorum,
-            at=at,
-        )
-        self.left -= clock.monotonic() - began
-        failpoint("after_look", expected)
-        return evidence
+    def _look(
+        self, expected: tuple[Record, ...], at: datetime, zone: str, quorum: int | None, patience: Patience
+    ) -> Evidence:
+        servers = self.name_servers
+        own = servers.authoritative
+        if zone and not own and servers.connect is not None:
+            if zone not in self._own:
+                found = delegation.find(zone, servers.resolvers, servers.connect, patience)
+                if not found.is_delegated:
+                    return undelegated(expected, was_answered=found.was_answered, at=at)
+                self._own[zone] = delegation.own_servers(found, servers.resolvers, servers.connect, patience)
+            own = self._own[zone]
+        return look(expected, servers.resolvers, patience=patience, authoritative=own, quorum=quorum, at=at)

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 
 from infra import clock
 from infra.clock import VendorInstant
-from infra.dns.resolver import NameServers, servers
+from infra.dns.resolver import NameServers, reach, servers
 from infra.models import Domain, Mailbox, OperatorItem
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
@@ -83,6 +83,7 @@ def default_name_servers() -> NameServers:
     return NameServers(
         servers(settings.DNS_RESOLVERS),
         servers(settings.DNS_AUTHORITATIVE, recursive=False),
+        reach,
         settings.DNS_TIMEOUT,
         settings.DNS_SECONDS,
     )

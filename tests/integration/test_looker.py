@@ -12,7 +12,7 @@ from django.db import connection
 
 from config.bench import noop
 from infra import clock
-from infra.dns.propagation import Evidence, State
+from infra.dns.propagation import Cause, Evidence, State
 from infra.dns.records import Record, Type, record
 from infra.dns.resolver import TIMEOUT, Answer, NameServers, Status
 from infra.models import RunState
@@ -29,6 +29,16 @@ from tests.unit.infra.dns.kit import Table
 
 MX = record("MX", "getacme.com", "1 smtp.google.com")
 SPF = record("TXT", "getacme.com", "v=spf1 -all")
+
+ABOVE = [
+    record("NS", "com", "above.example"),
+    record("A", "above.example", "192.0.2.1"),
+    record("A", "ns1.host.example", "192.0.2.2"),
+]
+OWN = {
+    "192.0.2.1": Table("above", [record("NS", "getacme.com", "ns1.host.example")]),
+    "192.0.2.2": Table("ns1", [MX]),
+}
 
 pytestmark = pytest.mark.django_db
 
@@ -144,6 +154,30 @@ def test_silent_servers_cannot_use_up_a_wake_up(monkeypatch: pytest.MonkeyPatch)
 
 def named(number: int) -> Record:
     return record("A", f"n{number}.getacme.com", "192.0.2.1")
+
+
+def test_a_domains_own_servers_are_asked_where_the_servers_above_say() -> None:
+    public = Table("public", [*ABOVE, MX])
+    servers = NameServers((public,), connect=lambda name, address: OWN[address])
+    looker = Looker(servers, claimed())
+
+    evidence = looker.look([MX], at=clock.vendor_now(), zone="getacme.com")
+    other = looker.look([SPF], at=clock.vendor_now(), zone="getacme.com")
+
+    assert (evidence.stage, evidence.state) == ("resolvers", State.COMPLETE)
+    assert (other.stage, other.cause) == ("authoritative", Cause.MISSING)
+    assert list(other.rows[0].sights) == ["ns1"]
+    assert sum(one[0] == "com" for one in public.asked) == 1, "one wake-up asks once where a domain is"
+
+
+def test_a_domain_that_is_not_delegated_is_not_asked_of_resolvers() -> None:
+    public = Table("public", ABOVE)
+    servers = NameServers((public,), connect=lambda name, address: Table("above"))
+
+    evidence = Looker(servers, claimed()).look([MX], at=clock.vendor_now(), zone="getacme.com")
+
+    assert (evidence.stage, evidence.cause) == ("delegation", Cause.NOT_DELEGATED)
+    assert "getacme.com" not in {name for name, _, _ in public.asked}
 
 
 def test_the_sandbox_answers_in_process_and_a_silent_server_costs_time() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .building import BUILDING
 from .figures import FIGURES
+from .names import NAMES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES)

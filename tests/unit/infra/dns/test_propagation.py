@@ -7,18 +7,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.dns.propagation import Evidence, Finding, State, judge, look
+from infra.dns.propagation import Cause, Evidence, Finding, State, judge, look, pace, undelegated
 from infra.dns.records import Record, record
-from infra.dns.resolver import Answer, Status
+from infra.dns.resolver import Answer, Patience, Status
 from tests.unit.infra.dns.kit import BROKEN, SILENT, Table
 
 SPF = record("TXT", "getacme.com", "v=spf1 include:_spf.google.com ~all")
 MX = record("MX", "getacme.com", "1 smtp.google.com")
 WANTED = (SPF, MX)
+PATIENCE = Patience(lambda: 0.0, 5.0)
 
 
 def seen_by(*tables: Table, expected: tuple[Record, ...] = WANTED, **options: object) -> Evidence:
-    return look(expected, tables, clock=lambda: 0.0, **options)  # type: ignore[arg-type]
+    return look(expected, tables, patience=PATIENCE, **options)  # type: ignore[arg-type]
 
 
 def found(*records: Record) -> Answer:
@@ -78,14 +79,14 @@ def test_resolvers_are_not_asked_before_the_domains_own_servers_agree() -> None:
     resolver = Table("public", WANTED)
     own = Table("ns1", WANTED), Table("ns2", (SPF,))
 
-    evidence = look(WANTED, [resolver], clock=lambda: 0.0, authoritative=own)
+    evidence = look(WANTED, [resolver], patience=PATIENCE, authoritative=own)
 
     assert (evidence.stage, evidence.state) == ("authoritative", State.PARTIAL)
     assert resolver.asked == []
 
 
 def test_resolvers_are_asked_once_the_domains_own_servers_agree() -> None:
-    evidence = look(WANTED, [Table("public")], clock=lambda: 0.0, authoritative=[Table("ns1", WANTED)])
+    evidence = look(WANTED, [Table("public")], patience=PATIENCE, authoritative=[Table("ns1", WANTED)])
 
     assert (evidence.stage, evidence.state) == ("resolvers", State.ABSENT)
 
@@ -109,10 +110,10 @@ def test_a_silent_resolver_is_not_asked_again() -> None:
 
 
 def test_the_whole_look_has_a_deadline() -> None:
-    times = iter([0.0, 0.0, 4.0, 6.0, 7.0])
+    times = iter([0.0, 0.0, 4.0, 4.0, 6.0])
     tables = Table("a", WANTED), Table("b", WANTED)
 
-    evidence = look(WANTED, tables, clock=lambda: next(times), seconds=5.0, timeout=3.0)
+    evidence = look(WANTED, tables, patience=Patience(lambda: next(times), 5.0, 3.0))
 
     assert [timeout for _, _, timeout in tables[0].asked] == [3.0, 1.0]
     assert tables[1].asked == []
@@ -141,6 +142,55 @@ def test_an_answer_shows_one_of_these(wanted: Record, answer: Answer | None, fin
     assert judge(wanted, answer).finding is finding
 
 
+OTHER = record("TXT", "getacme.com", "v=spf1 -all")
+
+
+@pytest.mark.parametrize(
+    "own, public, cause",
+    [
+        (Table("ns1", WANTED), Table("a", WANTED), Cause.NOTHING),
+        (Table("ns1", (MX,)), Table("a"), Cause.MISSING),
+        (Table("ns1", (MX, OTHER)), Table("a"), Cause.OTHER_VALUE),
+        (Table("ns1", (*WANTED, OTHER)), Table("a"), Cause.SECOND_RECORD),
+        (Table("ns1", instead={"": BROKEN}), Table("a"), Cause.LAME_SERVER),
+        (Table("ns1", instead={"": SILENT}), Table("a"), Cause.LAME_SERVER),
+        (Table("ns1", WANTED), Table("a", (MX, OTHER)), Cause.STALE),
+        (Table("ns1", WANTED), Table("a", instead={"": BROKEN}), Cause.DNSSEC),
+        (Table("ns1", WANTED), Table("a", instead={"": SILENT}), Cause.UNREADABLE),
+    ],
+)
+def test_what_holds_it_up_has_a_name(own: Table, public: Table, cause: Cause) -> None:
+    evidence = look(WANTED, [public], patience=PATIENCE, authoritative=[own])
+
+    assert evidence.cause is cause
+
+
+@pytest.mark.parametrize(
+    "public, cause",
+    [(Table("a"), Cause.MISSING), (Table("a", instead={"": BROKEN}), Cause.UNREADABLE)],
+)
+def test_where_only_resolvers_are_asked_they_are_not_called_stale(public: Table, cause: Cause) -> None:
+    assert seen_by(public).cause is cause
+
+
+def test_a_domain_that_the_servers_above_do_not_know_is_absent_and_nobody_was_asked() -> None:
+    unknown, unheard = undelegated(WANTED, was_answered=True), undelegated(WANTED, was_answered=False)
+
+    assert (unknown.stage, unknown.state, unknown.cause) == ("delegation", State.ABSENT, Cause.NOT_DELEGATED)
+    assert (unheard.state, unheard.cause) == (State.TEMPORARY_FAILURE, Cause.UNREADABLE)
+
+
+def test_watching_begins_often_and_grows_rarer_over_48_hours() -> None:
+    waited, looks = 0.0, 0
+    while waited < 48 * 3600:
+        waited += pace(waited)
+        looks += 1
+
+    assert (pace(0), pace(599), pace(600), pace(47 * 3600)) == (30, 30, 120, 3600)
+    assert 80 < looks < 120
+    assert pace(0, chance=0.0) == pytest.approx(27) == pytest.approx(2 * 30 - pace(0, chance=1.0))
+
+
 @pytest.mark.parametrize(
     "owner, one, other",
     [
@@ -162,6 +212,7 @@ def test_the_evidence_is_plain_data_with_a_row_per_record_and_a_column_per_resol
         "at": "2026-11-23T09:00:00+00:00",
         "stage": "resolvers",
         "state": "complete",
+        "cause": "",
         "coverage": 50,
         "records": [
             {

@@ -108,6 +108,19 @@ def test_a_server_that_only_names_others_does_not_know() -> None:
     assert answer_of(referral).status is Status.TEMPORARY_FAILURE
 
 
+def test_a_server_above_answers_who_serves_a_domain_by_sending_on() -> None:
+    def referral(response: dns.message.Message) -> None:
+        response.flags &= ~dns.flags.RA
+        response.authority.append(
+            dns.rrset.from_text(f"{NAME}.", 900, "IN", "NS", "NS2.host.example.", "ns1.host.example.")
+        )
+
+    answer = answer_of(referral, Type.NS)
+    assert sorted(answer.values) == ["ns1.host.example", "ns2.host.example"]
+    assert answer_of(referral, Type.A).status is Status.TEMPORARY_FAILURE
+    assert answer_of(referral, Type.NS, f"www.{NAME}").status is Status.TEMPORARY_FAILURE
+
+
 @pytest.mark.parametrize(
     "error, status",
     [
