@@ -14,11 +14,12 @@ from billing.actions import CheckoutRefused
 from billing.cancellation import cancel_order, end_subscription, why_not_ended
 from billing.models import Payment, Subscription
 from infra.admin.money import MoneyPages
+from infra.dashboard import refund_meter
 from infra.models import Domain, Inventory, Mailbox, OperatorItem, Provision, ProvisionState
 from provisioning.actions import Refused
 from provisioning.admin.base import ReadOnlyInline, link_to, state_means
 from provisioning.admin.filters import ProvisionPlatform, ProvisionQuestion
-from provisioning.admin.verbs import Plan, Verb, VerbAdmin
+from provisioning.admin.verbs import Plan, Section, Verb, VerbAdmin
 from provisioning.models import Run
 
 
@@ -54,7 +55,14 @@ class Cancel(Verb):
                 _("%(count)d domains are bought and stay until their paid time ends.") % {"count": bought},
                 _("The money that was paid is not sent back by this: decide that at Stripe."),
             ],
+            more=self._meter(row),
         )
+
+    def _meter(self, row: Provision) -> Section | None:
+        found = refund_meter.card(row.student, row)
+        if found is None:
+            return None
+        return Section(found.title, [f"{line.name}, {line.word}: {line.note}" for line in found.lines])
 
     def perform(self, row: Provision, data: Mapping[str, Any], *, actor: str) -> str:
         cancel_order(provision=row, actor=actor, reason=data["reason"])

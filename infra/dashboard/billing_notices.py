@@ -14,6 +14,7 @@ from billing.standing_rules import Stands, Verdict, judge
 from infra.models import Provision, ProvisionState, User
 from infra.presenters_base import Fact, Option, day, money
 
+from . import refund_meter
 from .presenters import Notice
 
 OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
@@ -28,6 +29,7 @@ class BillingCard:
     can_cancel: bool
     can_keep: bool
     package: Option
+    meter: refund_meter.MeterCard | None = None
 
 
 def card(student: User, provision: Provision) -> BillingCard | None:
@@ -53,7 +55,7 @@ def card(student: User, provision: Provision) -> BillingCard | None:
         if provision.state == ProvisionState.UPGRADING
         else Option(_("Choose a bigger package"), reverse("upgrade"))
     )
-    return BillingCard(facts, note, not ends, bool(ends), package)
+    return BillingCard(facts, note, not ends, bool(ends), package, refund_meter.card(student, provision))
 
 
 def notices(student: User, provision: Provision, *, now: datetime) -> list[Notice]:

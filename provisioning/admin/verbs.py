@@ -36,6 +36,14 @@ class ReasonForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """Something more to know before the button is pressed."""
+
+    title: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a verb's page says before the button is pressed."""
 
@@ -43,6 +51,7 @@ class Plan:
     button: str
     will: Sequence[str] = ()
     will_not: Sequence[str] = ()
+    more: Section | None = None
     form: forms.Form | None = None
 
 

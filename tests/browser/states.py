@@ -20,7 +20,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from billing import actions as billing
-from billing.models import Checkout, Subscription, Upgrade
+from billing.models import Checkout, Payment, Subscription, Upgrade
 from infra import accounts, throttle
 from infra.models import (
     Credential,
@@ -665,7 +665,11 @@ def owning(name: str, status: str = ProvisionState.ACTIVE) -> Provision:
 
 @state
 def dashboard_subscription(house: House, name: str) -> Shown:
-    return Shown(subscribed(name).student, DASHBOARD, sees="Choose a bigger package")
+    order = subscribed(name)
+    Payment.objects.create(
+        provision=order, student=order.student, amount_cents=4700, stripe_invoice_id=f"in_{name}", paid_at=ago(days=10)
+    )
+    return Shown(order.student, DASHBOARD, sees="What could be refunded now: $0")
 
 
 @state
