@@ -156,10 +156,11 @@ def chunks(text: str) -> tuple[bytes, ...]:
 
 def quoted(text: str) -> str:
     """Return a text as a zone file writes it: quoted strings of 255 octets at most (RFC 1035, 5.1)."""
-    return " ".join(f'"{"".join(map(_escaped, chunk))}"' for chunk in chunks(text))
+    return " ".join(f'"{"".join(map(escaped, chunk))}"' for chunk in chunks(text))
 
 
-def _escaped(octet: int) -> str:
+def escaped(octet: int) -> str:
+    """Return an octet as a zone file writes it within quotes."""
     if octet in b'"\\':
         return f"\\{chr(octet)}"
     return chr(octet) if 32 <= octet < 127 else f"\\{octet:03d}"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from infra.dns.records import escaped, quoted
+
 TTL = 300
-MOST_BYTES = 255  # of one string of a TXT record
 HOST = re.compile(r"@|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 NAMED = ("CNAME", "NS", "MX", "SRV")  # their value ends in a name, which gets its final dot
 PLAIN = re.compile(r"[A-Za-z0-9_.:/ \"*-]+")
@@ -43,7 +44,7 @@ def _lines(domain: str, kind: object, host: object, value: object, priority: obj
     if not HOST.fullmatch(host) or not kind.isalpha():
         return [f"; not written, because its name is none: {_escaped(f'{host} {kind} {value}')}"]
     if kind in ("TXT", "SPF"):
-        return [f"{host} IN {kind} {_quoted(value)}"]
+        return [f"{host} IN {kind} {quoted(value)}"]
     if not PLAIN.fullmatch(value):
         return [f"; not written, because its value is none: {_escaped(f'{host} {kind} {value}')}"]
     if kind in NAMED and "." in value:
@@ -55,17 +56,5 @@ def _lines(domain: str, kind: object, host: object, value: object, priority: obj
     return [f"{host} IN {kind} {value}"]
 
 
-def _quoted(value: str) -> str:
-    raw = value.encode()
-    parts = [raw[start : start + MOST_BYTES] for start in range(0, len(raw), MOST_BYTES)] or [b""]
-    return " ".join(f'"{_escape(part)}"' for part in parts)
-
-
-def _escape(part: bytes) -> str:
-    return "".join(
-        f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 32 <= byte < 127 else f"\\{byte:03d}" for byte in part
-    )
-
-
 def _escaped(text: str) -> str:
-    return _escape(text.encode())
+    return "".join(map(escaped, text.encode()))

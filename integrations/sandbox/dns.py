@@ -40,6 +40,13 @@ PLAIN_UDP = 512  # octets of an answer to a question without EDNS: RFC 1035, 2.3
 MOST_STRING = 255
 MOST_ALIASES = 8
 NAME_SERVERS = ("ns1.sandbox.test", "ns2.sandbox.test")
+# Of a key pair made for this file and thrown away: parses as a key of 2048 bits, and signs nothing.
+DKIM_KEY = (
+    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Q2CAQf1a0hUHgr4JVywt5PDuQydRlQbLNQ/NlyrjsGzeMxK/gEvDH"
+    "8ub8Fb/byB/uL/DNnlvHUr06yDmNkU+oV0KPZNXhv83ozviEb8cUZENq/UMdTHaozsPXI8KxWYlh5sMLyvjynfAe2FAmzlwjMo"
+    "wb1OjM5egfvwIvU3j9iALmov4hOYyDKOD3ea0FTzrPhj7MAYjDV+XQTQ8p5KkR2fY5WKDlyz2Jk1gYcR8lRjypoO1na6RBHdEr"
+    "M9r3FjbZp2KN7MwPLl6Bj7oP5TZz9U043Trk7Y5r8tf7f+zN35Mkhi6BhK/z5Dsb34jJ2gkk4ueNGTXeQLUsfj9Y5wKQIDAQAB"
+)
 FAILURES = {"servfail": dns.rcode.SERVFAIL, "refused": dns.rcode.REFUSED}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import mailhost, salesforge, warmforge
 from .clock import iso
-from .dns import NAME_SERVERS, ZoneRecord
+from .dns import DKIM_KEY, NAME_SERVERS, ZoneRecord
 from .seeds import fraction
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ SPF_HOST = f"_spf.{MAIL_HOST}"
 SHARED_IP = "198.18.255.254"  # of mail servers without an address of their own
 FOREIGN_NAMESERVERS = ("ns1.registrar.example", "ns2.registrar.example")
 SELECTOR = "default"
-# Of a key pair made for this file and thrown away: parses as a key of 2048 bits, and signs nothing.
-DKIM_KEY = (
-    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Q2CAQf1a0hUHgr4JVywt5PDuQydRlQbLNQ/NlyrjsGzeMxK/gEvDH"
-    "8ub8Fb/byB/uL/DNnlvHUr06yDmNkU+oV0KPZNXhv83ozviEb8cUZENq/UMdTHaozsPXI8KxWYlh5sMLyvjynfAe2FAmzlwjMo"
-    "wb1OjM5egfvwIvU3j9iALmov4hOYyDKOD3ea0FTzrPhj7MAYjDV+XQTQ8p5KkR2fY5WKDlyz2Jk1gYcR8lRjypoO1na6RBHdEr"
-    "M9r3FjbZp2KN7MwPLl6Bj7oP5TZz9U043Trk7Y5r8tf7f+zN35Mkhi6BhK/z5Dsb34jJ2gkk4ueNGTXeQLUsfj9Y5wKQIDAQAB"
-)
 # How a record can be broken on purpose.
 WAYS = ("missing", "wrong", "double")
 KINDS = ("mx", "spf", "dkim", "dmarc")

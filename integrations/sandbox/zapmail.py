@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import plusvibe
 from .clock import iso
-from .dns import ZoneRecord
+from .dns import DKIM_KEY, ZoneRecord
 from .http import Request, Response, json_response
 from .platforms import Platform, Route, Router
 from .quota import Window
@@ -401,7 +401,7 @@ def _records(domain: Domain) -> list[tuple[str, str, str]]:
     return [
         ("MX", "@", mx),
         ("TXT", "@", f"v=spf1 include:{include} ~all"),
-        ("TXT", "google._domainkey" if google else "selector1._domainkey", "v=DKIM1; k=rsa; p=MIIBIjANBgkq"),
+        ("TXT", "google._domainkey" if google else "selector1._domainkey", f"v=DKIM1; k=rsa; p={DKIM_KEY}"),
         ("TXT", "_dmarc", f"{FIRST_DMARC}{report}"),
     ]
 

@@ -7,6 +7,7 @@ claim lasts beyond it. What is asked is asked between transactions, as every rea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from infra import clock
@@ -20,6 +21,14 @@ from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
 
 LOOKS = 4  # the full looks that one wake-up has time for; quick ones are not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a look is for, as failpoints are told: `key` is to a look what a step's key is to its record."""
+
+    records: tuple[Record, ...]
+    key: str = "dns.look"
 
 
 class Looker:
@@ -41,12 +50,12 @@ class Looker:
         if key not in self._seen:
             seconds = max(0.0, min(self.name_servers.seconds, self.left))
             claims.prolong(self.claim, seconds + LEASE_MARGIN)
-            failpoint("before_look", expected)
+            failpoint("before_look", Question(key[0]))
             began = clock.monotonic()
             patience = Patience(clock.monotonic, began + seconds, self.name_servers.timeout)
             self._seen[key] = self._look(key[0], at, zone, quorum, patience)
             self.left -= clock.monotonic() - began
-            failpoint("after_look", expected)
+            failpoint("after_look", Question(key[0]))
         return self._seen[key]
 
     def _look(

@@ -25,10 +25,11 @@ from .tales import Tale
 
 HOURS = 48  # vendor time in which every killed story must end
 
-# The six points of every outgoing write, in order, and the two around every read.
+# The six points of every outgoing write, in order, and the two around every read, every record and every look at DNS.
 WRITE_POINTS = ("before_intent", "after_intent", "before_work", "after_work", "after_answer", "after_capture")
 READ_POINTS = ("before_read", "after_read")
 STEP_POINTS = ("before_record", "after_record")
+LOOK_POINTS = ("before_look", "after_look")
 # Where a worker has sent something and nobody knows yet what became of it.
 IN_DOUBT = ("after_intent", "before_work", "after_work", "after_answer")
 # Where the platform has done its work and its answer is in the worker's memory, or on its way there.
@@ -148,8 +149,9 @@ def once(mischief: Callable[[Sandbox], bool], sandbox: Sandbox) -> Callable[[], 
 
 
 def rows(places: Sequence[Place]) -> list[Place]:
-    """Return the places of the matrix: six of every write, two of every read, and those around every step's record."""
-    wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": STEP_POINTS}
+    """Return the places of the matrix: six of every write, two of every read, and those around every step's record and
+    every look at DNS."""
+    wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": (*STEP_POINTS, *LOOK_POINTS)}
     return [place for place in places if place.failpoint in wanted[place.kind]]
 
 

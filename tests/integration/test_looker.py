@@ -18,7 +18,7 @@ from infra.dns.resolver import TIMEOUT, Answer, NameServers, Status
 from infra.models import RunState
 from integrations.sandbox import Sandbox
 from provisioning import stacks
-from provisioning.engine import claims, runner
+from provisioning.engine import claims, failpoints, runner
 from provisioning.engine.claims import Claim, LostClaim
 from provisioning.engine.context import Context
 from provisioning.engine.looker import LOOKS, Looker
@@ -101,6 +101,17 @@ def test_questions_are_asked_between_transactions(monkeypatch: pytest.MonkeyPatc
     wake(monkeypatch, NameServers((Watching("a", [MX]),)), verify)
 
     assert seen == [outside]
+
+
+def test_tests_may_stop_the_world_around_a_look() -> None:
+    seen = list[tuple[str, str]]()
+    failpoints.set_hook(lambda name, subject: seen.append((name, subject.key)))
+    try:
+        Looker(NameServers((Table("a"),)), claimed()).look([MX], at=clock.vendor_now())
+    finally:
+        failpoints.set_hook(None)
+
+    assert seen == [("before_look", "dns.look"), ("after_look", "dns.look")]
 
 
 def test_equal_looks_of_one_wake_up_are_made_once() -> None:

@@ -174,6 +174,14 @@ def test_what_is_not_there_says_in_which_way(
     assert ask(box, name, kind).status is status
 
 
+def test_a_domain_that_somebody_else_serves_names_their_servers(box: Box, zone: list[ZoneRecord]) -> None:
+    own = ask(box, kind=Type.NS).values
+    zone.append(ZoneRecord("other.com", "other.com", "NS", "ns1.registrar.example"))
+
+    assert own == ("ns1.sandbox.test", "ns2.sandbox.test")
+    assert ask(box, "other.com", Type.NS).values == ("ns1.registrar.example",)
+
+
 def test_the_authoritative_server_refuses_what_is_not_its_own(box: Box) -> None:
     answer = ask(box, "elsewhere.org", server="authoritative")
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from infra.dns.records import Type
 from infra.dns.resolver import Answer, Status
 from integrations.sandbox import Request, Response, Wire, control
-from integrations.sandbox.infraforge_world import DKIM_KEY, break_record, records_of
+from integrations.sandbox.dns import DKIM_KEY
+from integrations.sandbox.infraforge_world import break_record, records_of
 from integrations.sandbox.mailhost import opens
 from tests.integration.world import name_servers
 from tests.unit.sandbox.kit import DAY, HOUR, Box
