@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import idna
+from publicsuffixlist import PublicSuffixList
 
 MOST = 253  # RFC 1035, 2.3.4, without the final dot
 MOST_LABEL = 63
@@ -69,6 +71,20 @@ def absolute(host: str, zone: str) -> str:
 def is_within(name: str, zone: str) -> bool:
     """Tell whether a canonical name is `zone` or lies below it."""
     return name == zone or name.endswith(f".{zone}")
+
+
+def registrable(name: str) -> str | None:
+    """Return the domain that somebody registered: a label and the public suffix that names are sold under.
+
+    None for what is such a suffix itself (`co.uk`). For pages and for what can be bought; DMARC has its own way.
+    """
+    found: str | None = _suffixes().privatesuffix(canonical(name))
+    return found
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList(only_icann=True)
 
 
 def parents(name: str) -> Iterator[str]:

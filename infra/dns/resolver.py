@@ -216,10 +216,15 @@ def _answer(message: dns.message.Message, owner: str, kind: Type) -> Answer:
 
 def _known(found: dns.rrset.RRset, owner: str, kind: Type, aliases: tuple[str, ...]) -> Answer:
     try:
-        records = tuple(_record(kind, owner, data, found.ttl) for data in found)
+        records = sorted((_record(kind, owner, data, found.ttl) for data in found), key=_order)
     except BadRecord as error:
         return Answer(Status.TEMPORARY_FAILURE, why=f"an answer that makes no sense ({error})", aliases=aliases)
-    return Answer(Status.RECORDS, records, aliases=aliases, ttl=found.ttl)
+    return Answer(Status.RECORDS, tuple(records), aliases=aliases, ttl=found.ttl)
+
+
+def _order(one: Record) -> tuple[int, str]:
+    """Sort records: servers hand them out in any order, and evidence should not change with it."""
+    return one.priority or 0, one.value
 
 
 def _referral(message: dns.message.Message, owner: str) -> dns.rrset.RRset | None:

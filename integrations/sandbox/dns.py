@@ -78,6 +78,7 @@ BEYOND = (
     ZoneRecord("google.com", "smtp.google.com", "AAAA", "2001:db8:6006::25"),
     ZoneRecord("outlook.com", "spf.protection.outlook.com", "TXT", "v=spf1 ip4:198.51.100.0/25 -all"),
     ZoneRecord("outlook.com", "*.mail.protection.outlook.com", "A", "198.51.100.25"),
+    ZoneRecord("ops.example", "*._report._dmarc.ops.example", "TXT", "v=DMARC1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[0], "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[1], "A", "127.0.0.1"),
 )
@@ -131,13 +132,19 @@ class Names:
 
     def _at(self, name: str) -> Mapping[str, list[ZoneRecord]] | None:
         """Return the records of a name by type, none of them for one that only has names below it, None without it."""
-        wild = f"*.{name.partition('.')[2]}"
-        found = self.by_name.get(name) or (None if name in self.inner else self.by_name.get(wild))
+        found = self.by_name.get(name) or (None if name in self.inner else self.by_name.get(self._wildcard(name)))
         if name in self.zones:
             servers = [ZoneRecord(name, name, "NS", server) for server in NAME_SERVERS]
             # Who publishes name servers of its own has them: a domain that still lies elsewhere.
             return {"NS": servers, **(found or {}), "SOA": [ZoneRecord(name, name, "SOA", self._soa(name))]}
         return found if found or name not in self.inner else {}
+
+    def _wildcard(self, name: str) -> str:
+        """Return the wildcard that may stand for a name that is not there: below the nearest name that is (RFC 4592)."""
+        above = name.partition(".")[2]
+        while above and above not in self.by_name and above not in self.inner:
+            above = above.partition(".")[2]
+        return f"*.{above}"
 
     def _soa(self, zone: str) -> str:
         return f"{NAME_SERVERS[0]}. hostmaster.{zone}. 1 7200 3600 1209600 {self.negative_ttl}"

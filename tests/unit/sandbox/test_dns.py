@@ -188,6 +188,16 @@ def test_the_authoritative_server_refuses_what_is_not_its_own(box: Box) -> None:
     assert (answer.status, answer.why) == (Status.TEMPORARY_FAILURE, "the server answers REFUSED")
 
 
+def test_a_wildcard_stands_for_names_that_are_not_there_however_long(box: Box, zone: list[ZoneRecord]) -> None:
+    zone.append(ZoneRecord(NAME, f"*.any.{NAME}", "TXT", "wild"))
+    zone.append(ZoneRecord(NAME, f"own.any.{NAME}", "A", "192.0.2.1"))
+
+    assert ask(box, f"a.b.any.{NAME}").values == ("wild",)
+    assert ask(box, f"own.any.{NAME}").status is Status.NO_ANSWER
+    assert ask(box, f"below.own.any.{NAME}").status is Status.NXDOMAIN
+    assert ask(box, f"any.{NAME}").status is Status.NO_ANSWER
+
+
 def test_aliases_lead_across_zones_and_end_when_they_go_round(box: Box, zone: list[ZoneRecord]) -> None:
     zone += [
         ZoneRecord(NAME, f"key.{NAME}", "CNAME", "_spf.google.com"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.dns.names import BadName, absolute, canonical, display, is_within, parents
+from infra.dns.names import BadName, absolute, canonical, display, is_within, parents, registrable
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,22 @@ def test_a_name_that_only_ends_alike_is_not_within_a_zone() -> None:
     assert is_within("a.getacme.com", "getacme.com")
     assert is_within("getacme.com", "getacme.com")
     assert not is_within("notgetacme.com", "getacme.com")
+
+
+@pytest.mark.parametrize(
+    "name, owned",
+    [
+        ("getacme.com", "getacme.com"),
+        ("Mail.GetAcme.com.", "getacme.com"),
+        ("www.getacme.co.uk", "getacme.co.uk"),
+        ("acme.github.io", "github.io"),  # a suffix that its owner keeps apart, not one that names are sold under
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("co.uk", None),
+        ("com", None),
+    ],
+)
+def test_the_registered_part_of_a_name(name: str, owned: str | None) -> None:
+    assert registrable(name) == owned
 
 
 def test_parents_come_nearest_first() -> None:
