@@ -126,6 +126,7 @@ class Account:
             world.stripe = empty_state()
         self.world = world
         self.state: dict[str, Any] = world.stripe
+        is_older = "balance_transactions" not in self.state
         for name, nothing in empty_state().items():  # a state file of an earlier version lacks what is new
             self.state.setdefault(name, nothing)
         self.instant = now
@@ -134,6 +135,8 @@ class Account:
         self._keys = IdempotencyTable(self.state["idempotency"])
         self._request: tuple[str | None, str | None] = (None, None)
         self._late = False
+        if is_older:
+            stripe_balance.adopt(self)
 
     # --- the API ----------------------------------------------------------------------------------------------
 

@@ -46,6 +46,19 @@ def book_dispute(account: Account, dispute: Object, *, won: bool = False) -> Non
     dispute["balance_transactions"].append(_book(account, dispute, "adjustment", amount, fee, words))
 
 
+def adopt(account: Account) -> None:
+    """Book what happened in an account of an earlier version, which knew no balance."""
+    for collection in ("charges", "refunds"):
+        for row in account.state[collection].values():
+            row.setdefault("failure_balance_transaction", None)
+            row["balance_transaction"] = None
+            _book_now(account, collection, row)
+    for dispute in account.state["disputes"].values():
+        book_dispute(account, dispute)
+        if dispute["status"] == "won":
+            book_dispute(account, dispute, won=True)
+
+
 def on_event(account: Account, collection: str, identifier: str) -> None:
     """Book what was put off."""
     row = account.state[collection].get(identifier)

@@ -447,3 +447,14 @@ def test_the_log_names_the_operation_and_our_reference(shop: Shop) -> None:
     shop.checkout()
     entry = shop.sandbox.log.of("stripe", "checkout.sessions.create")[0]
     assert (entry.status, entry.items, entry.student_ref) == (200, ("GTM-7K3F9Q",), "GTM-7K3F9Q")
+
+
+def test_an_account_of_an_earlier_version_gets_its_books(shop: Shop) -> None:
+    shop.paid()
+    state = shop.sandbox.world.stripe
+    del state["balance_transactions"]
+    for row in state["charges"].values():
+        del row["balance_transaction"]
+    (charge,) = shop.v1.charges.list({"expand": ["data.balance_transaction"]}).data
+    booked: Any = charge.balance_transaction
+    assert booked.net == charge.amount - booked.fee
