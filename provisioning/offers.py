@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from infra.clock import VendorInstant, vendor_now
-from infra.models import NameAnswer, NameCheck
+from django.db import connection
 
+from infra.clock import VendorInstant, vendor_now
+from infra.models import DomainState, NameAnswer, NameCheck
+
+from .engine import budget, claims
 from .engine.registrar import Offer, Registrar
 
 if TYPE_CHECKING:
@@ -30,10 +33,13 @@ class Kept:
 
 
 def fresh(
-    ctx: Context, registrar: Registrar, names: Sequence[str], *, always: Collection[str] = ()
+    ctx: Context, registrar: Registrar, names: Sequence[str], *, always: Collection[str] = (), then: int = 0
 ) -> dict[str, Offer]:
     """Return an offer per name, asking the platform for those whose stored answer is too old, or is in `always`.
 
+    then  so many permits of the same budget are needed right afterwards: without them the answers would grow old again
+
+    One question has room for more names than an order has: those of other orders that wait for the budget travel along.
     Raises what reads raise: the paid share of the search budget may be used up for the moment.
     """
     known = {
@@ -43,12 +49,39 @@ def fresh(
     }
     stale = [name for name in names if name not in known or name in always]
     found: dict[str, Offer] = {name: _offer_of(check) for name, check in known.items()}
+    if stale and then and budget.free(registrar.budget) <= then:
+        before = budget.waiting_before(registrar.budget, ctx.run_id) + then
+        seconds = budget.next_free_in(registrar.budget, before=before)
+        raise budget.NoPermit(seconds, f"the budget {registrar.budget} is nearly used up", budget=registrar.budget)
     for start in range(0, len(stale), registrar.most_names):
         asked = stale[start : start + registrar.most_names]
+        asked += _of_others(ctx, registrar, registrar.most_names - len(asked))
         answers = ctx.read(registrar.check(ctx.clients, asked, "paid"))
         remember(registrar, answers, ctx.now)
         found |= {offer.name: offer for offer in answers}
     return found
+
+
+def _of_others(ctx: Context, registrar: Registrar, room: int) -> list[str]:
+    """Return the names of other orders that wait for the same budget, in their order: a question has room for several."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM infra_domain AS domain JOIN ("
+            f" SELECT provision_id, paid_at, id FROM provisioning_run WHERE {claims.WAITS_FOR}) AS run"
+            " USING (provision_id) WHERE provision_id <> %(mine)s AND domain.state = ANY(%(wanted)s) AND NOT EXISTS ("
+            "  SELECT 1 FROM infra_namecheck AS known WHERE known.platform = %(platform)s AND known.name = domain.name"
+            "  AND known.checked_at > %(since)s)"
+            " ORDER BY paid_at, run.id, position LIMIT %(room)s",
+            {
+                "budget": registrar.budget,
+                "mine": ctx.provision.pk,
+                "wanted": [DomainState.SELECTED, DomainState.PURCHASING],
+                "platform": registrar.platform,
+                "since": ctx.now - FRESH_FOR,
+                "room": room,
+            },
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def remember(registrar: Registrar, offers: Sequence[Offer], now: VendorInstant | None = None) -> None:

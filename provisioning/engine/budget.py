@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
@@ -84,7 +85,7 @@ def acquire(call: Call[Any], claim: Claim | None = None, *, lease: float = 0.0) 
         raise LostClaim(str(claim.run_id))
     if found.seat is None:
         raise NoFlight(2.0 * clock.scale(), f"enough calls are under way at {call.platform}")
-    _refuse_unpermitted(call, found)
+    _refuse_unpermitted(call, found, claim)
     return Pass(call.platform, found.seat, taken_at, found.now)
 
 
@@ -96,10 +97,11 @@ def renew(old: Pass, call: Call[Any]) -> Pass:
     return Pass(old.platform, old.flight_id, taken_at, found.now)
 
 
-def _refuse_unpermitted(call: Call[Any], found: _Found) -> None:
+def _refuse_unpermitted(call: Call[Any], found: _Found, claim: Claim | None = None) -> None:
     for budget, permit in zip(call.budgets, found.permits, strict=True):
         if permit is None:
-            seconds = next_free_in(budget, call.weight_class)
+            before = waiting_before(budget, claim.run_id) if claim else 0
+            seconds = next_free_in(budget, call.weight_class, before=before)
             raise NoPermit(seconds, f"the budget {budget} is used up", budget=budget)
 
 
@@ -226,16 +228,32 @@ def release_all_of(group: str) -> None:
         )
 
 
-def next_free_in(budget: str, weight_class: str = "paid") -> float:
-    """Return the vendor seconds until a slot of `budget` is free again; at least one."""
+def next_free_in(budget: str, weight_class: str = "paid", *, before: int = 0) -> float:
+    """Return the vendor seconds until a slot of `budget` is free for who comes after `before` others; at least one."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXTRACT(EPOCH FROM min(used_at + make_interval(secs => window_seconds + %s)) - gtm_now('vendor'))"
-            " FROM provisioning_permit WHERE budget = %s AND weight_class IN ('', %s)",
+            "SELECT GREATEST(0, COALESCE(EXTRACT(EPOCH FROM used_at + make_interval(secs => window_seconds + %s)"
+            " - gtm_now('vendor')), 0)) AS free_in, window_seconds FROM provisioning_permit"
+            " WHERE budget = %s AND weight_class IN ('', %s) ORDER BY free_in",
             [SLACK * clock.scale(), budget, weight_class],
         )
-        seconds = cursor.fetchone()[0]
-    return max(1.0, float(seconds or 0.0))
+        slots = [(float(free_in), float(window)) for free_in, window in cursor.fetchall()]
+    if not slots:
+        return 1.0
+    rounds, slot = divmod(before, len(slots))
+    free_in, window = slots[slot]
+    return max(1.0, free_in + rounds * window)
+
+
+def waiting_before(budget: str, run_id: UUID) -> int:
+    """Return how many runs that were paid earlier wait for a permit of `budget`: each of them is to have one first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM provisioning_run WHERE {claims.WAITS_FOR}"
+            " AND (paid_at, id) < (SELECT paid_at, id FROM provisioning_run WHERE id = %(run)s)",
+            {"budget": budget, "run": run_id},
+        )
+        return int(cursor.fetchone()[0])
 
 
 def free(budget: str, weight_class: str = "paid") -> int:

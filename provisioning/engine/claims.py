@@ -62,6 +62,13 @@ DUE = (
 )
 
 
+# A run that was without a permit of a budget when it was last woken.
+WAITS_FOR = (
+    "state IN ('queued', 'running', 'waiting', 'parked') AND held_since IS NULL"
+    " AND waits_on = 'budget' AND why = %(budget)s"
+)
+
+
 def take_next(run_id: uuid.UUID | None = None) -> Claim | None:
     """Claim the due run that was paid first, or the one named. Return None when there is none."""
     row = prepared.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import UUID
 
 from infra.clock import VendorInstant
 from infra.dns.propagation import Evidence
@@ -72,6 +73,11 @@ class Context:
     now: VendorInstant
     poll: float
     waited: float = 0.0
+
+    @property
+    def run_id(self) -> UUID:
+        """The run that this step belongs to."""
+        return self.ledger.claim.run_id
 
     @property
     def reference(self) -> str:

@@ -61,7 +61,9 @@ def buy(ctx: Context, shop: Shop) -> Mapping[str, Outcome]:
 def _held_back(ctx: Context, shop: Shop, sendable: list[str]) -> dict[str, Outcome]:
     """Return the names that are not to be sent now: lost, without a price, or not covered by the wallet."""
     failed_before = ctx.ledger.attempted(shop.registrar.platform, "buy_domains", sendable)
-    answers = offers.fresh(ctx, shop.registrar, sendable, always=failed_before)
+    # Where a purchase counts as a question too, asking without a permit left for it would be in vain.
+    then = int(bool(sendable) and shop.registrar.budget in _order(ctx, shop, sendable).budgets)
+    answers = offers.fresh(ctx, shop.registrar, sendable, always=failed_before, then=then)
     cap = ctx.order.get("domain_price_cap_cents", 0)
     held = {name: why for name in sendable if (why := _why_not(answers.get(name), cap))}
     wanted = [name for name in sendable if name not in held]

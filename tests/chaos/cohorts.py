@@ -19,7 +19,7 @@ from uuid import UUID
 from django.db import connection
 
 from config.bench.provision import FEWEST_CALLS
-from infra.models import User
+from infra.models import Domain, User
 from integrations.sandbox import Sandbox
 from integrations.sandbox.log import LogEntry
 from integrations.zapmail import GENERAL, MOST_NAMES_PER_CHECK, SEARCH
@@ -242,7 +242,8 @@ def _searches(cohort: Cohort) -> int:
     """Return the fewest calls that count as searches, where purchases do: a purchase for each order, the names again of
     those whose answers grow old before their turn, and the searches of students that were answered meanwhile."""
     limit, _window = LIMITS[SEARCH]
-    names = [name for order in cohort.orders[limit:] for name in order.names()]
+    late = [order.provision.pk for order in cohort.orders[limit:]]
+    names = Domain.objects.filter(provision__in=late, bought_at__isnull=False).values_list("name", flat=True)
     last = max(entry.at for entry in cohort.calls("buy_domains"))
     students = {name for one in cohort.everybody for name in one.names}
     asked = {

@@ -9,6 +9,7 @@ import pytest
 from infra import clock
 from integrations.http.call import Call
 from integrations.registry import Clients
+from integrations.zapmail import GENERAL
 from provisioning.engine import budget
 
 from .world import new_sandbox, new_workshop
@@ -40,6 +41,16 @@ def test_a_permit_is_spent_and_comes_back_a_little_after_its_window(clients: Cli
         take(call)
     clock.advance_vendor(1.5)
     take(call)
+
+
+def test_who_comes_after_others_is_told_a_later_time() -> None:
+    workshop = new_workshop(new_sandbox(), {"ZAPMAIL_GENERAL_LIMIT": 2, "ZAPMAIL_GENERAL_RESERVED_PAID": 0})
+    call = workshop.clients.zapmail.list_workspaces()
+    take(call)
+    clock.advance_vendor(10.0)
+    take(call)
+    times = [budget.next_free_in(GENERAL, before=before) for before in range(4)]
+    assert [round(times[n] - times[0], -1) for n in range(4)] == [0, 10, MINUTE, MINUTE + 10]
 
 
 def test_a_permit_that_was_held_for_long_is_thrown_away(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:

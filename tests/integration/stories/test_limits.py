@@ -31,6 +31,21 @@ def test_five_orders_at_once_never_exceed_a_window() -> None:
     assert world.sandbox.quotas.violations == []
 
 
+def test_orders_that_wait_for_a_search_share_one_question() -> None:
+    """Where a purchase counts as a search, answers grow old while it waits: one question renews those of all who wait."""
+    made = make_world(
+        switches={"zapmail_purchase_counts_as_search": True, "zapmail_search_per_30_min": 3},
+        ZAPMAIL_PURCHASE_COUNTS_AS_SEARCH="true",
+        ZAPMAIL_SEARCH_LIMIT=3,
+    )
+    orders = [begin(made, name) for name in FIVE]
+    late = {name for order in orders[3:] for name in order.names()}
+    made.run_until(lambda: made.sandbox.log.of("zapmail", "buy_domains")[4:] != [])
+    asked = [entry.items for entry in made.sandbox.log.of("zapmail", "check_domains")]
+    assert [set(names) for names in asked] == [late]
+    assert made.sandbox.quotas.violations == []
+
+
 def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PERMIT", "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s LIMIT 1")
     world = make_world(switches={"zapmail_general_per_minute": 5})
