@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra import clock
+from infra.dns.records import Type
+from infra.dns.resolver import Status
 from provisioning.engine import failpoints
 from provisioning.models import Event, Flight
 
@@ -52,6 +55,17 @@ def test_a_dead_worker_writes_nothing_more() -> None:
     assert Flight.objects.filter(until__isnull=False).count() == 1
     made.play()
     made.check()
+
+
+def test_a_silent_name_server_costs_its_time_on_all_clocks() -> None:
+    world = new_world(switches={"dns_authoritative": "silent"})
+    (server,) = world.workshop.name_servers.authoritative
+    before = clock.monotonic(), world.sandbox.clock.now(), clock.vendor_now().timestamp()
+
+    assert server.query("getacme.com", Type.MX, timeout=2.0).status is Status.TIMEOUT
+
+    after = clock.monotonic(), world.sandbox.clock.now(), clock.vendor_now().timestamp()
+    assert [round(late - early, 3) for early, late in zip(before, after, strict=True)] == [2.0, 2.0, 2.0]
 
 
 def test_no_failpoint_is_left_behind() -> None:
