@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .names import canonical, parents
 from .records import Type
-from .resolver import TIMEOUT, Answer, Connect, Patience, Resolver, Status
+from .resolver import Answer, Connect, Patience, Resolver, Status, Unreachable
 
 MOST_ABOVE = 3  # servers of the parent that are asked until one answers
 MOST_SERVERS = 8  # of the domain itself
@@ -37,17 +37,6 @@ class Delegation:
     def leads_to(self, servers: Iterable[str]) -> bool:
         """Tell whether it is delegated to exactly these servers. Raises BadName."""
         return set(self.servers) == {canonical(one) for one in servers}
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """A domain's own server that has no address: it fails every question, and so is seen on the page."""
-
-    name: str
-    why: str
-
-    def query(self, name: str, kind: Type, *, timeout: float = TIMEOUT) -> Answer:
-        return Answer(Status.TEMPORARY_FAILURE, why=self.why)
 
 
 def find(zone: str, resolvers: Sequence[Resolver], connect: Connect, patience: Patience) -> Delegation:

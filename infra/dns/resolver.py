@@ -128,6 +128,17 @@ def over_network(name: str, host: str, port: int = PORT, *, recursive: bool = Tr
 
 
 @dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A server that need not be asked: it fails every question, and so is seen in the evidence."""
+
+    name: str
+    why: str
+
+    def query(self, name: str, kind: Type, *, timeout: float = TIMEOUT) -> Answer:
+        return Answer(Status.TEMPORARY_FAILURE, why=self.why)
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How long questions may take: one `timeout` seconds, all of them until `ends` on `clock`."""
 

@@ -12,14 +12,15 @@ from datetime import datetime
 
 from infra import clock
 from infra.dns import delegation
-from infra.dns.propagation import Evidence, look, undelegated
+from infra.dns.propagation import Evidence, Finding, look, undelegated
 from infra.dns.records import Record
-from infra.dns.resolver import NameServers, Patience, Resolver
+from infra.dns.resolver import NameServers, Patience, Resolver, Unreachable
 
 from . import claims
 from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
 
+SILENT = "it did not answer a moment ago"
 LOOKS = 4  # the full looks that one wake-up has time for; quick ones are not counted
 
 
@@ -40,6 +41,7 @@ class Looker:
         self.left = name_servers.seconds * LOOKS  # machine seconds for the rest of the wake-up
         self._seen: dict[tuple[tuple[Record, ...], str, int | None], Evidence] = {}
         self._own: dict[str, tuple[Resolver, ...]] = {}
+        self._silent: set[str] = set()  # servers that kept one look of this wake-up waiting, and are left out since
 
     def look(self, expected: Sequence[Record], *, at: datetime, zone: str = "", quorum: int | None = None) -> Evidence:
         """Return which name servers show what should be there. Raises LostClaim, and BadName for a zone that is none.
@@ -70,4 +72,17 @@ class Looker:
                     return undelegated(expected, was_answered=found.was_answered, at=at)
                 self._own[zone] = delegation.own_servers(found, servers.resolvers, servers.connect, patience)
             own = self._own[zone]
-        return look(expected, servers.resolvers, patience=patience, authoritative=own, quorum=quorum, at=at)
+        evidence = look(
+            expected,
+            self._heard(servers.resolvers),
+            patience=patience,
+            authoritative=self._heard(own),
+            quorum=quorum,
+            at=at,
+        )
+        sights = ((name, sight.finding) for row in evidence.rows for name, sight in row.sights.items())
+        self._silent |= {name for name, finding in sights if finding is Finding.TIMEOUT}
+        return evidence
+
+    def _heard(self, resolvers: Sequence[Resolver]) -> list[Resolver]:
+        return [one if one.name not in self._silent else Unreachable(one.name, SILENT) for one in resolvers]

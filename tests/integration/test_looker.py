@@ -21,7 +21,7 @@ from provisioning import stacks
 from provisioning.engine import claims, failpoints, runner
 from provisioning.engine.claims import Claim, LostClaim
 from provisioning.engine.context import Context
-from provisioning.engine.looker import LOOKS, Looker
+from provisioning.engine.looker import LOOKS, SILENT, Looker
 from provisioning.engine.outcomes import Done, Outcomes, Wait
 from provisioning.models import Run
 from tests.integration.world import name_servers
@@ -155,12 +155,23 @@ def test_silent_servers_cannot_use_up_a_wake_up(monkeypatch: pytest.MonkeyPatch)
             passed[0] += timeout
             return Answer(Status.TIMEOUT)
 
-    servers = NameServers((Slow("a"), Slow("b"), Slow("c")), timeout=3.0, seconds=5.0)
+    servers = NameServers(tuple(Slow(name) for name in "abcdefghijkl"), timeout=3.0, seconds=5.0)
     looker = Looker(servers, claimed())
     states = [looker.look([named(number)], at=clock.vendor_now()).state for number in range(20)]
 
     assert passed[0] == LOOKS * servers.seconds
     assert set(states) == {State.TEMPORARY_FAILURE}
+
+
+def test_a_server_that_kept_one_look_waiting_is_not_asked_again_in_the_same_wake_up() -> None:
+    silent, others = Table("c", instead={"": Answer(Status.TIMEOUT)}), (Table("a", [MX, SPF]), Table("b", [MX, SPF]))
+    looker = Looker(NameServers((silent, *others)), claimed())
+
+    first, second = (looker.look([one], at=clock.vendor_now()) for one in (MX, SPF))
+
+    assert [one.state for one in (first, second)] == [State.COMPLETE, State.COMPLETE]
+    assert len(silent.asked) == 1
+    assert second.rows[0].sights["c"].why == SILENT
 
 
 def named(number: int) -> Record:
