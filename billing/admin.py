@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from provisioning.admin.verbs import Plan, Verb, VerbAdmin
 
 from . import refunds
-from .models import Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
+from .models import Booking, Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
 
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
 if TYPE_CHECKING:
@@ -69,6 +69,14 @@ class PaymentAdmin(ReadOnlyAdmin):
     )
     search_fields = ("provision__reference", "student__email", "stripe_invoice_id", "stripe_payment_intent_id")
     list_select_related = ("provision", "student")
+
+
+@admin.register(Booking)
+class BookingAdmin(ReadOnlyAdmin):
+    list_display = ("booked_at", "payment", "source", "amount", "currency", "gross", "fee", "net", "settled_currency")
+    list_filter = ("source", "settled_currency")
+    search_fields = ("payment__provision__reference", "stripe_id", "source_id")
+    list_select_related = ("payment__provision",)
 
 
 @admin.register(Subscription)
