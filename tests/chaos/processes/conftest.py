@@ -14,7 +14,8 @@ from tests.integration import processes
 from tests.integration.processes import Processes
 
 # A minute each: they belong to the whole.
-collect_ignore = [] if whole.IS_WHOLE else ["test_random_kills.py", "test_refused_writes.py"]
+LONG = ["test_random_kills.py", "test_refused_writes.py", "test_several_processes.py"]
+collect_ignore = [] if whole.IS_WHOLE else LONG
 
 SPEED = 960.0  # a run lasts about seven seconds
 
