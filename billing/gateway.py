@@ -243,6 +243,7 @@ class Contract:
     item_id: str
     price_id: str
     is_pending: bool
+    period_end: datetime
     bill: Bill | None
 
 
@@ -614,6 +615,7 @@ class Gateway:
             item_id=item.id,
             price_id=item.price.id,
             is_pending=row.pending_update is not None,
+            period_end=datetime.fromtimestamp(int(item.current_period_end), UTC),
             bill=None if invoice is None or isinstance(invoice, str) else self._bill(invoice),
         )
 

@@ -17,17 +17,18 @@ from django.utils.translation import gettext_lazy as _
 
 from infra import flags
 from infra.clock import MachineInstant, machine_now
-from infra.models import OperatorItem, Provision, ProvisionState, User
+from infra.models import OperatorItem, Provision, ProvisionState, RunKind, User
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, RateLimited, Rejected
 from provisioning import life
 from provisioning.actions import Refused, freeze_order, give_up_extension, note, setup_fee_cents, thaw_order
 from provisioning.engine.doorbell import ring
+from provisioning.models import ACTIVE_RUN
 
 from . import gateway
 from .actions import ABSENT_AFTER, FIRST_LOOK, NEXT_LOOK, CheckoutRefused, post
 from .gateway import Bill, Contract
-from .models import Payment, Refund, Upgrade
+from .models import Downgrade, Payment, Refund, Upgrade
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ OPEN = (Upgrade.State.QUOTED, *SENT, Upgrade.State.PAID)
 
 _UNREACHABLE = _("The price cannot be asked for at the moment. Nothing was charged. Please try again in a minute.")
 _UNDER_WAY = _("Your upgrade is being paid already.")
+_SMALLER = _("A change to a smaller package is planned. Withdraw it first, then choose a bigger one.")
 _NOT_NOW = _("Your set-up cannot be enlarged at the moment. Nothing was charged.")
 
 
@@ -66,6 +68,7 @@ def quote(*, extension: Provision) -> Upgrade:
         ):
             return known
         live = _live(extension)
+        _check_not_shrinking(live)
         if live.state not in LIVE or not live.stripe_subscription_id or not tier.stripe_monthly_price_id:
             raise CheckoutRefused("not_ready", _NOT_NOW)
         try:
@@ -97,6 +100,14 @@ def quote(*, extension: Provision) -> Upgrade:
                 currency=preview.currency,
                 lines=[[line.sentence, line.amount_cents] for line in preview.lines],
             )
+
+
+def _check_not_shrinking(live: Provision) -> None:
+    """Raise CheckoutRefused while a change to a smaller package is planned or carried out."""
+    if Downgrade.objects.filter(provision=live, state__in=["intended", "planned", "withdrawing"]).exists():
+        raise CheckoutRefused("not_ready", _SMALLER)
+    if live.runs.filter(kind=RunKind.DOWNGRADE, state__in=ACTIVE_RUN).exists():
+        raise CheckoutRefused("not_ready", _NOT_NOW)
 
 
 def _live(extension: Provision) -> Provision:
@@ -180,6 +191,7 @@ def _intend(extension: Provision, *, actor: str) -> Upgrade:
             raise CheckoutRefused("orders_stopped", verdict.sentence)
         if live.state not in LIVE:
             raise CheckoutRefused("not_ready", _NOT_NOW)
+        _check_not_shrinking(live)
         try:
             freeze_order(provision=extension, actor=actor, now=machine_now())
         except Refused as refusal:

@@ -1,4 +1,4 @@
-"""Stories about money after the order: an upgrade, a renewal that fails, a cancellation, a dispute.
+"""Stories about money after the order: a bigger and a smaller package, a renewal that fails, a cancellation, a dispute.
 
 Each begins with the main job, lets something happen at the simulated Stripe (its control plane, its portal's page), and
 compares our rows with what the sandbox holds. Days pass for this one subscription only, so that the demo's other orders
@@ -22,6 +22,7 @@ from provisioning.models import ACTIVE_RUN
 
 from .smoke import DEADLINE, SmokeFailed, Story
 
+LONGER = 2 * DEADLINE  # a purchase whose answer is lost is sent again after hours of the platforms' time
 OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
 
 
@@ -42,6 +43,7 @@ def upgrade(story: Story) -> None:
         story._open("/infrastructure/upgrade/review/")
     promised = int(story.browser.select_form(pay).form.find("input", attrs={"name": "total"})["value"])
     story._submit()
+    story.ends = time.monotonic() + LONGER
     _await_state(story, provision, ProvisionState.UPGRADING)
     _must_say(story, "Your upgrade is under way")
     story.say(0.75, "only the difference is built")
@@ -57,6 +59,58 @@ def upgrade(story: Story) -> None:
     _compare(story, provision, status="active", mails=("upgraded",))
     _raise(story.differences(provision, payments=2))
     story._see_dashboard(provision)
+    story.say(1.0, f"{provision.reference} is {provision.tier}")
+
+
+def downgrade(story: Story) -> None:
+    """The student grows, plans to be smaller, withdraws, plans again; the period ends and only what was left out goes."""
+    say = story.say
+    story.say = lambda share, words: say(share * 0.6, words)
+    upgrade(story)
+    story.say, story.ends = say, time.monotonic() + LONGER
+    provision = Provision.objects.get(student__email=story.email, enlarges=None)
+    charged = sum(provision.payments.values_list("amount_cents", flat=True))
+    names = list(provision.domains.filter(bought_at__isnull=False).order_by("position").values_list("name", flat=True))
+    kept, dropped = names[:3], names[3:]
+    small, big = Tier.objects.get(slug="starter"), Tier.objects.get(slug="growth")
+    for tier, words in ((small, "planned"), (big, "withdrawn"), (small, "planned again")):
+        story.say(0.64, f"a smaller package is {words}")
+        story._open("/infrastructure/downgrade/")
+        if tier == small:
+            story._open("/infrastructure/downgrade/starter/")
+            form = story.browser.select_form("#keep")
+            form.set_checkbox({"keep": kept})
+            story._submit()
+        else:
+            story.browser.select_form('form[action="/infrastructure/downgrade/withdraw/"]')
+            story._submit()
+        if _subscriptions(story, provision)[0]["items"]["data"][0]["price"]["id"] != tier.stripe_monthly_price_id:
+            raise SmokeFailed(f"Stripe does not know that the change is {words}.")
+    if sum(provision.payments.values_list("amount_cents", flat=True)) != charged:
+        raise SmokeFailed("Planning a change has charged something.")
+    _must_say(story, "Your package changes to Starter on")
+    story.say(0.72, "the period ends")
+    _at_stripe(story, provision, "renew")
+    for _ in story._until("what was left out was not taken down"):
+        for name in dropped:  # the operator, who is asked to
+            story.browser.session.post(f"{story.control}/renewal", json={"domain": name, "on": False}, timeout=10)
+        provision.refresh_from_db()
+        if provision.tier == small and not provision.runs.filter(state__in=ACTIVE_RUN).exists():
+            break
+    story.say(0.95, "compare with the platforms")
+    paid = list(provision.payments.order_by("paid_at").values_list("amount_cents", flat=True))
+    if paid[-1] != small.monthly_fee_cents:
+        raise SmokeFailed(f"The renewal charged {paid[-1]} cents instead of {small.monthly_fee_cents}.")
+    warm = {row["email"] for row in _state(story)["plusvibe"]["accounts"] if row["warmup_status"] == "ACTIVE"}
+    if wrong := [
+        box.address for box in provision.mailboxes.all() if (box.domain.name in kept) != (box.address in warm)
+    ]:
+        raise SmokeFailed("Warmup does not stand as it should of " + ", ".join(wrong))
+    scheduled = {row["email"] for row in _state(story)["zapmail"]["mailboxes"] if row["scheduled_for_removal"]}
+    marked = scheduled & set(provision.mailboxes.values_list("address", flat=True))
+    if {address.partition("@")[2] for address in marked} != set(dropped):
+        raise SmokeFailed("Not exactly the mailboxes that were left out are marked for removal.")
+    _compare(story, provision, status="active", mails=("downgrade_planned", "downgraded"))
     story.say(1.0, f"{provision.reference} is {provision.tier}")
 
 
@@ -134,6 +188,7 @@ def dispute(story: Story) -> None:
 STORIES: dict[str, Callable[[Story], None]] = {
     "main": Story.main,
     "upgrade": upgrade,
+    "downgrade": downgrade,
     "payment-failed": payment_failed,
     "cancel": cancel,
     "dispute": dispute,

@@ -6,6 +6,7 @@ from django.urls import path
 from infra import views
 from infra.dashboard import views as dashboard
 from infra.estate import views as estate
+from infra.wizard import downgrade as shrinking
 from infra.wizard import upgrade as growing
 from infra.wizard import views as wizard
 
@@ -28,6 +29,9 @@ urlpatterns = [
     path(f"{setup}review/state/", wizard.review_state, name="setup-review-state"),
     path("infrastructure/upgrade/", growing.upgrade, name="upgrade"),
     path("infrastructure/upgrade/discard/", growing.discard, name="upgrade-discard"),
+    path("infrastructure/downgrade/", shrinking.downgrade, name="downgrade"),
+    path("infrastructure/downgrade/withdraw/", shrinking.withdraw, name="downgrade-withdraw"),
+    path("infrastructure/downgrade/<slug:slug>/", shrinking.choose, name="downgrade-choose"),
     path(f"{upgrade}domains/", wizard.domains, ENLARGES, name="upgrade-domains"),
     path(f"{upgrade}domains/names/", wizard.domain_names, ENLARGES, name="upgrade-domains-names"),
     path(f"{upgrade}mailboxes/", wizard.mailboxes, ENLARGES, name="upgrade-mailboxes"),

@@ -175,9 +175,14 @@ def owned(provision: Provision) -> list[Domain]:
     return list(mine.order_by("position", "name"))
 
 
+def left_out(provision: Provision) -> list[Domain]:
+    """Return the domains that a smaller package has left out and whose paid year lasts: nobody wants them renewed."""
+    return list(provision.domains.filter(bought_at__isnull=False, state=DomainState.RELEASED).order_by("name"))
+
+
 def _until_next(provision: Provision, is_asked: bool, now: datetime) -> float:
     """Return the seconds until the next look; 0 when nothing is owned any more."""
-    left = owned(provision)
+    left = [*owned(provision), *left_out(provision)]
     if not left:
         return 0.0
     if is_asked:
@@ -202,7 +207,7 @@ CHANGE_DOMAIN = """
 def write_down(provision: Provision, found: Found, *, since: datetime | None, now: datetime) -> None:
     """Keep what was seen. Each row by itself: whoever builds at the same moment waits for none of it."""
     there = {one.name: one for one in found.domains}
-    for domain in owned(provision):
+    for domain in [*owned(provision), *left_out(provision)]:
         _write_domain(domain, there.get(domain.name), found, now)
     boxes = {one.address.lower(): one for one in found.mailboxes}
     for mailbox in provision.mailboxes.exclude(state__in=NOT_THERE).select_related("domain", "secret"):
@@ -280,6 +285,7 @@ def judge(provision: Provision, holding: Holding, *, now: datetime) -> bool:
         _post_notices(provision, domains, now)
     chosen = choices(provision)
     asked = [_ask(provision, one, chosen.get(one.name, ""), holding) for one in domains]
+    asked += [_ask(provision, one, "", holding) for one in left_out(provision)]
     return any(asked)
 
 
@@ -304,8 +310,9 @@ def _ask(provision: Provision, domain: Domain, chosen: str, holding: Holding) ->
     """Ask the operator to switch a renewal that stands otherwise than it should; return whether it does."""
     stands = domain.facts.get("renewal", "unknown")
     is_dropped = chosen == RenewalChoice.Choice.DROP and provision.state in RUNS
-    # While an order is taken down its run asks; afterwards only what was switched on again is worth a person.
-    is_unwanted = (is_dropped and stands != "off") or (provision.state == ProvisionState.CANCELLED and stands == "on")
+    # While something is taken down its run asks; afterwards only what was switched on again is worth a person.
+    is_over = provision.state == ProvisionState.CANCELLED or domain.state == DomainState.RELEASED
+    is_unwanted = (is_dropped and stands != "off") or (is_over and stands == "on")
     is_wanted = chosen == RenewalChoice.Choice.KEEP and provision.state in RUNS and stands == "off"
     for kind, applies, position in ((UNWANTED, is_unwanted, "off"), (WANTED, is_wanted, "on")):
         key = str(domain.pk)

@@ -6,7 +6,7 @@ moment of a running set-up, and does nothing the second time. Keyword-only, acto
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -146,6 +146,31 @@ def enlarge(*, extension: Provision, actor: str, paid_at: datetime) -> Run:
         run = _begin(live, RunKind.UPGRADE, "upgrade", actor=actor, domains=domains, mailboxes=mailboxes, order=order)
         assert run is not None
     return run
+
+
+def reduce(*, provision: Provision, drops: Collection[str], becomes: Mapping[str, Any], actor: str) -> Run | None:
+    """Begin to take down what a smaller package leaves out; the package changes once that is done.
+
+    Returns None when nothing is left out: it has changed at once then. What is kept is not touched. Raises Refused while
+    the order is not running, or something else is under way for it.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        live = _lock(provision)
+        if live.state not in (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS):
+            raise Refused(_("This set-up cannot be reduced at the moment."))
+        if live.runs.filter(state__in=ACTIVE_RUN).exists():
+            raise Refused(_("Something else is under way for this set-up."))
+        domains = list(live.domains.filter(name__in=drops).exclude(state__in=GONE))
+        mailboxes = live.mailboxes.filter(domain__in=domains)
+        mailboxes = mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED])
+        note(live, "downgrade_started", actor=actor, sentence=str(becomes["tier_name"]))
+        if not domains:
+            endings.become(live, becomes)
+            return None
+        order = {**live.order, "drops": [one.name for one in domains], "becomes": becomes}
+        return _begin(
+            live, RunKind.DOWNGRADE, "downgrade", actor=actor, domains=domains, mailboxes=list(mailboxes), order=order
+        )
 
 
 def grown(order: Mapping[str, Any], extension: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from billing import life
+from billing import downgrades, life
 from billing.models import Subscription
 from billing.standing_rules import Stands, Verdict, judge
-from infra.models import Provision, ProvisionState, User
+from infra.models import Provision, ProvisionState, RunKind, User
 from infra.presenters_base import Fact, Option, day, money
+from provisioning.models import ACTIVE_RUN
 
 from . import refund_meter
 from .presenters import Notice
@@ -28,7 +29,7 @@ class BillingCard:
     note: str
     can_cancel: bool
     can_keep: bool
-    package: Option
+    packages: list[Option]
     meter: refund_meter.MeterCard | None = None
 
 
@@ -50,12 +51,19 @@ def card(student: User, provision: Provision) -> BillingCard | None:
         if ends
         else _("Cancelled, everything works until the end of the period that is paid for; nothing more is charged.")
     )
-    package = (
-        Option(_("See the progress"), reverse("progress"))
-        if provision.state == ProvisionState.UPGRADING
-        else Option(_("Choose a bigger package"), reverse("upgrade"))
-    )
-    return BillingCard(facts, note, not ends, bool(ends), package, refund_meter.card(student, provision))
+    return BillingCard(facts, note, not ends, bool(ends), _packages(provision), refund_meter.card(student, provision))
+
+
+def _packages(provision: Provision) -> list[Option]:
+    """Return the ways to another package."""
+    if provision.state == ProvisionState.UPGRADING:
+        return [Option(_("See the progress"), reverse("progress"))]
+    if downgrades.open_plan(provision) is not None:
+        return [Option(_("See the planned change"), reverse("downgrade"))]
+    ways = [Option(_("Choose a bigger package"), reverse("upgrade"))]
+    if downgrades.smaller_tiers(provision):
+        ways.append(Option(_("Choose a smaller package"), reverse("downgrade")))
+    return ways
 
 
 def notices(student: User, provision: Provision, *, now: datetime) -> list[Notice]:
@@ -70,7 +78,26 @@ def notices(student: User, provision: Provision, *, now: datetime) -> list[Notic
     if found is None and provision.state == ProvisionState.SUSPENDED:
         text = _("Warmup and sending rest; nothing has been deleted. The operator can say why.")
         found = Notice("attention", _("Your infrastructure is paused"), text)
-    return [found] if found else []
+    return [*([found] if found else []), *_of_downgrade(student, provision)]
+
+
+def _of_downgrade(student: User, provision: Provision) -> list[Notice]:
+    """Return what is planned for the end of the period, or being taken down since."""
+    plan = downgrades.open_plan(provision)
+    if plan is not None and plan.period_end is not None:
+        drops = (
+            _(" Left out then, with the mailboxes: %(names)s.") % {"names": ", ".join(plan.drops)} if plan.drops else ""
+        )
+        text = _("Until then everything works as before; you can withdraw the change.") + drops
+        title = _("Your package changes to %(package)s on %(day)s")
+        return [Notice("wait", title % {"package": plan.tier.name, "day": day(student, plan.period_end)}, text)]
+    run = provision.runs.filter(kind=RunKind.DOWNGRADE, state__in=ACTIVE_RUN).first()
+    if run is None:
+        return []
+    order = run.order
+    text = _("Being taken down, with the mailboxes: %(names)s. What you kept goes on as before.")
+    title = _("Your package is being changed to %(package)s") % {"package": order["becomes"]["tier_name"]}
+    return [Notice("busy", title, text % {"names": ", ".join(order["drops"])})]
 
 
 def _notice(student: User, row: Subscription, verdict: Verdict) -> Notice | None:

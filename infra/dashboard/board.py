@@ -160,10 +160,13 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
 
     `now` is vendor time.
     """
-    domains = [one for one in provision.domains.all() if one.state != DomainState.SPARE]
+    domains = [one for one in provision.domains.all() if not _has_no_part(one)]
     supplied = supplied_by(provision)
     found = warmup.standings(
-        provision, list(provision.mailboxes.select_related("domain")), now=now, is_measured="health" in supplied
+        provision,
+        [one for one in provision.mailboxes.select_related("domain") if not _has_no_part(one.domain)],
+        now=now,
+        is_measured="health" in supplied,
     )
     measurement = Measurement.objects.filter(provision=provision).first()
     logins = presenters.logins(student, provision, now=now)
@@ -185,6 +188,11 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
         instructions=presenters.markdown(presenters.instructions(provision)),
         facts=_order_facts(student, provision),
     )
+
+
+def _has_no_part(domain: Domain) -> bool:
+    """Tell whether a domain is a spare, or was left out at a change to a smaller package."""
+    return domain.state == DomainState.SPARE or (domain.state == DomainState.RELEASED and domain.bought_at is not None)
 
 
 def supplied_by(provision: Provision) -> frozenset[str]:

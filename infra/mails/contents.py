@@ -113,6 +113,7 @@ def _common(mail: Mail) -> Values:
         "progress_link": absolute("progress"),
         "dashboard_link": absolute("dashboard"),
         "upgrade_link": absolute("upgrade"),
+        "downgrade_link": absolute("downgrade"),
     }
 
 
@@ -181,9 +182,13 @@ def _upgraded(mail: Mail) -> Values:
     return {"package": provision.tier.name if provision.tier else ""}
 
 
+def _downgrade_planned(mail: Mail) -> Values:
+    return {"start_day": _day(mail, "starts_on")}
+
+
 def missing(provision: Provision) -> list[Missing]:
     """Return what was ordered and is not there. A lost name whose place another one took is not missing."""
-    mailboxes = list(provision.mailboxes.select_related("domain"))
+    mailboxes = list(provision.mailboxes.exclude(domain__state=DomainState.RELEASED).select_related("domain"))
     gone = [domain for domain in provision.domains.all() if _is_missing(domain, mailboxes)]
     shares = {
         line.domain_id: line
@@ -358,6 +363,8 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "failed": _nothing_more,
     "refunded": _refunded,
     "upgraded": _upgraded,
+    "downgraded": _upgraded,
+    "downgrade_planned": _downgrade_planned,
     "upgrade_declined": _nothing_more,
     "cancelled": _cancelled,
     "renewal": _renewal,

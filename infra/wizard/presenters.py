@@ -141,6 +141,46 @@ def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
     )
 
 
+def downgrades(tiers: Sequence[Tier], live: Provision) -> list[PackageCard]:
+    """One card per smaller package: what it holds, and what it costs from the next period on."""
+    return [downgrade(tier, live) for tier in tiers]
+
+
+def downgrade(tier: Tier, live: Provision) -> PackageCard:
+    """Return the card of a smaller package."""
+    there = live.order
+    card = _package(tier, chosen=False)
+    return replace(
+        card,
+        today=money(tier.monthly_fee_cents, tier.currency),
+        then=_("a month from the next period on, instead of %(amount)s")
+        % {"amount": money(int(there["monthly_fee_cents"]), tier.currency)},
+        facts=[
+            Fact(_("Fewer domains"), str(int(there["domain_count"]) - tier.domain_count)),
+            Fact(_("Fewer mailboxes"), str(int(there["mailbox_count"]) - tier.mailbox_count)),
+            Fact(_("Domains that stay"), str(tier.domain_count)),
+            Fact(_("Mailboxes that stay"), str(tier.mailbox_count)),
+        ],
+        included=[
+            _("Nothing is charged for the change"),
+            _("You choose what stays; it goes on working all the while"),
+        ],
+    )
+
+
+def plan_rows(
+    *, tier: Tier, starts: str, stays: Sequence[str], drops: Sequence[str], monthly: int, currency: str
+) -> list[SummaryRow]:
+    """Return what is planned, line by line."""
+    return [
+        _row(_("Package"), [tier.name], "", ""),
+        _row(_("From"), [starts], "", ""),
+        _row(_("Each month from then on"), [money(monthly, currency)], "", ""),
+        _row(_("Stays"), list(stays), "", ""),
+        _row(_("Is left out, with its mailboxes"), list(drops) or [_("nothing")], "", ""),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class PackageGroup:
     """Packages of one kind under what they mean to a student; no heading where there is one kind only."""

@@ -131,6 +131,12 @@ TEARDOWN = Pipeline((
              asks="zapmail", notes=("renewal",)),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
 
+# What a smaller package leaves out; the login and everything that is kept stay as they are.
+DOWNGRADE = Pipeline(
+    tuple(spec for spec in TEARDOWN.steps if spec.scope is not RUN),
+    Ending(ready="downgraded", act=endings.shrink),
+)
+
 MEASURING = Measuring(
     figures=sender.figures,
     supplied=sender.SUPPLIED,
@@ -167,7 +173,7 @@ ZAPMAIL = StackSpec(
     stages=STAGES,
     steps=STEPS,
     pitch=PITCH,
-    pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, "downgrade": DOWNGRADE},
     registrar=domains.REGISTRAR,
     measuring=MEASURING,
     holding=HOLDING,

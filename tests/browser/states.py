@@ -20,7 +20,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from billing import actions as billing
-from billing.models import Checkout, Payment, Subscription, Upgrade
+from billing.models import Checkout, Downgrade, Payment, Subscription, Upgrade
 from infra import accounts, throttle
 from infra.models import (
     Credential,
@@ -733,6 +733,43 @@ def upgrade_confirming(house: House, name: str) -> Shown:
     priced(draft, state=Upgrade.State.INTENDED, sent_at=timezone.now())
     Provision.objects.filter(pk=draft.pk).update(state=ProvisionState.PENDING_PAYMENT, frozen_at=timezone.now())
     return Shown(draft.student, reverse("upgrade"), sees="Confirming your payment")
+
+
+@state
+def downgrade(house: House, name: str) -> Shown:
+    return Shown(shrinking(name).student, reverse("downgrade"), sees="Fewer domains")
+
+
+@state
+def downgrade_choose(house: House, name: str) -> Shown:
+    address = reverse("downgrade-choose", args=["mini"])
+    return Shown(shrinking(name).student, address, sees="Choose the 2 domains that stay")
+
+
+@state
+def downgrade_planned(house: House, name: str) -> Shown:
+    return Shown(shrinking(name, is_planned=True).student, reverse("downgrade"), sees="Withdraw the change")
+
+
+@state
+def dashboard_downgrade_planned(house: House, name: str) -> Shown:
+    return Shown(shrinking(name, is_planned=True).student, DASHBOARD, sees="Your package changes to Mini on")
+
+
+def shrinking(name: str, *, is_planned: bool = False) -> Provision:
+    """Make a running order that can have a smaller package, or will have it."""
+    values = {"name": "Mini", "stack": "zapmail", "domain_count": 2, "mailbox_count": 4, "setup_fee_cents": 7700}
+    values |= {"monthly_fee_cents": 2700, "stripe_monthly_price_id": "price_mini", "is_active": True}
+    tier = Tier.objects.update_or_create(slug="mini", defaults=values)[0]
+    order = subscribed(name)
+    mine = order.domains.filter(state="active")
+    mine.update(bought_at=timezone.now())
+    if is_planned:
+        Downgrade.objects.create(
+            provision=order, student=order.student, tier=tier, state=Downgrade.State.PLANNED, monthly_cents=2700,
+            drops=[mine.order_by("position").values_list("name", flat=True)[2]], period_end=ago(days=-20),
+        )  # fmt: skip
+    return order
 
 
 def subscribed(name: str, **said: object) -> Provision:

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from billing.models import Booking, Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
+from billing.models import Booking, Checkout, Downgrade, Payment, Refund, Subscription, Upgrade, WebhookEvent
 from infra.models import (
     Counter,
     Credential,
@@ -79,6 +79,10 @@ def checkout(**values: Any) -> Checkout:
 
 def payment(**values: Any) -> Payment:
     return Payment.objects.create(**owner(**{"amount_cents": 5, "paid_at": timezone.now(), **values}))
+
+
+def downgrade(**values: Any) -> Downgrade:
+    return Downgrade.objects.create(**owner(**{"tier": starter(), "monthly_cents": 1, **values}))
 
 
 def upgrade(**values: Any) -> Upgrade:
@@ -314,6 +318,17 @@ def _two_upgrades_at_once() -> None:
         upgrade(state=state)
 
 
+@breaks("billing_downgrade_one_open")
+def _two_downgrades_at_once() -> None:
+    for state in ("intended", "withdrawing"):
+        downgrade(state=state)
+
+
+@breaks("billing_downgrade_planned_has_date")
+def _a_planned_downgrade_without_a_date() -> None:
+    downgrade(state="planned")
+
+
 @breaks("provisioning_operationitem_one_unresolved")
 def _two_unresolved_attempts() -> None:
     for state in ("unknown", "intended"):
@@ -378,6 +393,8 @@ def _row(model: type[models.Model]) -> models.Model:
             return payment()
         case "Upgrade":
             return upgrade()
+        case "Downgrade":
+            return downgrade()
         case "Refund":
             paid_in = payment()
             return Refund.objects.create(payment=paid_in, student=paid_in.student, key="k", amount_cents=1)

@@ -184,6 +184,7 @@ def every_kind(order: Provision) -> None:
         "credential_revealed": {"login": "ada@login.example"},
         "credentials_exported": {"count": "6"},
         "renewal": {"ends_on": "2027-11-26", "days": 7},
+        "downgrade_planned": {"package": "Mini", "starts_on": "2026-12-24T09:00:00+00:00", "drops": "getacme.com"},
     }
     student("bob@students.example")
     for kind in contents.KINDS:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
-from billing.models import Booking, Checkout, Payment, Refund, Subscription, Upgrade
+from billing.models import Booking, Checkout, Downgrade, Payment, Refund, Subscription, Upgrade
 from infra import rls
 from infra.models import (
     Credential,
@@ -38,7 +38,7 @@ from infra.wizard import drafts
 from provisioning.models import Capture, Event, Operation, OperationItem, Run, Step
 from tests import harness
 
-from .world import new_order, new_world, paid
+from .world import new_order, new_world, paid, starter
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +101,7 @@ def two() -> tuple[User, User]:
     Booking.objects.create(
         payment=payment, student=ada, stripe_id="txn_1", amount=1, gross=1, fee=0, net=1, booked_at=now
     )
+    Downgrade.objects.create(**mine, tier=starter(), monthly_cents=1)
     draft = Provision.objects.create(student=ada, enlarges=payment.provision)
     Upgrade.objects.create(
         provision=payment.provision, extension=draft, student=ada, proration_at=1, due_cents=1, monthly_cents=1
