@@ -64,7 +64,7 @@ SANDBOX_CREDENTIALS = {
 # What a stack cannot work without; Stripe is needed by all of them.
 STACK_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "zapmail": ("ZAPMAIL_API_KEY", "PLUSVIBE_API_KEY", "PLUSVIBE_AGENCY_WORKSPACE_ID", "HEYREACH_API_KEY"),
-    "forge": ("INFRAFORGE_API_KEY", "WARMFORGE_API_KEY", "SALESFORGE_API_KEY", "HEYREACH_API_KEY"),
+    "forge": ("INFRAFORGE_API_KEY", "WARMFORGE_API_KEY", "SALESFORGE_API_KEY"),
     "workspace": (
         "CLOUDFLARE_API_TOKEN",
         "CLOUDFLARE_ACCOUNT_ID",

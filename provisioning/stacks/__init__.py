@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..engine.registrar import Registrar
 from ..engine.specs import StackSpec
 from ..models import Run
+from .forge import FORGE
 from .zapmail import ZAPMAIL
 
-STACKS: dict[str, StackSpec] = {ZAPMAIL.key: ZAPMAIL}
+STACKS: dict[str, StackSpec] = {stack.key: stack for stack in (ZAPMAIL, FORGE)}
 
 # Versions that open runs may still name; the newest stands in STACKS.
 VERSIONS: dict[tuple[str, int], StackSpec] = {(stack.key, stack.version): stack for stack in STACKS.values()}

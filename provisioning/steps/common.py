@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from integrations.zapmail import Domain, Mailbox, MailboxPage
 
+from ..engine import budget
 from ..engine.context import Context, DomainItem, MailboxItem
 from ..engine.ledger import Book
-from ..engine.outcomes import Outcome, Wait
+from ..engine.outcomes import Outcome, Wait, WaitsOn
+
+Item = TypeVar("Item", DomainItem, MailboxItem)
 
 LEAST_WAIT = 5.0  # vendor seconds
 RETRIED = "retried"  # a row's fact: how often an operator has had it tried again
@@ -65,6 +68,23 @@ def wait_for(book: Book[Any], name: str, ctx: Context, why: str) -> Wait:
 def chances(item: DomainItem | MailboxItem, each: int) -> int:
     """Return how often a platform may be asked in all: `each` times, and again for every retry of an operator."""
     return each * (1 + int(item.step_facts.get(RETRIED, 0)))
+
+
+def one_by_one(items: Iterable[Item], judge: Callable[[Item], Outcome]) -> dict[str, Outcome]:
+    """Judge items that each take calls of their own. Where the budget ends in between, the others wait for its next room:
+    what was done for the first ones is kept, so that a small budget never keeps a large order from going on."""
+    outcomes: dict[str, Outcome] = {}
+    waiting = list(items)
+    while waiting:
+        try:
+            outcomes[waiting[0].key] = judge(waiting[0])
+        except budget.NotNow as error:
+            if not outcomes:
+                raise
+            rest = Wait(error.seconds, on=WaitsOn.BUDGET, why=error.why)
+            return outcomes | {item.key: rest for item in waiting}
+        waiting.pop(0)
+    return outcomes
 
 
 def for_all(items: Iterable[DomainItem | MailboxItem], outcome: Outcome) -> Mapping[str, Outcome]:

@@ -60,7 +60,7 @@ def _rows(books: Books) -> Mapping[str, Iterable[Any]]:
             for order in orders
             for m in books.mailboxes[order.pk]
         ],
-        "credentials": [(c.kind, c.login) for order in orders for c in books.credentials[order.pk]],
+        "credentials": [(c.kind.partition(":")[0], c.login) for order in orders for c in books.credentials[order.pk]],
         "order lines": [(x.kind, x.state, x.amount_cents) for order in orders for x in books.lines[order.pk]],
         "runs": [(r.kind, r.state, r.failure_code, r.waits_on, bool(r.finished_at)) for r in runs],
         "steps": _steps(books),
@@ -77,7 +77,16 @@ def _order(order: Provision) -> Any:
 
 def _facts(facts: Mapping[str, Any]) -> Iterable[Any]:
     """Return what a row knows; of ids and dates only that it knows one."""
-    return sorted((name, None if name.endswith(("_id", "_on", "_at")) else value) for name, value in facts.items())
+    return sorted(
+        (name, None if name.endswith(("_id", "_on", "_at")) else _gist(value)) for name, value in facts.items()
+    )
+
+
+def _gist(value: Any) -> Any:
+    """Return of evidence how it ended, of what is known per id how many there are."""
+    if isinstance(value, dict):
+        return str(value.get("state", len(value)))
+    return len(value) if isinstance(value, list) else str(value)
 
 
 def _steps(books: Books) -> Iterable[Any]:
@@ -135,6 +144,33 @@ def _things(sandbox: Sandbox) -> Mapping[str, Iterable[Any]]:
             for a in plusvibe.accounts.values()
         ],
         "lead lists": [(x.name, x.kind, len(x.leads)) for x in heyreach.lists.values()],
+        **_forge_things(sandbox),
+    }
+
+
+def _forge_things(sandbox: Sandbox) -> Mapping[str, Iterable[Any]]:
+    forge, sending, warming = sandbox.world.infraforge, sandbox.world.salesforge, sandbox.world.warmforge
+    at_forge = {workspace.id: workspace.name for workspace in forge.workspaces.values()}
+    return {
+        "workspaces of forge": [
+            *((w.name, bool(w.ip)) for w in forge.workspaces.values()),
+            *(w.name for w in sending.workspaces.values()),
+            *(w.name for w in warming.workspaces.values()),
+        ],
+        "domains of forge": [
+            (d.name, at_forge[d.workspace_id], d.status, d.cents, d.auto_renew, [str(r) for r in d.records])
+            for d in forge.domains.values()
+        ],
+        "mailboxes of forge": [
+            (m.email, m.first_name, m.last_name, at_forge[m.workspace_id], m.status, m.password_set)
+            for m in forge.mailboxes.values()
+        ],
+        "mailboxes that send": [
+            (m.address, sending.workspaces[m.workspace_id].name, m.daily_limit) for m in sending.mailboxes.values()
+        ],
+        "mailboxes that warm up": [
+            (m.address, warming.workspaces[m.workspace_id].name, m.settings) for m in warming.mailboxes.values()
+        ],
     }
 
 
@@ -145,4 +181,7 @@ def _money(sandbox: Sandbox) -> Iterable[Any]:
         spent[entry.kind] += entry.cents
     coming = [event.kind for event in world.events if event.kind == "refund"]
     wallets = sorted(balance(world, workspace, now) for workspace in world.zapmail.workspaces)
-    return [("wallets", wallets), ("coming back", coming), *spent.items()]
+    forge = Counter[str]()
+    for moved in world.infraforge.ledger:
+        forge[f"forge {moved.kind}"] += moved.cents
+    return [("wallets", wallets), ("coming back", coming), *spent.items(), *forge.items()]

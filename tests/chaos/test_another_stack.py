@@ -21,6 +21,7 @@ from provisioning.engine.specs import Scope, StackSpec, Stage, StepSpec
 from provisioning.models import OperationItem
 from provisioning.steps import finish
 from provisioning.steps.common import external_name, wait_for
+from provisioning.steps.domains import REGISTRAR
 
 from .killing import IN_DOUBT, WRITE_POINTS, Deaths, Told, rows, tell, wrongs
 from .tales import Tale
@@ -47,6 +48,7 @@ PARCEL = StackSpec(
         StepSpec("parcel", Scope.RUN, "Sending a parcel", "leads", parcel),
         StepSpec("finish", Scope.RUN, "Setup complete", "leads", finish.finish),
     ),
+    registrar=REGISTRAR,
 )
 
 

@@ -434,7 +434,7 @@ def test_waiting_for_funds(console: Client) -> None:
 
 def test_every_step_of_every_stack_has_a_platform_that_it_waits_for() -> None:
     for stack in STACKS.values():
-        assert {spec.key for spec in stack.steps if not spec.asks} == {"finish"}
+        assert {spec.key for spec in stack.steps if not spec.asks} <= {"choose_passwords", "finish"}  # they call nobody
         assert {spec.asks for spec in stack.steps} - {""} <= {platform.slug for platform in PLATFORMS}
 
 
@@ -527,7 +527,7 @@ def test_a_tier_is_added(console: Client) -> None:
         ("mailbox_count", 26, "25 in all"),
         ("setup_fee_cents", -1, "greater than or equal to 0"),
         ("currency", "gold", "not one of the available choices"),
-        ("stack", "forge", "not one of the available choices"),
+        ("stack", "workspace", "not one of the available choices"),
         ("warmup_max_daily_limit", 51, "less than or equal to 50"),
         ("warmup_initial_daily_limit", 40, "Less than on the first day"),
         ("warmup_reply_rate_percent", 101, "less than or equal to 100"),
@@ -622,7 +622,11 @@ def test_the_default_tiers_are_those_of_the_specification() -> None:
         ("Starter", "zapmail", 3, 6, 9700, 4700, True),
         ("Growth", "zapmail", 5, 10, 14700, 9900, True),
         ("Scale", "zapmail", 10, 20, 24700, 14700, True),
+        ("Ignition", "forge", 2, 3, 9700, 14900, True),
+        ("Velocity", "forge", 3, 6, 14700, 19900, True),
+        ("Dominance", "forge", 5, 11, 24700, 34900, True),
     ]
+    assert list(Tier.objects.filter(stack="forge").values_list("dedicated_ip_count", flat=True)) == [1, 1, 2]
 
 
 # ---- people ----------------------------------------------------------------------------------------------------------
@@ -726,7 +730,7 @@ def test_a_flag_is_set_and_the_automatic_stop_reset(console: Client) -> None:
     ("values", "sentence"),
     [
         ({"key": "purchases"}, "paused and released by the buttons"),
-        ({"key": "stack:forge"}, "Nothing asks for this flag"),
+        ({"key": "stack:workspace"}, "Nothing asks for this flag"),
         ({"phase": "named"}, "at least one student"),
         ({"phase": "first"}, "How many orders?"),
     ],

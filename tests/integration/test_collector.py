@@ -35,7 +35,7 @@ from provisioning.engine.measuring import Look, Measured, Measuring
 from provisioning.engine.reader import send_read
 from provisioning.models import Circuit, Collection, Heartbeat, Permit, Run
 from provisioning.stacks import STACKS
-from provisioning.steps import forge_sender
+from provisioning.steps.forge import figures as forge_figures
 from tests.integration.world import World, new_order, new_world, paid
 
 pytestmark = pytest.mark.django_db
@@ -538,7 +538,7 @@ def test_a_look_that_needs_more_calls_than_there_are_permits_goes_on_where_it_st
 ) -> None:
     """Warmforge shows days for one mailbox at a time: eight calls, and two permits that are not kept for paid work."""
     facts = at_warmforge(world, order)
-    other = replace(STACKS["zapmail"], key="other", measuring=Measuring(forge_sender.figures, forge_sender.SUPPLIED))
+    other = replace(STACKS["zapmail"], key="other", measuring=Measuring(forge_figures.figures, forge_figures.SUPPLIED))
     monkeypatch.setitem(STACKS, "other", other)
     Provision.objects.filter(pk=order.pk).update(order={**order.order, "stack": "other"}, facts=facts)
     collector.admit()

@@ -70,7 +70,7 @@ def test_inactive_packages_and_foreign_stacks_are_not_offered() -> None:
     Tier.objects.create(
         name="Ignition",
         slug="ignition",
-        stack="forge",
+        stack="workspace",
         domain_count=2,
         mailbox_count=3,
         setup_fee_cents=1,

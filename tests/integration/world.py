@@ -12,7 +12,7 @@ import dns.message
 from django.db import connection
 from django.utils import timezone
 
-from config.env import SANDBOX_BUILD_OPTIONS
+from config.env import SANDBOX_BUILD_OPTIONS, SANDBOX_CREDENTIALS, SANDBOX_PATHS
 from infra import clock
 from infra.dns.resolver import MessageResolver, NameServers
 from infra.models import Domain, DomainState, NameAnswer, NameCheck, Provision, Tier, User
@@ -28,17 +28,8 @@ from provisioning.engine.runner import Workshop, wake
 from provisioning.models import Run
 
 SETTINGS: dict[str, object] = {
-    "ZAPMAIL_API_URL": "http://sandbox.test/zapmail/api",
-    "ZAPMAIL_API_KEY": "sandbox-zapmail-key",
-    "PLUSVIBE_API_URL": "http://sandbox.test/plusvibe/api/v1",
-    "PLUSVIBE_API_KEY": "sandbox-plusvibe-key",
-    "PLUSVIBE_AGENCY_WORKSPACE_ID": "65f0c0ffee00000000000001",
-    "HEYREACH_API_URL": "http://sandbox.test/heyreach/api/public",
-    "HEYREACH_API_KEY": "sandbox-heyreach-key",
-    "WARMFORGE_API_URL": "http://sandbox.test/warmforge/public/v1",
-    "WARMFORGE_API_KEY": "sandbox-warmforge-key",
-    "SALESFORGE_API_URL": "http://sandbox.test/salesforge/public/v2",
-    "SALESFORGE_API_KEY": "sandbox-salesforge-key",
+    **{name: f"http://sandbox.test{path}" for name, path in SANDBOX_PATHS.items()},
+    **SANDBOX_CREDENTIALS,
     **SANDBOX_BUILD_OPTIONS,
 }
 

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from infra import rls
 from infra.models import Tier
+from infra.models.tier import default_warmup
 
 
 class Default(NamedTuple):
@@ -19,10 +20,25 @@ class Default(NamedTuple):
     mailboxes: int
     setup_cents: int
     monthly_cents: int
+    ips: int = 0
+    most_warmup: int = 30  # mails a day
 
     @property
     def slug(self) -> str:
         return self.name.lower()
+
+    def as_tier(self, stack: str) -> dict[str, Any]:
+        """Return the columns of its row."""
+        return {
+            "name": self.name,
+            "stack": stack,
+            "domain_count": self.domains,
+            "mailbox_count": self.mailboxes,
+            "dedicated_ip_count": self.ips,
+            "setup_fee_cents": self.setup_cents,
+            "monthly_fee_cents": self.monthly_cents,
+            "warmup": {**default_warmup(), "max_daily_limit": self.most_warmup},
+        }
 
 
 ZAPMAIL = (
@@ -31,8 +47,15 @@ ZAPMAIL = (
     Default("Scale", 10, 20, 24700, 14700),
 )
 
+# Warmforge takes no more than 20 mails a day.
+FORGE = (
+    Default("Ignition", 2, 3, 9700, 14900, ips=1, most_warmup=20),
+    Default("Velocity", 3, 6, 14700, 19900, ips=1, most_warmup=20),
+    Default("Dominance", 5, 11, 24700, 34900, ips=2, most_warmup=20),
+)
+
 # By stack; each stack has packages of its own.
-DEFAULTS: Mapping[str, tuple[Default, ...]] = {"zapmail": ZAPMAIL}
+DEFAULTS: Mapping[str, tuple[Default, ...]] = {"zapmail": ZAPMAIL, "forge": FORGE}
 
 
 class Command(BaseCommand):
@@ -45,15 +68,7 @@ class Command(BaseCommand):
         for order, (stack, default) in enumerate(rows, start=1):
             _tier, is_new = Tier.objects.get_or_create(
                 slug=default.slug,
-                defaults={
-                    "name": default.name,
-                    "stack": stack,
-                    "domain_count": default.domains,
-                    "mailbox_count": default.mailboxes,
-                    "setup_fee_cents": default.setup_cents,
-                    "monthly_fee_cents": default.monthly_cents,
-                    "sort_order": order,
-                },
+                defaults={**default.as_tier(stack), "sort_order": order},
             )
             created += is_new
         self.stdout.write(f"{created} tiers created, {len(rows) - created} were there already.")

@@ -20,8 +20,9 @@ from provisioning import actions
 from provisioning.engine import claims, failpoints
 from provisioning.engine.runner import wake
 from provisioning.models import Run, Step
+from provisioning.stacks import registrar_of
 
-from .. import invariants
+from .. import forge_invariants, invariants
 from ..books import Books
 from ..world import World as PlainWorld
 from ..world import new_sandbox, new_workshop
@@ -132,6 +133,9 @@ class Story:
 
     def check_complete(self) -> None:
         """Assert that everything that was ordered is there, once, and works."""
+        if self.provision.order["stack"] == "forge":
+            forge_invariants.check_complete(self.provision, self.sandbox)
+            return
         size = self.provision.order
         domains = self.provision.domains.filter(state=DomainState.ACTIVE)
         world = self.sandbox.world
@@ -163,12 +167,7 @@ def make_tier(slug: str) -> Tier:
     tier, _created = Tier.objects.get_or_create(
         slug=slug,
         defaults={
-            "name": size.name,
-            "stack": stack,
-            "domain_count": size.domains,
-            "mailbox_count": size.mailboxes,
-            "setup_fee_cents": size.setup_cents,
-            "monthly_fee_cents": size.monthly_cents,
+            **size.as_tier(stack),
             "stripe_setup_price_id": "price_setup",
             "stripe_monthly_price_id": "price_monthly",
         },
@@ -188,10 +187,10 @@ def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) ->
         brand=name.title(),
         sender_first_name="Ada",
         sender_last_name="Sample",
-        mailbox_patterns=["ada", "ada.sample"],
+        mailbox_patterns=["ada", "ada.sample", "a.sample"],
     )
     names = [f"{prefix}{name}.com" for prefix in PREFIXES[: size.domain_count + spares]]
-    answer(*names)
+    answer(*names, platform=registrar_of(size.stack).platform)
     Domain.objects.bulk_create(
         Domain(
             provision=provision,
@@ -205,7 +204,7 @@ def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) ->
     return provision
 
 
-def answer(*names: str, price_cents: int = 1299) -> None:
+def answer(*names: str, price_cents: int = 1299, platform: str = "zapmail") -> None:
     """Store a fresh answer of the platform about names."""
     now = clock.vendor_now()
     found = {
@@ -215,7 +214,7 @@ def answer(*names: str, price_cents: int = 1299) -> None:
         "checked_at": now,
     }
     NameCheck.objects.bulk_create(
-        (NameCheck(name=name, **found) for name in names),
+        (NameCheck(platform=platform, name=name, **found) for name in names),
         update_conflicts=True,
         unique_fields=["platform", "name"],
         update_fields=list(found),

@@ -16,7 +16,7 @@ from integrations.registry import build_clients
 from integrations.sandbox import mailhost, salesforge, warmforge
 from integrations.warmforge import Placement, WarmupDay
 from provisioning.engine.measuring import Look, Measured
-from provisioning.steps.forge_sender import SUPPLIED, figures, summed_up
+from provisioning.steps.forge.figures import SUPPLIED, figures, summed_up
 from tests.unit.sandbox.kit import DAY, HOUR, Box
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import Any
 from integrations.http.errors import NotFound
 from integrations.warmforge import Mailbox, WarmupDay
 
-from ..engine.measuring import Look, Measured
-from .common import MOST_PAGES
+from ...engine.measuring import Look, Measured
+from ..common import MOST_PAGES
 
 SUPPLIED = frozenset({"health", "health_google", "health_microsoft", "health_other", "reply_rate", "warmup_sent"})
 

@@ -1,0 +1,1 @@
+"""The steps of the `forge` stack: InfraForge makes domains and mailboxes, Salesforge holds them, Warmforge warms them up."""

@@ -1,0 +1,225 @@
+"""Buying the domains at InfraForge, waiting until they are active, their renewal, and their DMARC records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from infra.clock import VendorInstant
+from infra.dns.records import BadRecord, Record, record, tags
+from integrations import infraforge
+from integrations.http.call import Call
+from integrations.registry import Clients
+
+from ...engine.context import Context, DomainItem
+from ...engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
+from ...engine.registrar import Registrar
+from ...engine.specs import MINUTE
+from ..buying import Shop, buy
+from ..common import for_all, one_by_one
+from .common import domains_there, workspace_of
+from .workspaces import lack_of_credits
+
+WANTED = ("MX", "SPF", "DKIM", "DMARC")
+READ_AGAIN = timedelta(hours=1)  # until what the platform lists is read once more, while it is not seen everywhere
+BULK_ATTEMPTS = 3
+BULK_TAKES = 15 * MINUTE  # what their bulk call has not changed by then is changed record by record
+
+
+def _check(clients: Clients, names: Sequence[str], weight_class: str) -> Call[tuple[infraforge.DomainOffer, ...]]:
+    return clients.infraforge.check_domains(names, weight_class=weight_class)
+
+
+REGISTRAR = Registrar("infraforge", infraforge.GENERAL, infraforge.MOST_NAMES_PER_CHECK, _check)
+
+
+def _order(ctx: Context, ceilings: Mapping[str, int]) -> Call[infraforge.Receipt]:
+    domain = next(one for one in ctx.domains if one.name in ceilings)
+    contact = infraforge.contact_of(ctx.options.operator_contact, ctx.options.dmarc_report_email)
+    return ctx.clients.infraforge.buy_domains(
+        workspace_of(ctx, domain), ceilings, contact, ctx.options.dmarc_report_email
+    )
+
+
+SHOP = Shop(
+    registrar=REGISTRAR,
+    order=_order,
+    there=domains_there,
+    note=lambda there: {"infraforge_domain_id": there.id, "infraforge_workspace_id": there.workspace_id},
+    short=lack_of_credits,
+    cost=lambda ctx: ctx.options.forge_domain_cost_cents,
+    apart=workspace_of,
+)
+
+
+def buy_domains(ctx: Context) -> Mapping[str, Outcome]:
+    """Buy the names, those of one workspace together. The registrant is the operator."""
+    return buy(ctx, SHOP)
+
+
+def domains_active(ctx: Context) -> Mapping[str, Outcome]:
+    """Wait until each domain is active."""
+    there = domains_there(ctx, [domain.name for domain in ctx.domains])
+
+    def judge(domain: DomainItem) -> Outcome:
+        found = there.get(domain.name)
+        if found is None:
+            return Wait(ctx.poll, why="not in the list at the moment")
+        if found.active:
+            return Done({"expires_on": found.expires_on})
+        if found.failed:
+            return Failed("domain_failed", "The platform could not set the domain up.")
+        return Wait(ctx.poll, why=f"the domain is {found.status or 'not ready'}")
+
+    return {domain.key: judge(domain) for domain in ctx.domains}
+
+
+def renewal_on(ctx: Context) -> Mapping[str, Outcome]:
+    """Switch the renewal on, which begins switched off: the set-up must not end after a year by itself."""
+    return _renewal(ctx, on=True)
+
+
+def renewal_off(ctx: Context) -> Mapping[str, Outcome]:
+    """Switch the renewal off and see it off; nothing is deleted before its paid time ends."""
+    return _renewal(ctx, on=False)
+
+
+def _renewal(ctx: Context, *, on: bool) -> Mapping[str, Outcome]:
+    if "infraforge_workspaces" not in ctx.facts:  # the set-up never came that far
+        return for_all(ctx.domains, Done({"renewal": "off"}))
+    client, verb = ctx.clients.infraforge, f"{'enable' if on else 'disable'}_autorenew"
+
+    def judge(domain: DomainItem) -> Outcome:
+        there = domains_there(ctx, [domain.name]).get(domain.name)
+        if there is None:
+            if not on and not domain.facts.get("bought"):
+                return Done({"renewal": "off"})  # what was never bought renews nothing
+            return Wait(ctx.poll, why="not in the list at the moment")
+        if there.auto_renew is not on:
+            ids = {domain.name: there.id}
+            ctx.ledger.apply(client.enable_autorenew(ids) if on else client.disable_autorenew(ids))
+            there = domains_there(ctx, [domain.name]).get(domain.name)  # as it is now
+        if there is None or there.auto_renew is not on:
+            return Wait(ctx.poll, why=f"the list does not show the renewal switched {'on' if on else 'off'} yet")
+        ctx.ledger.prove("infraforge", verb, {domain.name: {"read_back": True}})
+        return Done({"renewal": "on" if on else "off", "expires_on": there.expires_on})
+
+    return one_by_one(ctx.domains, judge)
+
+
+def dmarc(ctx: Context) -> Mapping[str, Outcome] | Outcome:
+    """Set the first DMARC policy and the address of the reports, in a domain of the operator.
+
+    Their bulk call changes that record alone. Where it changed nothing after a while, the whole set is read, planned with
+    that one record changed, and written back whole: a set that lacks a row would take the domain's mail down.
+    """
+    address, policy = ctx.options.dmarc_report_email, str(ctx.order.get("dmarc_policy", "none"))
+    if not address:
+        return NeedsOperator("dmarc_address", "DMARC_REPORT_EMAIL is not set")
+    client = ctx.clients.infraforge
+
+    def judge(domain: DomainItem) -> Outcome:
+        name, key = domain.name, str(domain.facts["infraforge_domain_id"])
+        rows = ctx.read(client.get_dns(key))
+        if not _says(rows, name, policy, address):
+            if ctx.waited < BULK_TAKES:
+                if ctx.ledger.counts("infraforge", "set_dmarc_bulk", [name])[name] >= BULK_ATTEMPTS:
+                    return Wait(ctx.poll, why="the DMARC record is not as we want it yet")
+                ctx.ledger.apply(client.set_dmarc_bulk({name: key}, policy, address))
+            elif plan := planned(rows, name, f"v=DMARC1; p={policy}; rua=mailto:{address}"):
+                ctx.ledger.apply(client.put_dns(name, key, plan))
+            rows = ctx.read(client.get_dns(key))  # as it is now: a write makes the next read a new one
+        if not _says(rows, name, policy, address):
+            return Wait(ctx.poll, why="the DMARC record is not as we want it yet")
+        for verb in ("set_dmarc_bulk", "put_dns"):
+            ctx.ledger.prove("infraforge", verb, {name: {"read_back": True}})
+        return Done({"dmarc_report_email": address, **kept_records(rows, ctx.now)})
+
+    return one_by_one(ctx.domains, judge)
+
+
+def planned(rows: Sequence[infraforge.DnsRecord], domain: str, dmarc: str) -> list[infraforge.DnsRecord]:
+    """Return the whole set with its DMARC record replaced or added, in the order read; empty if the set is not whole."""
+    if not complete(rows, domain):
+        return []
+    mine = infraforge.DnsRecord(f"_dmarc.{domain}", "TXT", dmarc)
+    places = [place for place, row in enumerate(rows) if _is_dmarc(row, domain)]
+    if not places:
+        return [*rows, mine]
+    return [
+        mine if place == places[0] else row
+        for place, row in enumerate(rows)
+        if place == places[0] or place not in places
+    ]
+
+
+def complete(rows: Sequence[infraforge.DnsRecord], domain: str) -> bool:
+    """Tell whether a set has what mail needs besides DMARC: a mail server, SPF and a DKIM key."""
+    return {"MX", "SPF", "DKIM"} <= {kind_of(row.type, row.name, row.value, domain) for row in rows}
+
+
+def kind_of(kind: str, host: str, value: str, domain: str) -> str:
+    """Return what a record is for: MX, SPF, DKIM, DMARC, or its type."""
+    if kind == "TXT" and host == f"_dmarc.{domain}":
+        return "DMARC"
+    if kind == "TXT" and host == domain and value.strip(' "').lower().startswith("v=spf1"):
+        return "SPF"
+    return "DKIM" if host.endswith(f"._domainkey.{domain}") else kind
+
+
+def _is_dmarc(row: infraforge.DnsRecord, domain: str) -> bool:
+    return row.type == "TXT" and row.name == f"_dmarc.{domain}"
+
+
+def _says(rows: Sequence[infraforge.DnsRecord], domain: str, policy: str, address: str) -> bool:
+    """Tell whether the one DMARC record has the policy, and the address among those of its reports."""
+    found = [dict(tags(row.value.strip(' "'))) for row in rows if _is_dmarc(row, domain)]
+    return (
+        len(found) == 1
+        and found[0].get("p", "").lower() == policy
+        and f"mailto:{address}".lower() in (part.strip().lower() for part in found[0].get("rua", "").split(","))
+    )
+
+
+def records(ctx: Context) -> Mapping[str, Outcome]:
+    """See every record that mail needs in public DNS, through resolvers of our own; what was seen is kept and shown."""
+    return one_by_one(ctx.domains, lambda domain: _seen(ctx, domain))
+
+
+def _seen(ctx: Context, domain: DomainItem) -> Outcome:
+    kept = {name: domain.facts[name] for name in ("dns_records", "dns_read_at") if name in domain.facts}
+    if str(kept.get("dns_read_at", "")) < (ctx.now - READ_AGAIN).isoformat():
+        listed = ctx.read(ctx.clients.infraforge.get_dns(str(domain.facts["infraforge_domain_id"])))
+        kept = kept_records(listed, ctx.now)
+    rows = kept["dns_records"]
+    missing = [kind for kind in WANTED if kind not in {kind_of(row[0], row[1], row[2], domain.name) for row in rows}]
+    if missing:
+        return Wait(ctx.poll, why=f"the platform lists no {' and no '.join(missing)} record", facts=kept)
+    evidence = ctx.look([one for row in rows if (one := _canonical(*row)) is not None], zone=domain.name)
+    kept["dns_evidence"] = evidence.as_json()
+    if evidence.is_complete:
+        return Done(kept)
+    absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
+    return Wait(ctx.poll, why=f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}", facts=kept)
+
+
+def _canonical(kind: str, host: str, value: str, priority: int | None) -> Record | None:
+    """Return a row as a record that can be looked for; None for a type that mail does not need."""
+    try:
+        return record(kind, host, value, priority)
+    except BadRecord:
+        return None
+
+
+def kept_records(rows: Sequence[infraforge.DnsRecord], now: VendorInstant) -> dict[str, Any]:
+    """Return what is kept of a domain's records: rows of type, host, value and priority, and when they were read."""
+    return {"dns_records": [list(plain_row(row)) for row in rows], "dns_read_at": now.isoformat()}
+
+
+def plain_row(row: infraforge.DnsRecord) -> tuple[str, str, str, int | None]:
+    """Return a row as type, host, value and priority."""
+    head, _, host = row.value.partition(" ")
+    if row.type == "MX" and head.isdecimal():
+        return row.type, row.name, host.strip(), int(head)
+    return row.type, row.name, row.value, None
