@@ -92,6 +92,7 @@ class Told:
     deaths: list[Place]
     books: Books
     picture: Picture
+    then_at: int = 0  # how many places were passed before the tale went on with another run
 
     def calls(self) -> set[str]:
         """Return the calls that the platforms saw."""
@@ -125,6 +126,7 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
     failpoints.set_hook(hook)
     try:
         outlive(made, lambda: made.has_ended() or (lost_for_good(deaths) and asks()), hours=HOURS)
+        then_at = len(places)
         if tale.then is not None:
             tale.then(made.provision)
             under_way = Run.objects.filter(provision=made.provision, state__in=ACTIVE_RUN)
@@ -133,7 +135,7 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
         failpoints.set_hook(None)
     books = made.world.books()
     invariants.check_books(books, made.sandbox)
-    return Told(made, places, deaths, books, picture(books, made.sandbox))
+    return Told(made, places, deaths, books, picture(books, made.sandbox), then_at)
 
 
 def once(mischief: Callable[[Sandbox], bool], sandbox: Sandbox) -> Callable[[], bool]:

@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+
 from infra.management.commands.load_tiers import DEFAULTS
-from infra.models import Provision
+from infra.models import Domain, DomainState, Provision
 from integrations.sandbox import Sandbox
 from provisioning import life
+from provisioning.actions import freeze_order
 from provisioning.stacks import STACKS
+from tests.integration.stories.kit import answer, make_tier
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,34 @@ def take_down(provision: Provision) -> object:
     return life.tear_down(provision=provision, actor="billing", reason="its subscription has ended")
 
 
+def leave_out(provision: Provision) -> object:
+    """Change to a package that is one domain smaller."""
+    *kept, dropped = provision.domains.filter(state=DomainState.ACTIVE).order_by("position")
+    mailboxes = provision.mailboxes.filter(domain__in=kept).count()
+    becomes = {**provision.order, "domain_count": len(kept), "mailbox_count": mailboxes}
+    return life.reduce(provision=provision, drops=[dropped.name], becomes=becomes, actor="billing")
+
+
+def enlarge(provision: Provision) -> object:
+    """Upgrade to the next package, as a paid invoice does."""
+    draft = Provision.objects.create(
+        student=provision.student,
+        enlarges=provision,
+        tier=make_tier("growth"),
+        brand=provision.brand,
+        sender_first_name=provision.sender_first_name,
+        sender_last_name=provision.sender_last_name,
+        mailbox_patterns=provision.mailbox_patterns,
+    )
+    known = provision.domains.order_by("position").values_list("name", flat=True)[0]
+    names = [f"more{known}", f"even{known}"]
+    answer(*names)
+    for place, name in enumerate(names):
+        Domain.objects.create(provision=draft, student=draft.student, name=name, position=place)
+    freeze_order(provision=draft, actor="test")
+    return life.enlarge(extension=draft, actor="billing", paid_at=timezone.now())
+
+
 PLAIN = [Tale(size.slug, size.slug) for stack in STACKS for size in DEFAULTS.get(stack, ())]
 SMALLEST = PLAIN[0]
 
@@ -70,5 +102,7 @@ DETOURS = [
     Tale("mailbox-failed", "starter", {"faults": [{"kind": "failing_mailboxes", "times": 1}]}),
     Tale("login-refused", "starter", {"switches": {"zapmail_client_logins": "refused", **UPLOADS}}),
     Tale("login-forgotten", "starter", {}, forget_login),
+    Tale("enlarged", "starter", then=enlarge),
+    Tale("left-out", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=leave_out),
     Tale("taken-down", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=take_down),
 ]

@@ -54,8 +54,12 @@ def undisturbed(tale: Tale) -> Told:
 
 
 def places(tale: Tale) -> list[Place]:
-    """Return the rows of the matrix that a tale adds: all of a package's, of a detour those of its further calls."""
-    found = rows(undisturbed(tale).places)
+    """Return the rows of the matrix that a tale adds: all of a package's, all of another run's, of a detour those of its
+    further calls."""
+    told = undisturbed(tale)
+    found = rows(told.places[told.then_at if tale.then else 0 :])
+    if tale.then is not None:
+        return found
     if tale not in DETOURS:
         return found
     plain = undisturbed(SMALLEST).calls()

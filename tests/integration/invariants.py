@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 
 from infra import clock, rls
-from infra.models import UNRESOLVED, DomainState, OrderLine, ProvisionState, RunState, StepState
+from infra.models import UNRESOLVED, DomainState, OrderLine, ProvisionState, RunKind, RunState, StepState
 from infra.models.credential import MAILBOX
 from integrations.sandbox import Sandbox
 from integrations.sandbox.plusvibe import AGENCY
@@ -96,7 +96,9 @@ def the_wallet_is_explained(books: Books, sandbox: Sandbox) -> None:
     for order in books.orders:
         if order.state in BUILT and not inherited and "zapmail_workspace_id" in order.facts:
             workspace = world.zapmail.workspaces[order.facts["zapmail_workspace_id"]]
-            assert workspace.slots <= order.order["mailbox_count"], "more slots than were ordered"
+            let_go = {one.pk for one in books.domains[order.pk] if one.state == DomainState.RELEASED}
+            left_out = sum(box.domain_id in let_go for box in books.mailboxes[order.pk])
+            assert workspace.slots <= order.order["mailbox_count"] + left_out, "more slots than were ordered"
 
 
 def inherited_slots(sandbox: Sandbox) -> int:
@@ -201,10 +203,14 @@ def every_order_explains_its_money(books: Books, sandbox: Sandbox) -> None:
             moved[entry.workspace_id, entry.kind.replace("refund", "domain")] += entry.cents
     changed = any(fault.kind == "price_changed" for fault in sandbox.faults.faults)
     for order in books.orders:
-        if not order.paid_at:
+        if not order.paid_at or order.enlarges_id:  # what enlarges an order has its lines there
             continue
-        fees = {"setup": order.order["setup_fee_cents"], "monthly": order.order["monthly_fee_cents"]}
-        paid = {line.kind: line.amount_cents for line in books.lines[order.pk] if line.kind in fees}
+        begun = next((run.order for run in books.runs[order.pk] if run.kind == RunKind.SETUP), order.order)
+        fees = {"setup": order.order["setup_fee_cents"], "monthly": begun["monthly_fee_cents"]}
+        paid = Counter[str]()
+        for line in books.lines[order.pk]:
+            if line.kind in fees:
+                paid[line.kind] += line.amount_cents
         assert paid == fees, "the lines are not what was ordered"
         shares = [line for line in books.lines[order.pk] if line.kind == OrderLine.Kind.DOMAIN_SHARE]
         assert len({line.domain_id for line in shares}) == len(shares), "a domain's share is refunded twice"
@@ -333,12 +339,15 @@ def nothing_unfinished_is_forgotten(books: Books) -> None:
             assert run.next_attempt_at is not None, f"{run} is forgotten"
 
 
+ENDS = ("ready", "ready_with_exceptions", "upgraded")
+
+
 def mails_are_sent_once(books: Books) -> None:
     """I12: one letter per event. Keys are unique; no run says twice how it ended, unless a person let it go on."""
     for run in books.all_runs:
         if run.state == RunState.DONE and run.kind in BUILDS:
             mails = books.mails[run.provision_id]
-            ends = [m.kind for m in mails if m.kind in ("ready", "ready_with_exceptions") and str(run.pk) in m.key]
+            ends = [m.kind for m in mails if m.kind in ENDS and str(run.pk) in m.key]
             went_on = any(event.kind in ("retried", "done_by_hand") for event in books.events[run.pk])
             most = 2 if went_on else 1  # with exceptions, and then without
             assert 1 <= len(ends) <= most, f"{len(ends)} mails say that {run} has ended"
