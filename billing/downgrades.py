@@ -241,6 +241,7 @@ def follow(*, provision: Provision, actor: str) -> None:
     """Do what follows from how the subscription of a planned change stands now. Raises PlatformError."""
     row = open_plan(provision)
     if row is None:
+        _look_back(provision)
         return
     state = Provision.objects.values_list("state", flat=True).get(pk=provision.pk)
     if state in ENDED:
@@ -252,6 +253,15 @@ def follow(*, provision: Provision, actor: str) -> None:
         State.PLANNED: lambda: _begin_if_due(row, actor=actor),
     }
     steps[row.state]()
+
+
+def _look_back(provision: Provision) -> None:
+    """Tell a person of a plan that was withdrawn and whose price counts all the same, carried out later than thought."""
+    row = Downgrade.objects.filter(provision=provision).select_related("tier", "provision").first()
+    if row is None or row.state != State.WITHDRAWN or provision.tier_id == row.tier_id:
+        return
+    if gateway.current().contract(row.subscription_id).price_id == row.price_id:
+        _report(row, "it was withdrawn, and Stripe has the smaller price all the same: set it back.")
 
 
 def _is_old(row: Downgrade) -> bool:

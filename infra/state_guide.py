@@ -315,8 +315,8 @@ DOMAIN: Mapping[TextChoices, StateRow] = {
     ),
     DomainState.EXPIRED: StateRow(_("Its paid time has ended."), _("its date"), _("nothing"), _("Expired"), NOBODY),
     DomainState.RELEASED: StateRow(
-        _("Never bought, or given up: free for others."),
-        _("a cancellation"),
+        _("Never bought, or left out of a smaller package."),
+        _("a cancellation, or a change to a smaller package"),
         _("nothing"),
         _("Released"),
         NOBODY,

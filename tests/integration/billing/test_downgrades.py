@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from billing import downgrades, life, prices, upgrades
+from billing import downgrades, gateway, life, prices, upgrades
 from billing.actions import CheckoutRefused
 from billing.models import Downgrade, Subscription
 from infra.models import DomainState, Mail, MailboxState, OperatorItem, Provision, ProvisionState, RunKind, Tier
@@ -143,6 +143,13 @@ def test_a_plan_that_is_withdrawn_leaves_everything_as_it_was(life_: Smaller, mi
     assert life_.run_kinds() == [RunKind.SETUP]
     assert Downgrade.objects.get().state == Downgrade.State.WITHDRAWN
     assert life_.live_subscriptions() == 1
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()
+
+    contract = gateway.current().contract(life_.subscription()["id"])
+    late = {"items": [{"id": contract.item_id, "price": mini.stripe_monthly_price_id}], "proration_behavior": "none"}
+    gateway.current().change_subscription(contract.id, late, key="much later")
+    life_.hear()
+    assert OperatorItem.objects.get(resolved_at=None).kind == "downgrade_trouble"
 
 
 def test_an_unpaid_renewal_holds_the_change_up_until_it_is_paid(life_: Smaller, mini: Tier) -> None:
