@@ -24,6 +24,7 @@ from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, Rejected
 from provisioning import life
 from provisioning.actions import Refused, note
+from provisioning.stacks import STACKS
 
 from . import gateway
 from .actions import post
@@ -46,8 +47,11 @@ def open_plan(provision: Provision) -> Downgrade | None:
 
 
 def smaller_tiers(live: Provision) -> list[Tier]:
-    """Return the packages to which a live order can be reduced: of its stack, and smaller."""
+    """Return the packages to which a live order can be reduced: of its stack, if that can take a part down, and smaller."""
     there = live.order
+    stack = STACKS.get(there.get("stack", ""))
+    if stack is None or life.DOWNGRADE not in stack.pipelines:
+        return []
     tiers = Tier.objects.filter(is_active=True, stack=there.get("stack", ""), domain_count_max=None)
     return [
         tier

@@ -43,6 +43,7 @@ LIVE = (
     ProvisionState.UPGRADING,
     ProvisionState.FAILED,
 )
+DOWNGRADE = "downgrade"  # name of the pipeline of a stack that can take a part of an order down
 IN_THE_TOOL = (MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY, MailboxState.SUSPENDED)
 
 
@@ -169,7 +170,7 @@ def reduce(*, provision: Provision, drops: Collection[str], becomes: Mapping[str
             return None
         order = {**live.order, "drops": [one.name for one in domains], "becomes": becomes}
         return _begin(
-            live, RunKind.DOWNGRADE, "downgrade", actor=actor, domains=domains, mailboxes=list(mailboxes), order=order
+            live, RunKind.DOWNGRADE, DOWNGRADE, actor=actor, domains=domains, mailboxes=list(mailboxes), order=order
         )
 
 

@@ -208,3 +208,12 @@ def test_the_pages_lead_from_the_package_to_the_plan_and_back(life_: Smaller, mi
     life.let_run_out(provision=life_.provision, actor="ada")
     assert "Keep it first" in student.post(address, {"keep": names[1:]}).content.decode()
     assert Subscription.objects.get().cancel_at_period_end
+
+
+@pytest.mark.parametrize(("stack", "offered"), [("zapmail", ["mini"]), ("forge", [])])
+def test_a_smaller_package_is_offered_where_a_part_can_be_taken_down(
+    mini: Tier, stack: str, offered: list[str]
+) -> None:
+    Tier.objects.filter(pk=mini.pk).update(stack=stack, stripe_monthly_price_id="price_mini")
+    live = Provision(order={"stack": stack, "domain_count": 3, "mailbox_count": 6})
+    assert [one.slug for one in downgrades.smaller_tiers(live)] == offered
