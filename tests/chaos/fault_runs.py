@@ -122,9 +122,9 @@ def class_of_read(call: Call[Any], rows: Sequence[Step]) -> Read:
     if any(row.waits_on == "operator" for row in rows):
         stopped = Circuit.objects.filter(platform=call.platform, is_open=True, reason="credentials").exists()
         return Read.STOPPED if stopped else Read.PERSON
-    if any(row.errors for row in rows):
-        return Read.AGAIN
-    return Read.ADVISED if any(row.facts.get("firm") for row in rows) else Read.SEEN
+    if any(row.facts.get("firm") for row in rows):  # first: what another read of the step met before is still counted
+        return Read.ADVISED
+    return Read.AGAIN if any(row.errors for row in rows) else Read.SEEN
 
 
 # ---- playing ---------------------------------------------------------------------------------------------------------

@@ -146,4 +146,11 @@ WAYS_ROUND: Mapping[str, Mapping[int, str]] = {
     "plusvibe.set_warmup": {409: "set again: absolute values"},
     "zapmail.retry_failed_mailboxes": {409: "asked again: it touches only what has failed"},
     "zapmail.update_sender": {409: "set again: an absolute value"},
+    "infraforge.credit_balance": {404: "an account without credits pays by card: the purchase tells"},
+    "infraforge.enable_autorenew": {409: "set again: an absolute value"},
+    "infraforge.set_dmarc_bulk": {404: "written as a whole set instead", 409: "set again: absolute values"},
+    "infraforge.put_dns": {409: "written again: the whole set"},
+    "infraforge.set_password": {409: "set again: an absolute value"},
+    "salesforge.update_mailbox": {409: "set again: an absolute value"},
+    "warmforge.update_mailbox": {409: "set again: absolute values"},
 }

@@ -134,12 +134,20 @@ def let_the_login_expire(made: Story) -> None:
         sender.password = "forgotten"
 
 
+def let_the_bulk_call_want_names(made: Story) -> None:
+    made.sandbox.switches.set(infraforge_bulk_dns_by="name")
+
+
 PARTICULAR: dict[str, tuple[tuple[str, Callable[[Story], None]], ...]] = {
     "zapmail": (
         ("old answers about names", grow_old),
         ("a mailbox that fails", let_a_mailbox_fail),
         ("a box that never arrives", lose_an_exported_box),
         ("a login that expires", let_the_login_expire),
+    ),
+    "forge": (
+        ("old answers about names", grow_old),
+        ("a bulk call that wants names", let_the_bulk_call_want_names),
     ),
 }
 

@@ -85,6 +85,12 @@ def enlarge(provision: Provision) -> object:
     return life.enlarge(extension=draft, actor="billing", paid_at=timezone.now())
 
 
+def smallest_like(tale: Tale) -> Tale:
+    """Return the smallest package of a tale's stack, as it should go."""
+    sizes = next(sizes for sizes in DEFAULTS.values() if any(size.slug == tale.tier for size in sizes))
+    return next(plain for plain in PLAIN if plain.tier == sizes[0].slug)
+
+
 PLAIN = [Tale(size.slug, size.slug) for stack in STACKS for size in DEFAULTS.get(stack, ())]
 SMALLEST = PLAIN[0]
 
@@ -96,6 +102,11 @@ CREATED = (
     ("zapmail", "register_sender"),
     ("heyreach", "create_list"),
 )
+FORGED = (
+    ("infraforge", "create_workspace"),
+    ("salesforge", "create_workspace"),
+    ("warmforge", "create_workspace"),
+)
 DETOURS = [
     Tale("answers-lost", "starter", {"faults": [lost_answer(*call) for call in CREATED]}),
     Tale("name-gone", "starter", {"faults": [{"kind": "domain_taken", "verb": "buy_domains", "times": 1}]}),
@@ -105,4 +116,8 @@ DETOURS = [
     Tale("enlarged", "starter", then=enlarge),
     Tale("left-out", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=leave_out),
     Tale("taken-down", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=take_down),
+    Tale("forge-answers-lost", "ignition", {"faults": [lost_answer(*call) for call in FORGED]}),
+    Tale("forge-old-answers", "ignition", {"switches": {"infraforge_ip_seconds": (1800.0, 1800.0)}}),
+    Tale("forge-bulk-by-name", "ignition", {"switches": {"infraforge_bulk_dns_by": "name"}}),
+    Tale("forge-export-lost", "ignition", {"switches": {"infraforge_export_lands": "never"}}),
 ]

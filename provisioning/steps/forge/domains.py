@@ -10,6 +10,7 @@ from infra.clock import VendorInstant
 from infra.dns.records import BadRecord, Record, record, tags
 from integrations import infraforge
 from integrations.http.call import Call
+from integrations.http.errors import NotFound
 from integrations.registry import Clients
 
 from ...engine.context import Context, DomainItem
@@ -123,12 +124,10 @@ def dmarc(ctx: Context) -> Mapping[str, Outcome] | Outcome:
         name, key = domain.name, str(domain.facts["infraforge_domain_id"])
         rows = ctx.read(client.get_dns(key))
         if not _says(rows, name, policy, address):
-            if ctx.waited < BULK_TAKES:
-                if ctx.ledger.counts("infraforge", "set_dmarc_bulk", [name])[name] >= BULK_ATTEMPTS:
-                    return Wait(ctx.poll, why="the DMARC record is not as we want it yet")
-                ctx.ledger.apply(client.set_dmarc_bulk({name: key}, policy, address))
-            elif plan := planned(rows, name, f"v=DMARC1; p={policy}; rua=mailto:{address}"):
-                ctx.ledger.apply(client.put_dns(name, key, plan))
+            if not _changed_in_bulk(ctx, name, key, policy, address):
+                plan = planned(rows, name, f"v=DMARC1; p={policy}; rua=mailto:{address}")
+                if plan:
+                    ctx.ledger.apply(client.put_dns(name, key, plan))
             rows = ctx.read(client.get_dns(key))  # as it is now: a write makes the next read a new one
         if not _says(rows, name, policy, address):
             return Wait(ctx.poll, why="the DMARC record is not as we want it yet")
@@ -137,6 +136,19 @@ def dmarc(ctx: Context) -> Mapping[str, Outcome] | Outcome:
         return Done({"dmarc_report_email": address, **kept_records(rows, ctx.now)})
 
     return one_by_one(ctx.domains, judge)
+
+
+def _changed_in_bulk(ctx: Context, name: str, key: str, policy: str, address: str) -> bool:
+    """Have the record changed by their bulk call; return whether it may yet be. Refused, or in vain for long, it is not:
+    whether that call takes ids or names is documented both ways."""
+    if ctx.waited >= BULK_TAKES:
+        return False
+    if ctx.ledger.counts("infraforge", "set_dmarc_bulk", [name])[name] < BULK_ATTEMPTS:
+        try:
+            ctx.ledger.apply(ctx.clients.infraforge.set_dmarc_bulk({name: key}, policy, address))
+        except NotFound:
+            return False
+    return True
 
 
 def planned(rows: Sequence[infraforge.DnsRecord], domain: str, dmarc: str) -> list[infraforge.DnsRecord]:
