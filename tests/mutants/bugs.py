@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .building import BUILDING
 from .figures import FIGURES
+from .forge import FORGE
 from .names import NAMES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE)
