@@ -256,6 +256,16 @@ def waiting_before(budget: str, run_id: UUID) -> int:
         return int(cursor.fetchone()[0])
 
 
+def is_contested(budget: str, run_id: UUID) -> bool:
+    """Tell whether others than this run wait for a permit of `budget`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT 1 FROM provisioning_run WHERE {claims.WAITS_FOR} AND id <> %(run)s)",
+            {"budget": budget, "run": run_id},
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def free(budget: str, weight_class: str = "paid") -> int:
     """Return how many permits of `budget` could be taken now."""
     with connection.cursor() as cursor:

@@ -125,6 +125,13 @@ class Recorder:
         if fresh:
             self._commit(changes_page=False)
 
+    def put_off(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> None:
+        """Let rows look again after the step's usual interval, without having looked now."""
+        for row in rows:
+            row.next_attempt_at = clock.later(now, spec.poll)
+            self._note(row)
+        self._commit(changes_page=False)
+
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
         row.opened_at = row.opened_at or now

@@ -170,12 +170,24 @@ class Wakeup:
             self.recorder.release(self.recorder.now.vendor)
 
     def _that_go(self, spec: StepSpec, rows: list[Step], now: VendorInstant) -> list[Step]:
-        """Return the rows to attempt now; hold those that had better travel with siblings that are on their way."""
+        """Return the rows to attempt now; hold those that had better travel with siblings that are on their way, and put
+        looks off that had better let others go first."""
+        if rows and self._yields(spec, rows, now):
+            self.recorder.put_off(spec, rows, now)
+            return []
         fresh = [row for row in rows if row.opened_at is None]
         if not fresh or not self.wave.gathers(spec, fresh, now):
             return rows
         self.recorder.hold(spec, fresh, now)
         return [row for row in rows if row.opened_at is not None]
+
+    def _yields(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> bool:
+        """Tell whether these are looks, earlier than the step is done as a rule, at a budget that others wait for."""
+        if spec.yields is None or any(row.opened_at is None or row.waits_on != WaitsOn.PLATFORM for row in rows):
+            return False
+        name, as_a_rule = spec.yields
+        waited = max(clock.seconds_between(row.opened_at or now, now) for row in rows)
+        return waited < as_a_rule and budget.is_contested(name, self.run.pk)
 
     def _attempt(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> dict[str, Outcome]:
         """Call the step function for these rows; return an outcome for each of them."""

@@ -68,6 +68,8 @@ class StepSpec:
     usual        how long it usually takes: (from, to)
     needs        for a run step: all items before it, or the first
     begins, ends the state an item is in while the step works on it, and once it is done
+    yields       a budget, and for how long its looks let those go first who wait for a permit of it: as long as the step
+                 takes as a rule, so that few looks are in vain
     """
 
     key: str
@@ -87,6 +89,7 @@ class StepSpec:
     needs: Needs = Needs.ALL
     begins: DomainState | MailboxState | None = None
     ends: DomainState | MailboxState | None = None
+    yields: tuple[str, float] | None = None
 
     def pace(self, waited: float) -> float:
         """Return how long to wait before looking again after `waited`: first until it can usually be done, then `poll`,

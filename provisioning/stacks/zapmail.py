@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from infra.models import DomainState, MailboxState, ProvisionState
+from integrations import zapmail
 
 from ..engine import endings
 from ..engine.holding import Holding
@@ -53,6 +54,10 @@ PITCH = Pitch(
     has_lead_list=True,
 )
 
+# How long it takes as a rule: while others wait for the same requests a minute, nobody looks earlier.
+DOMAINS_TAKE = (zapmail.GENERAL, 20 * MINUTE)
+MAILBOXES_TAKE = (zapmail.GENERAL, 25 * MINUTE)
+
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
 
 STEPS = (
@@ -63,22 +68,22 @@ STEPS = (
              poll=MINUTE, deadline=2 * HOUR, usual=(MINUTE, 5 * MINUTE),
              asks="zapmail", notes=("mailbox_slots",)),
     StepSpec("buy_domains", DOMAIN, "Purchasing domains", "domains", domains.buy_domains,
-             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
+             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE), yields=DOMAINS_TAKE,
              begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING,
              asks="zapmail", notes=("zapmail_domain_id", "bought")),
     StepSpec("domains_active", DOMAIN, "Waiting for DNS setup", "records", domains.domains_active,
              poll=2 * MINUTE, deadline=2 * DAY, usual=(10 * MINUTE, 2 * HOUR), ends=DomainState.CONNECTED,
-             asks="zapmail"),
+             yields=DOMAINS_TAKE, asks="zapmail"),
     StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
              gather=15 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 10 * MINUTE), ends=DomainState.ACTIVE,
              asks="zapmail", notes=("dmarc_report_email",)),
     StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes,
-             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE),
+             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE), yields=MAILBOXES_TAKE,
              begins=MailboxState.CREATING, ends=MailboxState.CREATING,
              asks="zapmail", notes=("zapmail_mailbox_id",)),
     StepSpec("mailboxes_active", MAILBOX, "Creating mailboxes: active", "mailboxes", mailboxes.mailboxes_active,
              poll=3 * MINUTE, deadline=1 * DAY, usual=(10 * MINUTE, 4 * HOUR), ends=MailboxState.CREATED,
-             asks="zapmail"),
+             yields=MAILBOXES_TAKE, asks="zapmail"),
     StepSpec("sender_workspace", RUN, "Setting up PlusVibe workspace", "sending", workspaces.sender_workspace,
              poll=30, needs=Needs.FIRST,
              asks="plusvibe", notes=("plusvibe_workspace_id",)),

@@ -46,6 +46,22 @@ def test_orders_that_wait_for_a_search_share_one_question() -> None:
     assert made.sandbox.quotas.violations == []
 
 
+@pytest.mark.parametrize("waits_for", ["zapmail.general", "zapmail.search"])
+def test_a_look_lets_those_go_first_who_wait_for_the_same_requests(waits_for: str) -> None:
+    world = make_world()
+    looking, other = (begin(world, name) for name in FIVE[:2])
+    looking.play(looking.waits("domains_active", "platform"))
+    Run.objects.filter(pk=other.run.pk).update(
+        state="waiting", waits_on="budget", why=waits_for, next_attempt_at=clock.later(clock.vendor_now(), 3600)
+    )
+    since = looking.rows("buy_domains").first().opened_at
+    before = looking.calls()["zapmail.list_domains"]
+    looking.play(lambda: looking.calls()["zapmail.list_domains"] > before, hours=1)
+    waited = clock.seconds_between(since, clock.vendor_now()) / 60
+    # Its usual time at the earliest; while others wait, as long as a domain takes as a rule.
+    assert (10 <= waited < 15) if waits_for == "zapmail.search" else (20 <= waited < 25)
+
+
 def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PERMIT", "SELECT id FROM provisioning_permit WHERE budget = %(budget{n})s LIMIT 1")
     world = make_world(switches={"zapmail_general_per_minute": 5})
