@@ -21,6 +21,7 @@ from integrations.http.call import Call
 
 from . import claims
 from .claims import Claim, LostClaim, worker_group
+from .outcomes import Wait, WaitsOn
 
 SLACK = 2.0  # machine seconds a window is widened by
 STALE = 1.0  # machine seconds after which a permit in hand is thrown away
@@ -53,6 +54,17 @@ class CircuitOpen(NotNow):
     def __init__(self, seconds: float, why: str, *, reason: str) -> None:
         super().__init__(seconds, why)
         self.reason = reason
+
+
+def called_later(error: NotNow) -> Wait:
+    """Return the wait for a call that may not be made yet. Of a permit `why` is its budget alone: the tick rings by it."""
+    match error:
+        case NoPermit():
+            return Wait(error.seconds, on=WaitsOn.BUDGET, why=error.budget)
+        case CircuitOpen(reason="credentials" | "operator"):
+            return Wait(error.seconds, on=WaitsOn.OPERATOR, why=error.why)
+        case _:
+            return Wait(error.seconds, why=error.why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,12 +271,8 @@ def outcome_of(error: Exception, errors: int) -> Outcome:
     """Turn what a step raised into an outcome. The one table; `errors` counts failures in a row before this one."""
     again = BACKOFF[min(errors, len(BACKOFF) - 1)]
     match error:
-        case budget.NoPermit():
-            return Wait(error.seconds, on=WaitsOn.BUDGET, why=error.budget)
-        case budget.CircuitOpen(reason="credentials" | "operator"):
-            return Wait(error.seconds, on=WaitsOn.OPERATOR, why=error.why)
         case budget.NotNow():
-            return Wait(error.seconds, why=error.why)
+            return budget.called_later(error)
         case TimeSpent():
             return Wait(1.0, why="this wake-up has no time left for the call")
         case Halted():

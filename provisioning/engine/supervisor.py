@@ -21,6 +21,12 @@ def note_work(name: str) -> None:
         )
 
 
+# A budget that is no more holds nobody up: whoever waits for it asks again and learns what is missing now.
+NEEDS_NO_PERMIT = (
+    "(waits_on <> 'budget' OR NOT EXISTS (SELECT 1 FROM provisioning_permit WHERE provisioning_permit.budget = why))"
+)
+
+
 def tick() -> int:
     """Ring for every run whose time has come, at most as many per exhausted budget as permits are free.
 
@@ -39,7 +45,7 @@ def tick() -> int:
 def _mark(*, waiting_for_permits: bool, limit: int, name: str) -> int:
     if limit <= 0:
         return 0
-    waits = "waits_on = 'budget' AND why = %(name)s" if waiting_for_permits else "waits_on <> 'budget'"
+    waits = "waits_on = 'budget' AND why = %(name)s" if waiting_for_permits else NEEDS_NO_PERMIT
     with connection.cursor() as cursor:
         cursor.execute(
             # An array, so that the selection is made once: the planner may repeat one in IN, and pass over its limit.

@@ -10,7 +10,7 @@ from integrations.zapmail import Domain, Mailbox, MailboxPage
 from ..engine import budget
 from ..engine.context import Context, DomainItem, MailboxItem
 from ..engine.ledger import Book
-from ..engine.outcomes import Outcome, Wait, WaitsOn
+from ..engine.outcomes import Outcome, Wait
 
 Item = TypeVar("Item", DomainItem, MailboxItem)
 
@@ -81,8 +81,7 @@ def one_by_one(items: Iterable[Item], judge: Callable[[Item], Outcome]) -> dict[
         except budget.NotNow as error:
             if not outcomes:
                 raise
-            rest = Wait(error.seconds, on=WaitsOn.BUDGET, why=error.why)
-            return outcomes | {item.key: rest for item in waiting}
+            return outcomes | dict.fromkeys((item.key for item in waiting), budget.called_later(error))
         waiting.pop(0)
     return outcomes
 

@@ -160,6 +160,14 @@ def test_the_tick_rings_for_what_is_due_once(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(rung()) == 3  # the start of the run rang as well
 
 
+def test_who_waits_for_a_budget_that_is_no_more_is_rung_all_the_same() -> None:
+    made = story()
+    Run.objects.filter(provision=made.provision).update(
+        state="waiting", waits_on="budget", why="gone.general", next_attempt_at=clock.vendor_now()
+    )
+    assert supervisor.tick() == 1
+
+
 def test_the_tick_rings_no_more_than_permits_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     ringing(monkeypatch)
     world = make_world(ZAPMAIL_GENERAL_LIMIT=2, ZAPMAIL_GENERAL_RESERVED_PAID=0)

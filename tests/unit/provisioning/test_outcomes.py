@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from integrations.http.errors import (
 )
 from provisioning.engine import budget
 from provisioning.engine.ledger import Book, Halted, TimeSpent
-from provisioning.engine.outcomes import NeedsOperator, Wait, WaitsOn
+from provisioning.engine.outcomes import Done, NeedsOperator, Outcome, Wait, WaitsOn
 from provisioning.engine.runner import ADVICE_CAP, BACKOFF, outcome_of
+from provisioning.steps.common import one_by_one
 
 WHERE: dict[str, Any] = {"platform": "zapmail", "verb": "buy_domains"}
 
@@ -47,6 +49,29 @@ def test_what_may_go_away_waits(error: Exception, on: WaitsOn) -> None:
     assert isinstance(outcome, Wait)
     assert outcome.on is on
     assert outcome.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "on", "why"),
+    [
+        (budget.NoPermit(5.0, "the budget a.b is used up", budget="a.b"), WaitsOn.BUDGET, "a.b"),
+        (budget.NoFlight(2.0, "busy"), WaitsOn.PLATFORM, "busy"),
+        (budget.CircuitOpen(60.0, "open", reason="operator"), WaitsOn.OPERATOR, "open"),
+    ],
+)
+def test_items_that_the_budget_no_longer_reaches_wait_as_a_whole_step_does(
+    error: budget.NotNow, on: WaitsOn, why: str
+) -> None:
+    items: list[Any] = [SimpleNamespace(key=key) for key in "abc"]
+
+    def judge(item: Any) -> Outcome:
+        if item.key == "a":
+            return Done()
+        raise error
+
+    outcomes = one_by_one(items, judge)
+    assert outcomes == {"a": Done(), "b": Wait(error.seconds, on=on, why=why), "c": Wait(error.seconds, on=on, why=why)}
+    assert outcomes["b"] == outcome_of(error, 0)
 
 
 @pytest.mark.parametrize(
