@@ -1,7 +1,8 @@
 """The stories that `manage.py smoke` plays against a running demo, through real HTTP and without a browser.
 
 A story fills in the pages' own forms (with their CSRF tokens), pays on the simulated Stripe page, waits for the webhook's
-work, and then compares our rows with what the sandbox holds, item by item.
+work, and then compares our rows with what the sandbox holds, item by item. What it orders, and how that stack's platforms
+are compared, is its package.
 """
 
 from __future__ import annotations
@@ -26,33 +27,61 @@ class SmokeFailed(Exception):
     """The demo did not do what it should. The text is one sentence."""
 
 
+State = dict[str, Any]  # what the sandbox's control plane says of all platforms
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a story orders.
+
+    usernames  one for each mailbox of the fullest domain
+    compare    yields a sentence for everything in which the order's rows and its stack's platforms differ
+    deadline   seconds of real time until it must be ready
+    """
+
+    slug: str
+    domains: int
+    usernames: tuple[str, ...]
+    compare: Callable[[Provision, list[Domain], State], Iterator[str]]
+    deadline: float = DEADLINE
+
+
+def nothing(provision: Provision) -> None:
+    """Let nothing happen while the set-up runs."""
+
+
 @dataclass
 class Story:
-    """A student at a keyboard. `say(share, sentence)` draws the progress bar; shares run from 0 to 1."""
+    """A student at a keyboard. `say(share, sentence)` draws the progress bar; shares run from 0 to 1.
+
+    `meanwhile` is called again and again while the set-up runs.
+    """
 
     site: str
     control: str
     say: Callable[[float, str], None]
+    package: Package
+    meanwhile: Callable[[Provision], None] = nothing
     email: str = field(default_factory=lambda: f"smoke-{secrets.token_hex(4)}@students.example")
     password: str = field(default_factory=lambda: secrets.token_urlsafe(PASSWORD_BYTES))
 
     def __post_init__(self) -> None:
         self.browser: Any = mechanicalsoup.StatefulBrowser(raise_on_404=False, user_agent="gtm-smoke")
-        self.ends = time.monotonic() + DEADLINE
+        self.ends = time.monotonic() + self.package.deadline
         self.brand = f"Smoke {secrets.token_hex(3)}"
 
     # ---- the main job ------------------------------------------------------------------------------------------------
 
     def main(self) -> None:
-        """Order the smallest package and wait until it works; then compare our rows with the platforms'."""
+        """Order the package and wait until it works; then compare our rows with the platforms'."""
         self._enrol()
         self.say(0.02, "sign in")
         self._sign_in()
         self.say(0.05, "choose a package")
         self._open("/infrastructure/setup/package/")
-        self._press("tier", "starter")
+        self._press("tier", self.package.slug)
         self.say(0.10, "search domains")
-        self._choose_domains()
+        self._choose_domains(self.package.domains)
         self.say(0.25, "name mailboxes")
         self._name_mailboxes()
         self.say(0.30, "review and pay")
@@ -81,7 +110,7 @@ class Story:
         if self.browser.page.find("a", href="/infrastructure/") is None:
             raise SmokeFailed("The home page has no link to GTM Infrastructure after signing in.")
 
-    def _choose_domains(self, count: int = 3, *, at: str = "/infrastructure/setup/domains/") -> None:
+    def _choose_domains(self, count: int, *, at: str = "/infrastructure/setup/domains/") -> None:
         form = self.browser.select_form("#domains")
         form.set("brand", self.brand)
         self._press("action", "find", form)
@@ -104,16 +133,12 @@ class Story:
 
     def _name_mailboxes(self) -> None:
         form = self.browser.select_form("form[method=post]:has([name=pattern_1])")
-        for name, value in {
-            "sender_first_name": "Sam",
-            "sender_last_name": "Smoke",
-            "pattern_1": "sam",
-            "pattern_2": "sam.smoke",
-        }.items():
+        usernames = {f"pattern_{n}": name for n, name in enumerate(self.package.usernames, start=1)}
+        for name, value in {"sender_first_name": "Sam", "sender_last_name": "Smoke", **usernames}.items():
             form.set(name, value)
         self._press("action", "continue", form)
         if "/review/" not in self.browser.url:
-            raise SmokeFailed("The mailboxes page did not accept two name patterns.")
+            raise SmokeFailed(f"The mailboxes page did not accept {len(usernames)} name patterns.")
 
     def _pay(self) -> None:
         pay = "form:has([name=total]):has(button)"
@@ -138,6 +163,7 @@ class Story:
             run = provision.runs.first()
             if run is None:
                 continue
+            self.meanwhile(provision)
             done, total = run.steps.filter(state="completed").count(), run.steps.count()
             if done != last:
                 last = done
@@ -159,14 +185,24 @@ class Story:
 
     def differences(self, provision: Provision, *, payments: int = 1) -> Iterator[str]:
         """Yield a sentence for everything in which our rows and the platforms' books differ."""
-        state = self.browser.session.get(f"{self.control}/state", timeout=10).json()
         domains = list(provision.domains.filter(ordered_at__isnull=False).exclude(state__in=[*GONE, DomainState.SPARE]))
-        yield from _domains(domains, state["zapmail"], provision)
-        yield from _mailboxes(provision, state["zapmail"], state["plusvibe"])
-        yield from _accounts(provision, state)
+        if len(domains) != provision.order["domain_count"]:
+            yield f"{len(domains)} domains instead of {provision.order['domain_count']}"
+        yield from self.package.compare(provision, domains, self.state())
         for kind, wanted in (("paid", payments), ("ready", 1)):
             if (count := Mail.objects.filter(provision=provision, kind=kind).count()) != wanted:
                 yield f"{count} mails {kind!r} instead of {wanted}"
+
+    def state(self) -> State:
+        """Return what the platforms hold."""
+        state: State = self.browser.session.get(f"{self.control}/state", timeout=10).json()
+        return state
+
+    def control_post(self, path: str, body: dict[str, Any]) -> None:
+        """Let something happen in the sandbox. Raises SmokeFailed when it refuses."""
+        answer = self.browser.session.post(f"{self.control}{path}", json=body, timeout=10)
+        if answer.status_code != 200:
+            raise SmokeFailed(f"The sandbox refuses {body}: {answer.text.strip()}")
 
     # ---- the keyboard ------------------------------------------------------------------------------------------------
 
@@ -193,14 +229,18 @@ class Story:
         while True:
             yield
             if time.monotonic() > self.ends:
-                raise SmokeFailed(f"After {DEADLINE:.0f} s {otherwise}.")
+                raise SmokeFailed(f"The time is up: {otherwise}.")
             time.sleep(POLL)
+
+
+def _compare_zapmail(provision: Provision, domains: list[Domain], state: State) -> Iterator[str]:
+    yield from _domains(domains, state["zapmail"], provision)
+    yield from _mailboxes(provision, state["zapmail"], state["plusvibe"])
+    yield from _accounts(provision, state)
 
 
 def _domains(domains: list[Domain], zapmail: dict[str, Any], provision: Provision) -> Iterator[str]:
     there = {row["name"]: row for row in zapmail["domains"]}
-    if len(domains) != provision.order["domain_count"]:
-        yield f"{len(domains)} domains instead of {provision.order['domain_count']}"
     for domain in domains:
         row, bought = there.get(domain.name), zapmail["purchases"].get(domain.name, {})
         if row is None or row["status"] != "ACTIVE" or not row["dmarc_added"]:
@@ -238,3 +278,6 @@ def _accounts(provision: Provision, state: dict[str, Any]) -> Iterator[str]:
         yield f"{len(clients)} logins of ours at plusvibe"
     if not provision.credentials.filter(kind="sending_tool").exists():
         yield "the login's password is not stored"
+
+
+STARTER = Package("starter", 3, ("sam", "sam.smoke"), _compare_zapmail)

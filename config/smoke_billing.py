@@ -93,7 +93,7 @@ def downgrade(story: Story) -> None:
     _at_stripe(story, provision, "renew")
     for _ in story._until("what was left out was not taken down"):
         for name in dropped:  # the operator, who is asked to
-            story.browser.session.post(f"{story.control}/renewal", json={"domain": name, "on": False}, timeout=10)
+            story.control_post("/renewal", {"domain": name, "on": False})
         provision.refresh_from_db()
         if provision.tier == small and not provision.runs.filter(state__in=ACTIVE_RUN).exists():
             break
@@ -101,12 +101,12 @@ def downgrade(story: Story) -> None:
     paid = list(provision.payments.order_by("paid_at").values_list("amount_cents", flat=True))
     if paid[-1] != small.monthly_fee_cents:
         raise SmokeFailed(f"The renewal charged {paid[-1]} cents instead of {small.monthly_fee_cents}.")
-    warm = {row["email"] for row in _state(story)["plusvibe"]["accounts"] if row["warmup_status"] == "ACTIVE"}
+    warm = {row["email"] for row in story.state()["plusvibe"]["accounts"] if row["warmup_status"] == "ACTIVE"}
     if wrong := [
         box.address for box in provision.mailboxes.all() if (box.domain.name in kept) != (box.address in warm)
     ]:
         raise SmokeFailed("Warmup does not stand as it should of " + ", ".join(wrong))
-    scheduled = {row["email"] for row in _state(story)["zapmail"]["mailboxes"] if row["scheduled_for_removal"]}
+    scheduled = {row["email"] for row in story.state()["zapmail"]["mailboxes"] if row["scheduled_for_removal"]}
     marked = scheduled & set(provision.mailboxes.values_list("address", flat=True))
     if {address.partition("@")[2] for address in marked} != set(dropped):
         raise SmokeFailed("Not exactly the mailboxes that were left out are marked for removal.")
@@ -186,7 +186,6 @@ def dispute(story: Story) -> None:
 
 
 STORIES: dict[str, Callable[[Story], None]] = {
-    "main": Story.main,
     "upgrade": upgrade,
     "downgrade": downgrade,
     "payment-failed": payment_failed,
@@ -208,10 +207,7 @@ def _ordered(story: Story) -> Provision:
 
 
 def _at_stripe(story: Story, provision: Provision, verb: str, **given: str) -> None:
-    body = {"do": verb, "reference": provision.reference, **given}
-    answer = story.browser.session.post(f"{story.control}/stripe", json=body, timeout=10)
-    if answer.status_code != 200:
-        raise SmokeFailed(f"The sandbox refuses {verb!r}: {answer.text.strip()}")
+    story.control_post("/stripe", {"do": verb, "reference": provision.reference, **given})
 
 
 def _pass_days(provision: Provision, days: int) -> None:
@@ -256,19 +252,14 @@ def _await_rest(story: Story, provision: Provision, warmup: str) -> None:
     """Wait until warmup of every mailbox stands so in the sending tool, and nothing is under way."""
     workspace = provision.facts["plusvibe_workspace_id"]
     for _ in story._until(f"warmup was not {warmup.lower()}"):
-        accounts = [row for row in _state(story)["plusvibe"]["accounts"] if row["workspace_id"] == workspace]
+        accounts = [row for row in story.state()["plusvibe"]["accounts"] if row["workspace_id"] == workspace]
         under_way = provision.runs.filter(state__in=ACTIVE_RUN).exists()
         if not under_way and accounts and {row["warmup_status"] for row in accounts} == {warmup}:
             return
 
 
-def _state(story: Story) -> dict[str, Any]:
-    state: dict[str, Any] = story.browser.session.get(f"{story.control}/state", timeout=10).json()
-    return state
-
-
 def _subscriptions(story: Story, provision: Provision) -> list[dict[str, Any]]:
-    rows = _state(story)["stripe"]["subscriptions"]
+    rows = story.state()["stripe"]["subscriptions"]
     return [row for row in rows if row["metadata"].get("provision_ref") == provision.reference]
 
 
@@ -283,7 +274,7 @@ def _raise(differences: Iterator[str]) -> None:
 
 
 def _differences(story: Story, provision: Provision, *, status: str, mails: tuple[str, ...]) -> Iterator[str]:
-    stripe = _state(story)["stripe"]
+    stripe = story.state()["stripe"]
     theirs = _subscriptions(story, provision)
     if len(theirs) != 1:
         yield f"{len(theirs)} subscriptions for one student"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from infra import warmup
+from infra.dns.propagation import Finding, State
 from infra.health import GOOD, Health, Lack, whole
 from infra.models import (
     Connection,
@@ -180,7 +182,7 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
         updated=_updated(measurement, now=now),
         updated_at=measurement.looked_at.isoformat() if measurement and measurement.looked_at else None,
         mailboxes=[_mailbox_row(one, supplied, now=now) for one in found],
-        domains=[_domain_card(student, one, found) for one in domains],
+        domains=[_domain_card(student, provision, one, found) for one in domains],
         ramp=_ramp_card(provision, found),
         tasks=first_week(provision, logins),
         logins=logins,
@@ -505,21 +507,26 @@ def _ready_text(one: Standing) -> str:
 # A domain -----------------------------------------------------------------------------------------------------------
 
 
-def _domain_card(student: User, domain: Domain, found: Sequence[Standing]) -> DomainCard:
+def _domain_card(student: User, provision: Provision, domain: Domain, found: Sequence[Standing]) -> DomainCard:
     count = sum(one.mailbox.domain_id == domain.pk for one in found)
+    facts = [Fact(_("Mailboxes"), str(count)), Fact(_("Paid until"), _paid_until(student, domain))]
+    if ip := provision.facts.get("dedicated_ips", {}).get(domain.facts.get("infraforge_workspace_id")):
+        facts.append(Fact(_("Sends from"), str(ip)))
     return DomainCard(
         name=domain.name,
         tag=words.domain(domain.state),
         reason=domain.reason,
-        facts=[Fact(_("Mailboxes"), str(count)), Fact(_("Paid until"), _paid_until(student, domain))],
+        facts=facts,
         evidence=_evidence(domain),
     )
 
 
 def _evidence(domain: Domain) -> list[Line]:
-    """Say what the domain's state proves of its DNS."""
+    """Say what was seen of the domain's records where we looked ourselves, else what the domain's state proves."""
     if domain.state in (DomainState.LOST, DomainState.FAILED, DomainState.EXPIRED, DomainState.RELEASED):
         return []
+    if seen := domain.facts.get("dns_evidence"):
+        return [_seen_record(row, domain.name) for row in seen.get("records", [])]
     connected = domain.state in (DomainState.CONNECTED, DomainState.ACTIVE)
     rows = (
         (_("Registered"), domain.bought_at is not None or connected),
@@ -530,6 +537,32 @@ def _evidence(domain: Domain) -> list[Line]:
         Line(name, _("Confirmed") if is_there else _("Not yet"), "done" if is_there else "wait")
         for name, is_there in rows
     ]
+
+
+RECORD_STATES: dict[str, tuple[str | Promise, str]] = {
+    State.COMPLETE: (_lazy("Confirmed"), "done"),
+    State.PARTIAL: (_lazy("Not everywhere yet"), "wait"),
+    State.ABSENT: (_lazy("Not seen yet"), "wait"),
+    State.TEMPORARY_FAILURE: (_lazy("No answer yet"), "wait"),
+}
+
+
+def _seen_record(row: dict[str, Any], domain: str) -> Line:
+    """Say how one record stood when the name servers were last asked, and at how many of them it was seen."""
+    answers = row["resolvers"].values()
+    word, tone = RECORD_STATES[row["state"] if answers else State.ABSENT]  # nobody is asked about an unknown domain
+    seen = sum(one["finding"] == Finding.SEEN for one in answers)
+    note = ngettext("seen by %(n)s of %(all)s name server", "seen by %(n)s of %(all)s name servers", len(answers))
+    return Line(_record_name(row, domain), str(word), tone, note % {"n": seen, "all": len(answers)} if answers else "")
+
+
+def _record_name(row: dict[str, Any], domain: str) -> str:
+    owner, value = str(row["owner"]), str(row["value"]).lower()
+    if owner == f"_dmarc.{domain}":
+        return "DMARC"
+    if owner.endswith(f"._domainkey.{domain}"):
+        return "DKIM"
+    return "SPF" if value.startswith("v=spf1") else str(row["type"])
 
 
 def _paid_until(student: User, domain: Domain) -> str:

@@ -203,7 +203,7 @@ def _paying(provision: Provision, tag: Tag) -> Head:
 
 def _building(student: User, provision: Provision, status: Status, tag: Tag) -> Head:
     mail = _("You can close this page; we will e-mail you at %(email)s.") % {"email": student.email}
-    lede = _("Most set-ups are ready within 1-2 hours, some take up to 2 days.") + " " + mail
+    lede = f"{words.how_long(str(provision.order.get('stack', '')))} {mail}".strip()
     title = _("We are building your infrastructure")
     notices = billing_notices.notices(student, provision, now=clock.vendor_now())
     links = []

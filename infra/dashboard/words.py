@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _text
 from django.utils.translation import gettext_lazy as _
 
 from infra.models import DomainState, MailboxState, ProvisionState
 from infra.presenters_base import Tag
+from provisioning.stacks import STACKS
 
 Words = tuple[str | Promise, str]
 
@@ -49,6 +51,14 @@ PROVISION: dict[str, Words] = {
     ProvisionState.CANCELLING: (_("Being taken down"), "wait"),
     ProvisionState.CANCELLED: (_("Ended"), "off"),
 }
+
+
+def how_long(stack: str) -> str:
+    """Say how long a set-up of this stack usually takes."""
+    found = STACKS.get(stack)
+    if found is None or not found.pitch.ready:
+        return ""
+    return _text("A set-up usually takes %(time)s.") % {"time": found.pitch.ready}
 
 
 def domain(state: str) -> Tag:

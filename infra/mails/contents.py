@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from infra import accounts, clock, warmup
-from infra.dashboard import presenters
+from infra.dashboard import presenters, words
 from infra.dashboard.board import date_words
 from infra.models import (
     Credential,
@@ -141,7 +141,12 @@ def _amount(mail: Mail) -> str:
 
 
 def _paid(mail: Mail) -> Values:
-    return {"amount": _amount(mail), "receipt_link": str(mail.context.get("receipt_url") or "")}
+    how_long = words.how_long(str(_provision(mail).order.get("stack", "")))
+    return {
+        "amount": _amount(mail),
+        "receipt_link": str(mail.context.get("receipt_url") or ""),
+        "how_long": how_long,
+    }
 
 
 def _refunded(mail: Mail) -> Values:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from infra import naming
+from infra.dashboard import words
 from infra.models import NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
 from provisioning.actions import setup_fee_cents
@@ -570,8 +571,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
                 if renewals
                 else []
             ),
-            _("Most set-ups are ready within 1-2 hours; some take up to 2 days. Then %(days)s of warmup begin.")
-            % {"days": _days(tier.warmup_days)},
+            f"{words.how_long(tier.stack)} " + _("Then %(days)s of warmup begin.") % {"days": _days(tier.warmup_days)},
         ],
         button_label=_("Pay %(amount)s") % {"amount": money(bill.today_cents, bill.currency)},
         total_cents=bill.today_cents,

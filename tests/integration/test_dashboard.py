@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from infra import accounts, clock
 from infra.dashboard import board
+from infra.dns.propagation import Evidence, Finding, Seen, Sight, undelegated
+from infra.dns.records import Record, Type
 from infra.models import (
     Credential,
     CredentialReveal,
@@ -84,6 +86,54 @@ def test_what_is_missing_is_said() -> None:
     assert "Something that you ordered is missing" in page
     assert "ada@getacme.com: It could not be made." in page
     assert "5 of 6 mailboxes are working. 1 needs attention." in page
+
+
+SIGHTS = {"absent": "seen by 0 of 2 name servers", "seen": "seen by 2 of 2 name servers"}
+
+
+def looked_at(name: str, finding: str = "seen") -> Evidence:
+    """Return what two name servers showed of four records, of the SPF record `finding`."""
+    records = (
+        Record(Type.MX, name, "mx.mail.example", 10),
+        Record(Type.TXT, name, "v=spf1 include:spf.mail.example -all"),
+        Record(Type.TXT, f"k1._domainkey.{name}", "v=DKIM1; p=QUJD"),
+        Record(Type.TXT, f"_dmarc.{name}", "v=DMARC1; p=none"),
+    )
+    sights = [Sight(Finding(finding if "spf1" in one.value else "seen")) for one in records]
+    return Evidence(tuple(Seen(one, {"a": sight, "b": sight}, 2) for one, sight in zip(records, sights, strict=True)))
+
+
+@pytest.mark.parametrize(("finding", "word"), [("seen", "Confirmed"), ("absent", "Not seen yet")])
+def test_a_domain_shows_each_record_and_how_many_name_servers_see_it(finding: str, word: str) -> None:
+    order = running()
+    domain = order.domains.get(name="getacme.com")
+    domain.facts = {"dns_evidence": looked_at(domain.name, finding).as_json()}
+    domain.save()
+    card = next(one for one in shown(order).domains if one.name == domain.name)
+    assert [line.name for line in card.evidence] == ["MX", "SPF", "DKIM", "DMARC"]
+    assert [line.word for line in card.evidence] == ["Confirmed", word, "Confirmed", "Confirmed"]
+    assert card.evidence[1].note == SIGHTS[finding]
+    assert SIGHTS[finding] in text(signed_in(order.student).get(DASHBOARD))
+
+
+def test_a_domain_that_the_registry_does_not_know_yet_shows_records_that_nobody_was_asked_for() -> None:
+    order = running()
+    domain = order.domains.get(name="getacme.com")
+    records = tuple(row.record for row in looked_at(domain.name).rows)
+    domain.facts = {"dns_evidence": undelegated(records, was_answered=False).as_json()}
+    domain.save()
+    card = next(one for one in shown(order).domains if one.name == domain.name)
+    assert {(line.word, line.note) for line in card.evidence} == {("Not seen yet", "")}
+
+
+def test_a_domain_shows_the_dedicated_address_that_its_mail_leaves_from() -> None:
+    order = running()
+    order.facts = {"dedicated_ips": {"w1": "198.51.100.7", "w2": "198.51.100.8"}}
+    order.save()
+    order.domains.filter(name="getacme.com").update(facts={"infraforge_workspace_id": "w2"})
+    cards = {one.name: {fact.label: fact.value for fact in one.facts} for one in shown(order).domains}
+    assert cards.pop("getacme.com")["Sends from"] == "198.51.100.8"
+    assert not any("Sends from" in facts for facts in cards.values())
 
 
 # Health and "ready to send" -------------------------------------------------------------------------------------------

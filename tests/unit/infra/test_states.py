@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db.models import TextChoices
 
+from infra.dashboard import words
 from infra.models import states
 from infra.state_guide import GUIDE, StateRow
 
@@ -52,3 +53,15 @@ def test_students_meet_these_states_with_a_sentence(vocabulary: type[TextChoices
 
 def test_unresolved_operations_are_those_that_nobody_knows_the_end_of() -> None:
     assert {state.value for state in states.UNRESOLVED} == {"intended", "captured", "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("stack", "sentence"),
+    [
+        ("zapmail", "A set-up usually takes 1-2 hours, up to 2 days."),
+        ("forge", "A set-up usually takes 2-4 hours, up to 2 days."),
+        ("unheard of", ""),
+    ],
+)
+def test_how_long_a_set_up_takes_depends_on_its_stack(stack: str, sentence: str) -> None:
+    assert words.how_long(stack) == sentence
