@@ -166,11 +166,14 @@ def _ready(mail: Mail) -> Values:
     boxes = list(provision.mailboxes.select_related("domain"))
     starts = warmup.all_ready_on(warmup.standings(provision, boxes, now=clock.vendor_now()))
     lead_list = str(provision.facts.get("heyreach_list_name") or "")
+    stack = STACKS.get(str(provision.order.get("stack", "")))
+    # Where we make the login, the tool is of no use without it.
+    tool = stack.pitch.sending_tool if stack and (login or not stack.stores_login) else ""
     text = presenters.instructions(provision)
     return {
         "sending_day": date_words(starts) if starts else _("two weeks from now"),
         "login": login.login if login else "",
-        "sending_tool_link": str(getattr(settings, "SENDING_TOOL_URL", "")) if login else "",
+        "sending_tool_link": str(getattr(settings, tool, "")) if tool else "",
         "lead_list_link": str(getattr(settings, "LEAD_TOOL_URL", "")) if lead_list else "",
         "lead_list_suffix": f" ({lead_list})" if lead_list else "",
         "instructions": text.strip(),

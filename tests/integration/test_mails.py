@@ -112,6 +112,18 @@ def test_the_ready_mail_holds_all_that_a_student_needs(order: Provision) -> None
     assert "Use the *campaign template*." in words
 
 
+def test_a_stack_whose_sending_tool_the_student_signs_in_to_alone_says_where_that_is(order: Provision) -> None:
+    Credential.objects.all().delete()
+    order.order = {**order.order, "stack": "forge"}
+    order.facts = {}
+    order.save()
+    Mail.post("ready", key="1", provision=order)
+    words = flat(sent())
+    assert "Open the sending tool: https://app.salesforge.ai/" in words
+    assert "Your login" not in words
+    assert "lead list" not in words
+
+
 @pytest.mark.parametrize(
     ("cause", "why", "action"),
     [
