@@ -37,6 +37,7 @@ State = Downgrade.State
 OPEN = (State.INTENDED, State.PLANNED, State.WITHDRAWING)
 LIVE = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
 ENDED = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
+UNPAID = ("draft", "open")  # Stripe's words for the invoice of a period that has begun and is not paid for
 AGAIN = timedelta(minutes=10)  # machine time after which a write whose answer was lost is sent again
 SOON = timedelta(minutes=15)  # vendor time until a change that is due and cannot begin is tried again
 
@@ -166,6 +167,8 @@ def _send(row: Downgrade, *, actor: str) -> Downgrade:
         raise Refused(_("Whether the change is planned is being found out. Nothing is charged for it.")) from error
     _write_planned(row, contract, actor=actor)
     row.refresh_from_db()
+    if row.state not in (State.PLANNED, State.APPLIED):
+        raise Refused(_("The change was withdrawn in the meantime. Please look at how it stands."))
     return row
 
 
@@ -211,7 +214,7 @@ def withdraw(*, provision: Provision, actor: User | str) -> None:
             row = open_plan(live)
             if row is None:
                 return
-            Downgrade.objects.filter(pk=row.pk).update(state=State.WITHDRAWING)
+            Downgrade.objects.filter(pk=row.pk).update(state=State.WITHDRAWING, updated_at=machine_now())
         try:
             is_back = _send_back(row, actor=str(actor))
         except PlatformError as error:
@@ -293,6 +296,9 @@ def _begin_if_due(row: Downgrade, *, actor: str) -> None:
     assert row.period_end is not None
     if contract.status != "active" or contract.period_end <= row.period_end:
         return
+    if contract.bill is not None and contract.bill.status in UNPAID:  # active all the same, as long as it is a draft
+        _look_soon(row)
+        return
     try:
         with transaction.atomic():
             life.reduce(provision=row.provision, drops=row.drops, becomes=row.order, actor=actor)
@@ -300,7 +306,11 @@ def _begin_if_due(row: Downgrade, *, actor: str) -> None:
                 raise Refused("somebody else was faster")
     except Refused as refusal:
         log.info("downgrade waits: %s", refusal, extra={"downgrade": str(row.pk)})
-        Subscription.objects.filter(provision=row.provision_id).update(look_at=vendor_now() + SOON)
+        _look_soon(row)
+
+
+def _look_soon(row: Downgrade) -> None:
+    Subscription.objects.filter(provision=row.provision_id).update(look_at=vendor_now() + SOON)
 
 
 def _report(row: Downgrade, what: str) -> None:

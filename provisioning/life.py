@@ -82,7 +82,9 @@ def resume(*, provision: Provision, actor: str, reason: str) -> bool:
         provision.state, provision.state_before = provision.state_before or ProvisionState.ACTIVE, ""
         provision.save()
         note(provision, "resumed", actor=actor, reason=reason, to_state=provision.state)
-        run = _begin(provision, RunKind.CHANGE, "resume", actor=actor, mailboxes=_in_the_tool(provision))
+        leaving = _leaving(provision)
+        mailboxes = [one for one in _in_the_tool(provision) if one.domain.name not in leaving]
+        run = _begin(provision, RunKind.CHANGE, "resume", actor=actor, mailboxes=mailboxes)
         if run is None:
             held = provision.runs.filter(held_since__isnull=False).first()
             if held is not None:
@@ -206,7 +208,13 @@ def _lock(provision: Provision) -> Provision:
 
 
 def _in_the_tool(provision: Provision) -> list[Mailbox]:
-    return list(provision.mailboxes.filter(state__in=IN_THE_TOOL))
+    return list(provision.mailboxes.filter(state__in=IN_THE_TOOL).select_related("domain"))
+
+
+def _leaving(provision: Provision) -> list[str]:
+    """Return the names of the domains that a change to a smaller package has begun to take down, and has not yet."""
+    runs = provision.runs.filter(kind=RunKind.DOWNGRADE, state__in=[*ACTIVE_RUN, RunState.FAILED])
+    return [name for run in runs for name in run.order["drops"]]
 
 
 def _begin(

@@ -38,7 +38,7 @@ def card(student: User, provision: Provision) -> BillingCard | None:
     row = Subscription.objects.filter(provision=provision).first()
     if row is None or row.ended_at or provision.state in OVER:
         return None
-    ends = row.cancel_at or (row.period_end if row.cancel_at_period_end else None)
+    ends = _ends(row)
     facts = []
     if ends:
         facts.append(Fact(_("Ends on"), day(student, ends)))
@@ -52,6 +52,13 @@ def card(student: User, provision: Provision) -> BillingCard | None:
         else _("Cancelled, everything works until the end of the period that is paid for; nothing more is charged.")
     )
     return BillingCard(facts, note, not ends, bool(ends), _packages(provision), refund_meter.card(student, provision))
+
+
+def _ends(row: Subscription | None) -> datetime | None:
+    """Return when a subscription ends that was cancelled, else None."""
+    if row is None:
+        return None
+    return row.cancel_at or (row.period_end if row.cancel_at_period_end else None)
 
 
 def _packages(provision: Provision) -> list[Option]:
@@ -78,13 +85,13 @@ def notices(student: User, provision: Provision, *, now: datetime) -> list[Notic
     if found is None and provision.state == ProvisionState.SUSPENDED:
         text = _("Warmup and sending rest; nothing has been deleted. The operator can say why.")
         found = Notice("attention", _("Your infrastructure is paused"), text)
-    return [*([found] if found else []), *_of_downgrade(student, provision)]
+    return [*([found] if found else []), *_of_downgrade(student, provision, _ends(row))]
 
 
-def _of_downgrade(student: User, provision: Provision) -> list[Notice]:
-    """Return what is planned for the end of the period, or being taken down since."""
+def _of_downgrade(student: User, provision: Provision, ends: datetime | None) -> list[Notice]:
+    """Return what is planned for the end of the period, or being taken down since; nothing that will not come to be."""
     plan = downgrades.open_plan(provision)
-    if plan is not None and plan.period_end is not None:
+    if plan is not None and plan.period_end is not None and (ends is None or ends > plan.period_end):
         drops = (
             _(" Left out then, with the mailboxes: %(names)s.") % {"names": ", ".join(plan.drops)} if plan.drops else ""
         )

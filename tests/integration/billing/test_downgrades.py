@@ -15,6 +15,7 @@ from integrations.sandbox import stripe_life
 from integrations.sandbox.stripe import Account
 from integrations.sandbox.zapmail_world import set_auto_renew
 from provisioning import inventory
+from provisioning import life as orders
 from provisioning.actions import Refused
 from tests.integration.stories.kit import World
 from tests.integration.world import open_workshop, synchronise
@@ -153,8 +154,15 @@ def test_a_plan_that_is_withdrawn_leaves_everything_as_it_was(life_: Smaller, mi
 
 
 def test_an_unpaid_renewal_holds_the_change_up_until_it_is_paid(life_: Smaller, mini: Tier) -> None:
-    life_.plan(mini)
+    ends = life_.plan(mini).period_end
+    assert ends is not None
     life_.bad_card()
+    life_.advance(ends.timestamp() - life_.sandbox.clock.real() + 600)
+    life_.hear()
+    contract = gateway.current().contract(life_.subscription()["id"])
+    assert contract.bill is not None
+    assert (contract.status, contract.bill.status) == ("active", "draft")  # the next period has begun, unpaid
+    assert life_.run_kinds() == [RunKind.SETUP]
     life_.month()
     assert life_.run_kinds() == [RunKind.SETUP]
     with pytest.raises(Refused, match="the change has begun"):
@@ -169,12 +177,48 @@ def test_an_unpaid_renewal_holds_the_change_up_until_it_is_paid(life_: Smaller, 
 def test_an_order_that_ends_meanwhile_is_taken_down_as_a_whole(life_: Smaller, mini: Tier) -> None:
     life_.plan(mini)
     life.let_run_out(provision=life_.provision, actor="ada")
+    page = life_.signed_in().get(reverse("dashboard")).content.decode()
+    assert ("Your subscription is ending" in page, "Your package changes to Mini" in page) == (True, False)
     life_.month()
     life_.build()
     assert life_.state() == ProvisionState.CANCELLED
     assert Downgrade.objects.get().state == Downgrade.State.VOID
     assert RunKind.DOWNGRADE not in life_.run_kinds()
     assert (life_.charged(), life_.live_subscriptions()) == (14400, 0)
+
+
+def test_what_is_being_taken_down_goes_on_resting_when_the_order_goes_on(life_: Smaller, mini: Tier) -> None:
+    kept, dropped = life_.names()[:2], life_.names()[2]
+    stays = set(life_.provision.mailboxes.filter(domain__name__in=kept).values_list("address", flat=True))
+    life_.plan(mini)
+    life_.month()
+    set_auto_renew(life_.sandbox.world, dropped, True)  # so that the change waits for a person
+    while life_.world.run_once():
+        pass
+    assert {name for name, status in life_.warmup().items() if status == "ACTIVE"} == stays
+    assert orders.suspend(provision=life_.provision, actor="test", reason="A payment is overdue.")
+    life_.build()
+    assert orders.resume(provision=life_.provision, actor="test", reason="It is paid.")
+    set_auto_renew(life_.sandbox.world, dropped, False)
+    life_.build()
+    assert (life_.provision.state, life_.provision.tier) == (ProvisionState.ACTIVE, mini)
+    assert {name for name, status in life_.warmup().items() if status == "ACTIVE"} == stays
+
+
+def test_a_plan_that_another_tab_withdraws_meanwhile_is_not_said_to_be_planned(
+    life_: Smaller, mini: Tier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = downgrades._set_price
+
+    def slow(row: Downgrade, contract: gateway.Contract, price_id: str) -> gateway.Contract:
+        downgrades.withdraw(provision=life_.provision, actor="ada")
+        return send(row, contract, price_id)
+
+    monkeypatch.setattr(downgrades, "_set_price", slow)
+    with pytest.raises(Refused, match="withdrawn in the meantime"):
+        life_.plan(mini)
+    life_.hear()
+    assert OperatorItem.objects.get(resolved_at=None).kind == "downgrade_trouble"
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "timeout_before"])
