@@ -71,7 +71,7 @@ STEPS = (
     StepSpec("renewal_on", DOMAIN, "Switching renewal on", "domains", domains.renewal_on,
              gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, asks="infraforge", notes=("renewal",)),
     StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
-             gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 20 * MINUTE), ends=DomainState.CONNECTED,
+             gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 20 * MINUTE),
              asks="infraforge", notes=("dmarc_report_email",)),
     StepSpec("records", DOMAIN, "Seeing the records in public DNS", "records", domains.records,
              poll=2 * MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(2 * MINUTE, 1 * HOUR), ends=DomainState.ACTIVE,
