@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from infra import flags
 from infra.clock import MachineInstant, machine_now
-from infra.models import OperatorItem, Provision, ProvisionState, RunKind, User
+from infra.models import OperatorItem, Provision, ProvisionState, RunKind, RunState, User
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, RateLimited, Rejected
 from provisioning import life
@@ -106,7 +106,8 @@ def _check_not_shrinking(live: Provision) -> None:
     """Raise CheckoutRefused while a change to a smaller package is planned or carried out."""
     if Downgrade.objects.filter(provision=live, state__in=["intended", "planned", "withdrawing"]).exists():
         raise CheckoutRefused("not_ready", _SMALLER)
-    if live.runs.filter(kind=RunKind.DOWNGRADE, state__in=ACTIVE_RUN).exists():
+    # One that failed is retried, and would make the package smaller after all.
+    if live.runs.filter(kind=RunKind.DOWNGRADE, state__in=[*ACTIVE_RUN, RunState.FAILED]).exists():
         raise CheckoutRefused("not_ready", _NOT_NOW)
 
 

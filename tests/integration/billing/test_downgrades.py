@@ -10,7 +10,17 @@ from django.urls import reverse
 from billing import downgrades, gateway, life, prices, upgrades
 from billing.actions import CheckoutRefused
 from billing.models import Downgrade, Subscription
-from infra.models import DomainState, Mail, MailboxState, OperatorItem, Provision, ProvisionState, RunKind, Tier
+from infra.models import (
+    DomainState,
+    Mail,
+    MailboxState,
+    OperatorItem,
+    Provision,
+    ProvisionState,
+    RunKind,
+    RunState,
+    Tier,
+)
 from integrations.sandbox import stripe_life
 from integrations.sandbox.stripe import Account
 from integrations.sandbox.zapmail_world import set_auto_renew
@@ -124,6 +134,14 @@ def test_after_the_renewal_only_what_was_left_out_is_taken_down(life_: Smaller, 
     inventory.admit()
     inventory.look_at_next(life_.world.workshop)
     assert OperatorItem.objects.get(resolved_at=None).kind == inventory.UNWANTED
+
+
+def test_nothing_is_enlarged_while_a_change_that_failed_may_be_retried(life_: Smaller, mini: Tier) -> None:
+    draft = Provision.objects.create(student=life_.provision.student, enlarges=life_.provision, tier=mini)
+    upgrades._check_not_shrinking(life_.provision)
+    life_.provision.runs.update(kind=RunKind.DOWNGRADE, state=RunState.FAILED)
+    with pytest.raises(CheckoutRefused, match="cannot be enlarged"):
+        upgrades.quote(extension=draft)
 
 
 def test_a_plan_that_is_withdrawn_leaves_everything_as_it_was(life_: Smaller, mini: Tier) -> None:
