@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from provisioning.admin.verbs import Plan, Verb, VerbAdmin
 
 from . import refunds
-from .models import Booking, Checkout, Payment, Refund, Subscription, Upgrade, WebhookEvent
+from .models import Booking, Checkout, Downgrade, Payment, Refund, Subscription, Upgrade, WebhookEvent
 
 # The stubs know what ModelAdmin is an admin of; Django 5.2 itself cannot be subscripted.
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ class UpgradeAdmin(ReadOnlyAdmin):
     list_select_related = ("provision", "student")
     # Where a declined invoice can be paid is the student's.
     exclude = ("url",)
+
+
+@admin.register(Downgrade)
+class DowngradeAdmin(ReadOnlyAdmin):
+    list_display = ("provision", "student", "tier", "state", "monthly_cents", "currency", "period_end", "created_at")
+    list_filter = ("state",)
+    search_fields = ("provision__reference", "student__email", "subscription_id")
+    list_select_related = ("provision", "student", "tier")
 
 
 @admin.register(Payment)

@@ -7,13 +7,13 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import Checkout, Payment, Refund, WebhookEvent
+from billing.models import Checkout, Downgrade, Payment, Refund, WebhookEvent
 from infra.models import User
 from infra.rls import acting_as, set_role
 from tests.integration.billing.shop import Shop
 from tests.integration.world import new_order
 
-MODELS = [Checkout, Payment, Refund, WebhookEvent]
+MODELS = [Checkout, Downgrade, Payment, Refund, WebhookEvent]
 
 
 def a_paid_order(shop: Shop) -> None:
