@@ -316,6 +316,8 @@ def why_no_retry(run: Run) -> str:
     """
     if _is_over(run):
         return _("This order was cancelled or suspended: nothing is built for it.")
+    if int(run.provision.order.get("domain_count", 0)) < int(run.order.get("domain_count", 0)):
+        return _("The package has become smaller since: what this run lacked is not part of it any more.")
     now = clock.machine_now()
     if run.state == RunState.RUNNING and run.lease_until is not None and run.lease_until > now:
         return _("The machine is working on this run at this moment. Look again in a minute.")

@@ -29,7 +29,7 @@ from .engine.measuring import Listing, Look, Measured
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import HOUR, MINUTE
-from .looking import advised, problem, put_off, take_oldest
+from .looking import WEIGHT, advised, problem, put_off, take_oldest
 from .models import Collection
 from .stacks import STACKS
 
@@ -43,7 +43,7 @@ SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
 ADMIT_EVERY = 60.0  # machine seconds until what became live is noticed
 BACKOFF = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)  # vendor seconds by number of failures in a row
 NOTES_LAST = timedelta(hours=1)  # vendor time for which an interrupted look may go on with what it has
-WEIGHT = "figures"  # no share of a budget is reserved for it
+
 
 LIVE = (
     ProvisionState.ACTIVE,

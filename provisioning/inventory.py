@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -32,24 +32,19 @@ from infra.models import (
     RenewalChoice,
 )
 from infra.models.domain import GONE
-from integrations.http.call import Call
 from integrations.http.errors import Permanent, PlatformError
 
 from .actions import Refused, note
 from .engine import budget, doorbell
 from .engine.holding import HeldDomain, HeldMailbox, Holding, Record
 from .engine.measuring import Look
-from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import DAY, HOUR, MINUTE
-from .looking import put_off, take_oldest
+from .looking import PatientRead, put_off, take_oldest
 from .stacks import STACKS
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-WEIGHT = "figures"  # no share of a budget is reserved for it
 SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
 ADMIT_EVERY = 60.0  # machine seconds until what became live is noticed
 BACKOFF = (5 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR)  # by number of failures in a row
@@ -148,10 +143,9 @@ def _holding(provision: Provision) -> Holding | None:
 
 
 def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
-    def read(call: Call[T], /) -> T:
-        return send_read(workshop.transport, replace(call, weight_class=WEIGHT))
-
-    look = Look(workshop.clients, read, provision.facts, tuple(domain.name for domain in owned(provision)))
+    look = Look(
+        workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in owned(provision))
+    )
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR

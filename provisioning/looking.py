@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from django.db import connection
 
 from infra import clock
 from infra.models import Inventory, Measurement
+from integrations.http.call import Call
 from integrations.http.errors import Permanent, RateLimited
 
 from .engine import budget
+from .engine.reader import send_read
+from .engine.runner import Workshop
 from .engine.specs import HOUR
 
 log = logging.getLogger(__name__)
 
+WEIGHT = "figures"  # no share of a budget is reserved for it
+LONGEST_WAIT, PATIENCE = 5.0, 20.0  # machine seconds that a look waits for one permit, and in all
+
+T = TypeVar("T")
 Row = TypeVar("Row", Measurement, Inventory)
 
 
@@ -42,6 +50,29 @@ def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
     if row is None:
         return None
     return model._default_manager.select_related("provision__student", "provision__tier").get(pk=row[0])
+
+
+@dataclass
+class PatientRead:
+    """Reads within what there is to spare, and waits for the next permit where that is a matter of seconds.
+
+    A look of more reads than a short window has room for would begin anew each time, and never come to its end.
+    Raises PlatformError or budget.NotNow.
+    """
+
+    workshop: Workshop
+    left: float = PATIENCE
+
+    def __call__(self, call: Call[T], /) -> T:
+        while True:
+            try:
+                return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT))
+            except budget.NoPermit as error:
+                seconds = error.seconds / clock.scale()
+                if seconds > min(self.left, LONGEST_WAIT):
+                    raise
+                self.left -= seconds
+                self.workshop.wait(seconds)
 
 
 def put_off(due: Row, error: Exception) -> bool:

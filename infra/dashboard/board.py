@@ -23,6 +23,7 @@ from django.utils.translation import ngettext
 
 from infra import warmup
 from infra.dns.propagation import Finding, State
+from infra.dns.records import from_json, purpose
 from infra.health import GOOD, Health, Lack, whole
 from infra.models import (
     Connection,
@@ -526,7 +527,7 @@ def _evidence(domain: Domain) -> list[Line]:
     if domain.state in (DomainState.LOST, DomainState.FAILED, DomainState.EXPIRED, DomainState.RELEASED):
         return []
     if seen := domain.facts.get("dns_evidence"):
-        return [_seen_record(row, domain.name) for row in seen.get("records", [])]
+        return [_seen_record(row) for row in seen.get("records", [])]
     connected = domain.state in (DomainState.CONNECTED, DomainState.ACTIVE)
     rows = (
         (_("Registered"), domain.bought_at is not None or connected),
@@ -547,22 +548,18 @@ RECORD_STATES: dict[str, tuple[str | Promise, str]] = {
 }
 
 
-def _seen_record(row: dict[str, Any], domain: str) -> Line:
+def _seen_record(row: dict[str, Any]) -> Line:
     """Say how one record stood when the name servers were last asked, and at how many of them it was seen."""
     answers = row["resolvers"].values()
     word, tone = RECORD_STATES[row["state"] if answers else State.ABSENT]  # nobody is asked about an unknown domain
     seen = sum(one["finding"] == Finding.SEEN for one in answers)
     note = ngettext("seen by %(n)s of %(all)s name server", "seen by %(n)s of %(all)s name servers", len(answers))
-    return Line(_record_name(row, domain), str(word), tone, note % {"n": seen, "all": len(answers)} if answers else "")
-
-
-def _record_name(row: dict[str, Any], domain: str) -> str:
-    owner, value = str(row["owner"]), str(row["value"]).lower()
-    if owner == f"_dmarc.{domain}":
-        return "DMARC"
-    if owner.endswith(f"._domainkey.{domain}"):
-        return "DKIM"
-    return "SPF" if value.startswith("v=spf1") else str(row["type"])
+    return Line(
+        purpose(from_json(row)) or str(row["type"]),
+        str(word),
+        tone,
+        note % {"n": seen, "all": len(answers)} if answers else "",
+    )
 
 
 def _paid_until(student: User, domain: Domain) -> str:

@@ -15,8 +15,7 @@ from infra.naming import gettext_noop
 
 from .findings import Finding, Level, Rule, Rules, unique
 from .names import is_within
-from .records import Record, Type
-from .spf.syntax import is_spf
+from .records import Record, Type, purpose
 
 MOST_REMOVED = 0.5  # share of a zone's records that one plan may take away without a person's word
 FEW = 4  # records up to which that share says nothing
@@ -237,7 +236,7 @@ def _replaces(new: Record, old: Record) -> bool:
     """Whether `new` takes the place of `old`: the same name and type, and for texts the same kind of text."""
     if (new.owner, new.type) != (old.owner, old.type):
         return False
-    return new.type is not Type.TXT or _kind(new) == _kind(old)
+    return new.type is not Type.TXT or purpose(new) == purpose(old)
 
 
 def _rival(one: Record, other: Record) -> bool:
@@ -246,14 +245,4 @@ def _rival(one: Record, other: Record) -> bool:
         return False
     if one.type is Type.CNAME:
         return True
-    return one.type is Type.TXT and bool(_kind(one)) and _kind(one) == _kind(other)
-
-
-def _kind(one: Record) -> str:
-    """Return which of the texts it is that stand once at a name, empty for any other."""
-    if is_spf(one.value):
-        return "spf"
-    if "._domainkey." in one.owner:
-        return "dkim"
-    lowered = one.value.lower().replace(" ", "")
-    return next((kind for kind in ("v=dmarc1", "v=tlsrptv1", "v=stsv1") if lowered.startswith(kind)), "")
+    return one.type is Type.TXT and bool(purpose(one)) and purpose(one) == purpose(other)

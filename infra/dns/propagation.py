@@ -15,10 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .records import Record, Type
+from .records import Record, Type, purpose
 from .resolver import Answer, Patience, Resolver, Status
-
-ONE_PER_NAME = ("v=spf1", "v=dmarc1", "v=dkim1")  # two of a kind at one name and neither counts: RFC 7208 4.5, 9989 4.8
 
 
 class Finding(StrEnum):
@@ -275,13 +273,5 @@ def _excludes(wanted: Record, other: Record) -> bool:
         return True
     if wanted.type is not Type.TXT:
         return False
-    kind = _kind(wanted)
-    return bool(kind) and kind == _kind(other)
-
-
-def _kind(one: Record) -> str:
-    """Return which of the kinds a TXT record is of that stand once at a name; empty for any other."""
-    if "._domainkey." in one.owner:
-        return "v=dkim1"
-    lowered = one.value.lower().replace(" ", "")
-    return next((kind for kind in ONE_PER_NAME if lowered.startswith(kind)), "")
+    kind = purpose(wanted)
+    return bool(kind) and kind == purpose(other)

@@ -202,6 +202,27 @@ def _tag_value(name: str, value: str, *, is_key: bool) -> str:
     return value.lower() if name in ANY_CASE else re.sub(r"\s*,\s*", ",", value)
 
 
+PURPOSES = {"v=dmarc1": "DMARC", "v=dkim1": "DKIM", "v=tlsrptv1": "TLS-RPT", "v=stsv1": "MTA-STS"}
+
+
+def purpose(one: Record) -> str:
+    """Return what a record is for, as people call it: MX, SPF, DKIM, DMARC, TLS-RPT, MTA-STS; empty for anything else.
+
+    Of the texts among them one alone may stand at a name (RFC 7208 4.5, 9989 4.8, 6376 3.6.2.2).
+    """
+    if one.type is Type.MX:
+        return "MX"
+    if one.type not in (Type.TXT, Type.CNAME):
+        return ""
+    if "._domainkey." in one.owner:
+        return "DKIM"
+    lowered = one.value.lower()
+    if lowered == "v=spf1" or lowered.startswith("v=spf1 "):
+        return "SPF"
+    lowered = lowered.replace(" ", "")
+    return next((word for version, word in PURPOSES.items() if lowered.startswith(version)), "")
+
+
 def only(records: Iterable[Record], kind: Type) -> list[Record]:
     """Return the records of one type."""
     return [one for one in records if one.type is kind]

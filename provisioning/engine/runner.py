@@ -7,7 +7,8 @@ an outcome in one table, `outcome_of`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -56,7 +57,8 @@ NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited, Undecidable)  # 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What a worker process builds with: the transport, the clients, the options, the name servers it asks.
+    """What a worker process builds with: the transport, the clients, the options, the name servers it asks, and how it
+    lets machine seconds pass where it may wait.
 
     Tests make their own.
     """
@@ -65,6 +67,7 @@ class Workshop:
     clients: Clients
     options: Options
     name_servers: NameServers = field(default_factory=NameServers)
+    wait: Callable[[float], None] = time.sleep
 
 
 @lru_cache(maxsize=1)

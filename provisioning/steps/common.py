@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from integrations.http.call import Call
 from integrations.zapmail import Domain, Mailbox, MailboxPage
 
 from ..engine import budget
 from ..engine.context import Context, DomainItem, MailboxItem
 from ..engine.ledger import Book
-from ..engine.outcomes import Outcome, Wait
+from ..engine.outcomes import Done, Outcome, Wait
+
+
+class HasId(Protocol):
+    """Something that a platform knows by an id."""
+
+    @property
+    def id(self) -> str: ...
+
 
 Item = TypeVar("Item", DomainItem, MailboxItem)
+T = TypeVar("T", bound=HasId)
 
 LEAST_WAIT = 5.0  # vendor seconds
 RETRIED = "retried"  # a row's fact: how often an operator has had it tried again
@@ -27,6 +37,14 @@ def external_name(ctx: Context, suffix: str = "", *, longest: int = 71) -> str:
     end = f"{suffix} {ctx.reference}".strip()
     plain = str(ctx.order.get("student_name", "")).encode("ascii", "ignore").decode()
     return f"{' '.join(plain.split())[: longest - len(end) - 1].strip()} {end}".strip()
+
+
+def own(ctx: Context, name: str, fact: str, build: Callable[[], Call[T]], find: Callable[[], T | None]) -> Outcome:
+    """Create the student's own thing `name` at a platform, or find it again; note its id under `fact`."""
+    made = ctx.ledger.obtain(name, build, find)
+    if isinstance(made, Book):
+        return wait_for(made, name, ctx, "whether it was created is being checked")
+    return Done({fact: made.id})
 
 
 def is_ours(ctx: Context, name: str) -> bool:

@@ -8,7 +8,7 @@ from ..engine.context import Context
 from ..engine.ledger import Book
 from ..engine.measuring import Counts, Look
 from ..engine.outcomes import Done, Outcome
-from .common import MOST_PAGES, external_name, is_ours, wait_for
+from .common import MOST_PAGES, external_name, is_ours, own, wait_for
 
 
 def workspace(ctx: Context) -> Outcome:
@@ -19,12 +19,13 @@ def workspace(ctx: Context) -> Outcome:
         return next((found for found in page.workspaces if is_ours(ctx, found.name)), None)
 
     name = external_name(ctx)
-    made = ctx.ledger.obtain(
-        name, lambda: ctx.clients.zapmail.create_workspace(name, ctx.options.operator_contact or None), find
+    return own(
+        ctx,
+        name,
+        "zapmail_workspace_id",
+        lambda: ctx.clients.zapmail.create_workspace(name, ctx.options.operator_contact or None),
+        find,
     )
-    if isinstance(made, Book):
-        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
-    return Done({"zapmail_workspace_id": made.id})
 
 
 def sender_workspace(ctx: Context) -> Outcome:
@@ -35,10 +36,7 @@ def sender_workspace(ctx: Context) -> Outcome:
         return next((found for found in account.workspaces if is_ours(ctx, found.name)), None)
 
     name = external_name(ctx)
-    made = ctx.ledger.obtain(name, lambda: ctx.clients.plusvibe.create_workspace(name), find)
-    if isinstance(made, Book):
-        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
-    return Done({"plusvibe_workspace_id": made.id})
+    return own(ctx, name, "plusvibe_workspace_id", lambda: ctx.clients.plusvibe.create_workspace(name), find)
 
 
 def lead_list(ctx: Context) -> Outcome:

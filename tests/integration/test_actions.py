@@ -326,6 +326,21 @@ def test_an_unknown_outcome_is_closed_by_the_person_who_looked() -> None:
     assert (unknown.state, unknown.operation.state) == (OperationState.DONE, OperationState.DONE)
 
 
+def test_what_a_smaller_package_has_no_room_for_is_not_tried_again() -> None:
+    world = new_world()
+    world.sandbox.faults.add("failing_mailboxes", items=("ada@getacme.com",))
+    run = paid(new_order())
+    world.run_until(ended(run), hours=72)
+    assert actions.why_no_retry(fresh(run)) == ""
+
+    provision = fresh(run).provision
+    provision.order = {**provision.order, "domain_count": provision.order["domain_count"] - 1}
+    provision.save()
+
+    with pytest.raises(Refused, match="has become smaller"):
+        actions.retry_failed_step(run=fresh(run), **BY)
+
+
 def test_the_last_failed_item_done_by_hand_revives_the_run() -> None:
     world = new_world()
     world.sandbox.faults.add("failing_mailboxes", items=("ada@getacme.com",))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import dns.exception
@@ -122,7 +123,16 @@ def open_workshop(transport: Transport, settings: Mapping[str, object]) -> Works
     """Make what a worker builds with. `settings` override ours."""
     values = {**SETTINGS, **settings}
     names = name_servers(transport.sandbox) if isinstance(transport, InProcessTransport) else NameServers()
-    return Workshop(transport, registry.build_clients(values), Options.from_mapping(values), names)
+    workshop = Workshop(transport, registry.build_clients(values), Options.from_mapping(values), names)
+    if not isinstance(transport, InProcessTransport):
+        return workshop
+    return replace(workshop, wait=partial(_pass, transport.sandbox))
+
+
+def _pass(sandbox: Sandbox, seconds: float) -> None:
+    """Let time pass for somebody who waits: ours and the sandbox's alike."""
+    clock.advance_vendor(seconds)
+    sandbox.advance(seconds)
 
 
 def name_servers(sandbox: Sandbox, wait: Callable[[float], None] = lambda seconds: None) -> NameServers:

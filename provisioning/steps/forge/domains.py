@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from infra.clock import VendorInstant
-from infra.dns.records import BadRecord, Record, record, tags
+from infra.dns.plan import Action, Existing, plan
+from infra.dns.records import BadRecord, Record, purpose, record, tags
 from integrations import infraforge
 from integrations.http.call import Call
 from integrations.http.errors import NotFound
@@ -121,13 +122,13 @@ def dmarc(ctx: Context) -> Mapping[str, Outcome] | Outcome:
     client = ctx.clients.infraforge
 
     def judge(domain: DomainItem) -> Outcome:
-        name, key = domain.name, str(domain.facts["infraforge_domain_id"])
+        name, key = domain.name, _id(domain)
         rows = ctx.read(client.get_dns(key))
         if not _says(rows, name, policy, address):
             if not _changed_in_bulk(ctx, name, key, policy, address):
-                plan = planned(rows, name, f"v=DMARC1; p={policy}; rua=mailto:{address}")
-                if plan:
-                    ctx.ledger.apply(client.put_dns(name, key, plan))
+                wanted = record("TXT", f"_dmarc.{name}", f"v=DMARC1; p={policy}; rua=mailto:{address}")
+                if whole := planned(rows, name, wanted):
+                    ctx.ledger.apply(client.put_dns(name, key, whole))
             rows = ctx.read(client.get_dns(key))  # as it is now: a write makes the next read a new one
         if not _says(rows, name, policy, address):
             return Wait(ctx.poll, why="the DMARC record is not as we want it yet")
@@ -151,33 +152,22 @@ def _changed_in_bulk(ctx: Context, name: str, key: str, policy: str, address: st
     return True
 
 
-def planned(rows: Sequence[infraforge.DnsRecord], domain: str, dmarc: str) -> list[infraforge.DnsRecord]:
-    """Return the whole set with its DMARC record replaced or added, in the order read; empty if the set is not whole."""
-    if not complete(rows, domain):
+def planned(rows: Sequence[infraforge.DnsRecord], zone: str, wanted: Record) -> list[infraforge.DnsRecord]:
+    """Return the whole set with its DMARC record as `wanted` and every other row as it was read; empty where that is
+    not safe, as in a set without mail server, SPF or key."""
+    there = {str(place): found for place, row in enumerate(rows) if (found := _canonical(*plain_row(row))) is not None}
+    existing = [Existing(key, found, ours=_is_dmarc(rows[int(key)], zone)) for key, found in there.items()]
+    change = plan(zone, [wanted], existing)
+    if not {"MX", "SPF", "DKIM"} <= set(map(purpose, there.values())) or not change.is_safe:
         return []
-    mine = infraforge.DnsRecord(f"_dmarc.{domain}", "TXT", dmarc)
-    places = [place for place, row in enumerate(rows) if _is_dmarc(row, domain)]
-    if not places:
-        return [*rows, mine]
-    return [
-        mine if place == places[0] else row
+    mine = infraforge.DnsRecord(wanted.owner, "TXT", wanted.value)
+    becomes = {step.existing.id: step.action for step in change.steps if step.existing}
+    kept = [
+        mine if becomes.get(str(place)) is Action.UPDATE else row
         for place, row in enumerate(rows)
-        if place == places[0] or place not in places
+        if becomes.get(str(place)) is not Action.DELETE
     ]
-
-
-def complete(rows: Sequence[infraforge.DnsRecord], domain: str) -> bool:
-    """Tell whether a set has what mail needs besides DMARC: a mail server, SPF and a DKIM key."""
-    return {"MX", "SPF", "DKIM"} <= {kind_of(row.type, row.name, row.value, domain) for row in rows}
-
-
-def kind_of(kind: str, host: str, value: str, domain: str) -> str:
-    """Return what a record is for: MX, SPF, DKIM, DMARC, or its type."""
-    if kind == "TXT" and host == f"_dmarc.{domain}":
-        return "DMARC"
-    if kind == "TXT" and host == domain and value.strip(' "').lower().startswith("v=spf1"):
-        return "SPF"
-    return "DKIM" if host.endswith(f"._domainkey.{domain}") else kind
+    return kept if mine in kept else [*kept, mine]
 
 
 def _is_dmarc(row: infraforge.DnsRecord, domain: str) -> bool:
@@ -202,18 +192,22 @@ def records(ctx: Context) -> Mapping[str, Outcome]:
 def _seen(ctx: Context, domain: DomainItem) -> Outcome:
     kept = {name: domain.facts[name] for name in ("dns_records", "dns_read_at") if name in domain.facts}
     if str(kept.get("dns_read_at", "")) < (ctx.now - READ_AGAIN).isoformat():
-        listed = ctx.read(ctx.clients.infraforge.get_dns(str(domain.facts["infraforge_domain_id"])))
-        kept = kept_records(listed, ctx.now)
-    rows = kept["dns_records"]
-    missing = [kind for kind in WANTED if kind not in {kind_of(row[0], row[1], row[2], domain.name) for row in rows}]
+        rows = ctx.read(ctx.clients.infraforge.get_dns(_id(domain)))
+        kept = kept_records(rows, ctx.now)
+    listed = [one for row in kept["dns_records"] if (one := _canonical(*row)) is not None]
+    missing = [kind for kind in WANTED if kind not in set(map(purpose, listed))]
     if missing:
         return Wait(ctx.poll, why=f"the platform lists no {' and no '.join(missing)} record", facts=kept)
-    evidence = ctx.look([one for row in rows if (one := _canonical(*row)) is not None], zone=domain.name)
+    evidence = ctx.look(listed, zone=domain.name)
     kept["dns_evidence"] = evidence.as_json()
     if evidence.is_complete:
         return Done(kept)
     absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
     return Wait(ctx.poll, why=f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}", facts=kept)
+
+
+def _id(domain: DomainItem) -> str:
+    return str(domain.facts["infraforge_domain_id"])
 
 
 def _canonical(kind: str, host: str, value: str, priority: int | None) -> Record | None:

@@ -12,7 +12,7 @@ from ...engine.ledger import Book
 from ...engine.outcomes import Done, Outcome, Wait, WaitsOn
 from ...engine.specs import MINUTE
 from ..buying import NO_MONEY
-from ..common import MOST_PAGES, external_name, is_ours, wait_for
+from ..common import MOST_PAGES, external_name, is_ours, own, wait_for
 
 LOOK_FOR_MONEY = 5 * MINUTE
 LONGEST = infraforge.LONGEST_WORKSPACE_NAME  # the shortest of the three
@@ -108,10 +108,7 @@ def sending_workspace(ctx: Context) -> Outcome:
         return None
 
     name = external_name(ctx, longest=LONGEST)
-    made = ctx.ledger.obtain(name, partial(ctx.clients.salesforge.create_workspace, name), find)
-    if isinstance(made, Book):
-        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
-    return Done({"salesforge_workspace_id": made.id})
+    return own(ctx, name, "salesforge_workspace_id", partial(ctx.clients.salesforge.create_workspace, name), find)
 
 
 def warmup_workspace(ctx: Context) -> Outcome:
@@ -127,7 +124,4 @@ def warmup_workspace(ctx: Context) -> Outcome:
         return None
 
     name = external_name(ctx, longest=LONGEST)
-    made = ctx.ledger.obtain(name, partial(ctx.clients.warmforge.create_workspace, name), find)
-    if isinstance(made, Book):
-        return wait_for(made, name, ctx, "whether the workspace was created is being checked")
-    return Done({"warmforge_workspace_id": made.id})
+    return own(ctx, name, "warmforge_workspace_id", partial(ctx.clients.warmforge.create_workspace, name), find)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from infra import clock
-from infra.models import Credential, DomainState
+from infra.models import Credential, DomainState, MailboxSecret
 from integrations.sandbox.infraforge_world import break_record, top_up
-from provisioning import life
+from provisioning import inventory, life
 
 from .kit import Story, story
 
@@ -184,3 +184,16 @@ def test_taking_an_order_down_switches_renewal_off_and_leaves_the_dedicated_addr
     made.play(lambda: made.provision.runs.get(kind="teardown").state == "done")
     made.refresh()
     assert made.provision.state == "cancelled"
+
+
+@pytest.mark.parametrize("tier", ["ignition", "dominance"])
+def test_what_an_order_owns_is_looked_at_within_what_the_budget_leaves(tier: str) -> None:
+    made = ordered(tier)
+    made.play()
+    inventory.admit()
+    for _minute in range(20):
+        inventory.look_at_next(made.world.workshop)
+        made.advance(60)
+    kept = {one.mailbox.address: one.app_password.open() for one in MailboxSecret.objects.select_related("mailbox")}
+    assert kept == {box.email: box.password for box in there(made).mailboxes.values()}
+    assert set(made.provision.domains.exclude(bought_at=None).values_list("facts__renewal", flat=True)) == {"on"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.dns.records import BadRecord, Type, chunks, from_json, joined, quoted, record
+from infra.dns.records import BadRecord, Type, chunks, from_json, joined, purpose, quoted, record
 
 NAME = "getacme.com"
 POLICY = "_dmarc.getacme.com"
@@ -103,3 +103,21 @@ def test_a_record_is_plain_data_and_comes_back() -> None:
 def test_data_that_describes_no_record_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(BadRecord):
         from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "value", "word"),
+    [
+        ("MX", "acme.com", "10 mx1.example.net", "MX"),
+        ("TXT", "acme.com", "v=spf1 -all", "SPF"),
+        ("TXT", "acme.com", "v=spf10 -all", ""),
+        ("TXT", "_dmarc.acme.com", "V=DMARC1 ; p=none", "DMARC"),
+        ("TXT", "default._domainkey.acme.com", "p=MIIB", "DKIM"),
+        ("CNAME", "s1._domainkey.acme.com", "s1.keys.example.net", "DKIM"),
+        ("TXT", "_smtp._tls.acme.com", "v=TLSRPTv1; rua=mailto:a@b.example", "TLS-RPT"),
+        ("TXT", "acme.com", "google-site-verification=x", ""),
+        ("A", "acme.com", "192.0.2.1", ""),
+    ],
+)
+def test_a_record_is_called_by_what_it_is_for(kind: str, owner: str, value: str, word: str) -> None:
+    assert purpose(record(kind, owner, value)) == word
