@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from . import infraforge_world, profiles, stripe_life, warmforge
+from .dns import delegate
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
-from .reading import Refusal, read_object, whole
+from .reading import Refusal, read_object, texts, whole
 from .stripe import Account
 from .stripe_wire import Refusal as StripeRefusal
 from .zapmail_world import pay_order, set_auto_renew, top_up
@@ -17,6 +19,7 @@ from .zapmail_world import pay_order, set_auto_renew, top_up
 if TYPE_CHECKING:
     from .core import Sandbox
 
+HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 Action = Callable[["Sandbox", Request, dict[str, Any]], Any]
 
 
@@ -144,7 +147,19 @@ def records(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers at the registrar."""
+    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers at the registrar.
+
+    {"domain": name, "servers": [...]} says which ones, of any domain; the servers above it follow when the switch says.
+    """
+    if "servers" in body:
+        servers = texts(body, "servers")
+        if not all(HOST.fullmatch(host.strip().lower().rstrip(".")) for host in servers):
+            raise Refusal(400, "servers are host names")
+        domain = str(body.get("domain") or "").strip().lower().rstrip(".")
+        if not HOST.fullmatch(domain):
+            raise Refusal(400, "domain is a domain name")
+        delegate(sandbox.world, domain, servers, sandbox.clock.now() + sandbox.switches.dns_delegation_seconds)
+        return {"domain": domain, "servers": servers}
     infraforge_world.change_nameservers(sandbox.world, str(body.get("domain")), sandbox.clock.now())
     return {"domain": body["domain"]}
 

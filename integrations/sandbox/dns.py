@@ -32,6 +32,7 @@ import dns.rrset
 
 if TYPE_CHECKING:
     from .core import Sandbox
+    from .world import World
 
 SERVERS = ("first", "lagging", "failing", "authoritative")
 RESOLVERS = SERVERS[:3]
@@ -59,6 +60,8 @@ class ZoneRecord:
     value  TXT: the logical text; MX: the host alone, its priority beside it
     since  the virtual moment of publication
     until  when it was taken back or replaced; by then a resolver that lags still sees it
+    servers  the hosts that hold it, where it matters: resolvers see it while its zone is delegated to exactly these
+    is_above whether the servers above say it: a delegation
     """
 
     zone: str
@@ -69,6 +72,8 @@ class ZoneRecord:
     ttl: int = TTL
     since: float = 0.0
     until: float = math.inf
+    servers: tuple[str, ...] = ()
+    is_above: bool = False
 
 
 # What lies beyond the platforms: the names that their records lead to. Addresses are those of documentation.
@@ -79,6 +84,7 @@ BEYOND = (
     ZoneRecord("outlook.com", "spf.protection.outlook.com", "TXT", "v=spf1 ip4:198.51.100.0/25 -all"),
     ZoneRecord("outlook.com", "*.mail.protection.outlook.com", "A", "198.51.100.25"),
     ZoneRecord("ops.example", "*._report._dmarc.ops.example", "TXT", "v=DMARC1"),
+    ZoneRecord("ns.cloudflare.com", "*.ns.cloudflare.com", "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[0], "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[1], "A", "127.0.0.1"),
 )
@@ -205,7 +211,7 @@ class Dns:
         if kept is not None and now < until:
             return kept
         lag = self.sandbox.switches.dns_lag_seconds if server == "lagging" else 0.0
-        found = self._known(name, kind, now, lag)
+        found = self._known(name, kind, now, lag, by_delegation=True)
         if found.code == dns.rcode.REFUSED:  # nobody in this world is responsible for it
             found = Found(dns.rcode.NXDOMAIN)
         elif found.code != dns.rcode.SERVFAIL:
@@ -213,13 +219,16 @@ class Dns:
             self.kept[server, name, kind] = (now + ttl, found)
         return found
 
-    def _known(self, name: str, kind: str, now: float, lag: float = 0.0) -> Found:
-        """Return what the zones say of a name, of records that were published `lag` ago at least."""
-        switches = self.sandbox.switches
-        names = Names(
-            (one for one in zones(self.sandbox, now) if one.since <= now - lag < one.until),
-            int(switches.dns_negative_ttl_seconds),
-        )
+    def _known(self, name: str, kind: str, now: float, lag: float = 0.0, *, by_delegation: bool = False) -> Found:
+        """Return what the zones say of a name, of records that were published `lag` ago at least.
+
+        `by_delegation` leaves out what lies on servers that nobody is led to.
+        """
+        switches, seen = self.sandbox.switches, now - lag
+        shown = (one for one in zones(self.sandbox, now) if one.since <= seen < one.until)
+        if by_delegation:
+            shown = (one for one in shown if is_led_to(self.sandbox.world, one, seen))
+        names = Names(shown, int(switches.dns_negative_ttl_seconds))
         zone = names.zone_of(name)
         if not zone:
             return Found(dns.rcode.REFUSED)
@@ -237,12 +246,42 @@ class Dns:
             response.authority = [negative.soa(found.zone)]
 
 
+def delegate(world: World, zone: str, servers: Iterable[str], at: float) -> None:
+    """Let the servers above a domain name these for it from `at` on, as a change at its registrar does.
+
+    What the domain's platform says of its name servers no longer counts then. Without servers it is delegated nowhere.
+    """
+    hosts = tuple(sorted({server.strip().lower().rstrip(".") for server in servers}))
+    before = [version for version in world.delegations.get(zone, ()) if version[0] < at]
+    world.delegations[zone] = [*before, (at, hosts)]
+
+
+def delegation(world: World, zone: str, at: float) -> tuple[str, ...]:
+    """Return the servers that the ones above name for a domain at a moment."""
+    return next((hosts for since, hosts in reversed(world.delegations.get(zone, ())) if since <= at), ())
+
+
+def is_led_to(world: World, record: ZoneRecord, at: float) -> bool:
+    """Tell whether somebody who follows the delegation comes to where a record lies."""
+    return not record.servers or set(record.servers) == set(delegation(world, record.zone, at))
+
+
 def zones(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:
     """Yield every record of the world at a moment; those that `dns_withheld_names` names are left out."""
     withheld = set(sandbox.switches.dns_withheld_names.split())
-    for record in (*BEYOND, *published(sandbox, now)):
-        if record.name not in withheld:
+    delegations = sandbox.world.delegations
+    for record in (*BEYOND, *published(sandbox, now), *delegating(sandbox.world)):
+        is_apex = record.type == "NS" and record.name == record.zone in delegations and not record.is_above
+        if record.name not in withheld and not is_apex:
             yield record
+
+
+def delegating(world: World) -> Iterable[ZoneRecord]:
+    """Yield the name servers of every domain that has been at its registrar, each version with its times."""
+    for zone, versions in world.delegations.items():
+        ends = [since for since, _ in versions[1:]]
+        for (since, hosts), until in zip(versions, [*ends, math.inf], strict=True):
+            yield from (ZoneRecord(zone, zone, "NS", h, since=since, until=until, is_above=True) for h in hosts)
 
 
 def published(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:

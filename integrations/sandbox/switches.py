@@ -77,6 +77,7 @@ class Switches:
     dns_negative_ttl_seconds: float = 60.0
     dns_failing: Literal["no", "servfail", "refused", "silent"] = "no"
     dns_authoritative: Literal["answers", "servfail", "refused", "silent"] = "answers"
+    dns_delegation_seconds: float = 300.0
     dns_withheld_names: str = ""
     dns_broken_zones: str = ""
     # Stripe

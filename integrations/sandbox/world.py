@@ -53,6 +53,7 @@ class World:
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py
+    delegations: dict[str, list[tuple[float, tuple[str, ...]]]] = field(default_factory=dict)  # see dns.delegate
     events: list[Event] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,17 @@ import pytest
 
 from infra.dns.records import Type
 from infra.dns.resolver import Answer, Status, over_network
-from integrations.sandbox.dns import BEYOND, RESOLVERS, SERVERS, Dns, ZoneRecord
+from integrations.sandbox import Request, control
+from integrations.sandbox.dns import (
+    BEYOND,
+    NAME_SERVERS,
+    RESOLVERS,
+    SERVERS,
+    Dns,
+    ZoneRecord,
+    delegate,
+    delegation,
+)
 from integrations.sandbox.dns_server import DnsServers, PortTaken
 from tests.integration.world import name_servers
 from tests.unit.sandbox.kit import Box
@@ -239,6 +250,62 @@ def test_an_answer_that_does_not_fit_is_cut_short_over_udp_only(box: Box, zone: 
 
     assert short.flags & dns.flags.TC
     assert [len(part) for part in whole.answer[0][0].strings] == [255] * 5 + [225]
+
+
+# Delegation
+
+HOSTS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
+
+
+def test_what_lies_on_servers_that_nobody_is_led_to_is_seen_by_asking_them(box: Box, zone: list[ZoneRecord]) -> None:
+    zone[:] = [replace(one, servers=HOSTS) for one in zone]
+
+    assert ask(box).status is Status.NXDOMAIN
+    assert ask(box, server="authoritative").status is Status.RECORDS
+
+
+def test_resolvers_follow_the_delegation_once_it_has_changed(box: Box, zone: list[ZoneRecord]) -> None:
+    zone[:] = [replace(one, servers=HOSTS) for one in zone]
+    now = box.clock.now()
+    delegate(box.sandbox.world, NAME, ["ns1.registrar.example", "ns2.registrar.example"], now)
+    delegate(box.sandbox.world, NAME, ["Bob.ns.cloudflare.com.", "ada.ns.cloudflare.com"], now + 600)
+
+    assert ask(box, kind=Type.NS).values == ("ns1.registrar.example", "ns2.registrar.example")
+    assert ask(box).status is Status.NO_ANSWER
+
+    box.sandbox.advance(600)
+    assert ask(box, kind=Type.NS).values == HOSTS
+    assert ask(box).status is Status.RECORDS
+    assert ask(box, server="lagging").status is Status.NO_ANSWER
+
+
+def test_one_wrong_server_of_two_leads_nowhere(box: Box, zone: list[ZoneRecord]) -> None:
+    zone[:] = [replace(one, servers=HOSTS) for one in zone]
+    delegate(box.sandbox.world, NAME, [HOSTS[0], "ns1.registrar.example"], box.clock.now())
+
+    assert ask(box).status is Status.NO_ANSWER
+
+
+def test_a_change_that_was_on_its_way_is_replaced_by_a_later_one(box: Box) -> None:
+    now = box.clock.now()
+    delegate(box.sandbox.world, NAME, ["ns1.registrar.example"], now + 600)
+    delegate(box.sandbox.world, NAME, HOSTS, now + 300)
+    box.sandbox.advance(600)
+
+    assert delegation(box.sandbox.world, NAME, box.clock.now()) == HOSTS
+
+
+def test_the_control_plane_changes_the_name_servers_of_any_domain(box: Box) -> None:
+    def steer(**body: object) -> int:
+        content = json.dumps(body).encode()
+        return control.handle(box.sandbox, Request.to("POST", "/nameservers", body=content)).status
+
+    assert steer(domain=NAME, servers=list(HOSTS)) == 200
+    assert ask(box, kind=Type.NS).values == NAME_SERVERS
+    box.sandbox.advance(300)
+    assert ask(box, kind=Type.NS).values == HOSTS
+    for bad in ({"servers": "ns1"}, {"servers": ["no host"]}, {"servers": [7]}, {"domain": "", "servers": []}):
+        assert steer(**{"domain": NAME, **bad}) == 400
 
 
 # Sockets
