@@ -226,7 +226,7 @@ def session_parameters(provision: Provision, checkout: Checkout) -> dict[str, An
     Our reference stands in three places: on the session, on the subscription, and by it on every later invoice.
     """
     metadata = {"provision_ref": provision.reference, "checkout_id": str(checkout.pk)}
-    tier, quantity = provision.tier, _quantity(provision.order)
+    tier, quantity = provision.tier, int(provision.order.get("quantity", 1))
     assert tier is not None  # or the order would not be frozen
     parameters: dict[str, Any] = {
         "mode": "subscription",
@@ -248,13 +248,8 @@ def session_parameters(provision: Provision, checkout: Checkout) -> dict[str, An
     return parameters
 
 
-def _quantity(order: dict[str, Any]) -> int:
-    """Return how often the fees are due: once, unless the tier is priced per domain."""
-    return int(order.get("quantity", 1))
-
-
 def _amount(order: dict[str, Any]) -> int:
-    return int(order["setup_fee_cents"] + order["monthly_fee_cents"]) * _quantity(order)
+    return int(order["setup_fee_cents"] + order["monthly_fee_cents"])
 
 
 def _create(checkout: Checkout) -> str:

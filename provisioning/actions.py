@@ -76,9 +76,10 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(_("This package is no longer offered. Please choose another one."))
         chosen = list(provision.domains.filter(state=DomainState.SELECTED).order_by("position", "name"))
         spares = list(provision.domains.filter(state=DomainState.SPARE).order_by("position", "name"))
-        domain_count, mailbox_count = provision.adds()
+        domain_count, mailbox_count = provision.adds(len(chosen))
         if len(chosen) != domain_count:
             raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
+        quantity = tier.quantity(domain_count)
         if provision.enlarges is not None:
             _make_room(provision.enlarges, [one.name for one in chosen + spares])
         _freeze_prices(tier, chosen + spares)
@@ -93,7 +94,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(
                 _("One of these names has just been ordered by somebody else. Please choose another.")
             ) from error
-        setup_fee = setup_fee_cents(provision)
+        setup_fee = setup_fee_cents(provision, quantity)
         provision.order = {
             "tier": tier.slug,
             "tier_name": tier.name,
@@ -101,8 +102,9 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             "domain_count": domain_count,
             "mailbox_count": mailbox_count,
             "dedicated_ip_count": tier.dedicated_ip_count,
+            "quantity": quantity,
             "setup_fee_cents": setup_fee,
-            "monthly_fee_cents": tier.monthly_fee_cents,
+            "monthly_fee_cents": tier.monthly_fee_cents * quantity,
             "currency": tier.currency,
             "domain_price_cap_cents": tier.domain_price_cap_cents,
             "domain_prices": {domain.name: domain.price_cents for domain in chosen + spares},
@@ -131,9 +133,9 @@ def _make_room(live: Provision, names: Sequence[str]) -> None:
         raise Refused(_("%(name)s has been part of this set-up already. Please choose another name.") % {"name": had})
 
 
-def setup_fee_cents(provision: Provision) -> int:
+def setup_fee_cents(provision: Provision, quantity: int = 1) -> int:
     """Return what is due once for an order: the package's fee, less what was paid for the set-up that it enlarges."""
-    fee = provision.tier.setup_fee_cents if provision.tier else 0
+    fee = provision.tier.setup_fee_cents * quantity if provision.tier else 0
     return fee if provision.enlarges is None else max(0, fee - int(provision.enlarges.order["setup_fee_cents"]))
 
 

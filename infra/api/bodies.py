@@ -29,6 +29,7 @@ class Package:
     name: str
     description: str
     domain_count: int
+    domain_count_max: int | None
     mailbox_count: int
     setup_fee_cents: int
     monthly_fee_cents: int
@@ -59,6 +60,7 @@ def _package(tier: Tier, card: presenters.PackageCard) -> Package:
         name=card.name,
         description=card.description,
         domain_count=tier.domain_count,
+        domain_count_max=tier.domain_count_max,
         mailbox_count=tier.mailbox_count,
         setup_fee_cents=tier.setup_fee_cents,
         monthly_fee_cents=tier.monthly_fee_cents,

@@ -90,11 +90,17 @@ class Provision(Record):
     def __str__(self) -> str:
         return self.reference
 
-    def adds(self) -> tuple[int, int]:
-        """Return how many domains and mailboxes this order is for: what its package holds, less what is there already."""
+    def adds(self, chosen: int = 0) -> tuple[int, int]:
+        """Return how many domains and mailboxes this order is for: what its package holds, less what is there already.
+
+        Where the quantity is the student's, that is as many as are `chosen`, within what the package allows.
+        """
         if self.tier is None:
             return 0, 0
         domains, mailboxes = self.tier.domain_count, self.tier.mailbox_count
+        if self.tier.domain_count_max is not None:
+            domains = min(max(chosen, domains), self.tier.domain_count_max)
+            mailboxes *= domains
         if self.enlarges is None:
             return domains, mailboxes
         there = self.enlarges.order

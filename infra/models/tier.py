@@ -72,3 +72,7 @@ class Tier(Record):
 
     def __str__(self) -> str:
         return self.name
+
+    def quantity(self, domains: int) -> int:
+        """Return how often its fees are due for so many domains: once, or for each where their number is the student's."""
+        return 1 if self.domain_count_max is None else domains

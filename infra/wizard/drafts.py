@@ -88,10 +88,10 @@ def size(draft: Provision) -> Size:
     tier = draft.tier
     if tier is None:
         return Size(0, 0, 0)
+    domains, mailboxes = draft.adds(len(chosen(draft)))
     if tier.domain_count_max is None:
-        domains, mailboxes = draft.adds()
         return Size(domains, domains, mailboxes)
-    return Size(tier.domain_count, tier.domain_count_max, tier.mailbox_count * len(chosen(draft)))
+    return Size(tier.domain_count, tier.domain_count_max, mailboxes)
 
 
 def patterns_needed(draft: Provision) -> int:

@@ -17,6 +17,7 @@ from infra.dashboard import words
 from infra.models import NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
 from provisioning.actions import setup_fee_cents
+from provisioning.engine.specs import Pitch
 from provisioning.stacks import STACKS
 
 from . import drafts, steps
@@ -208,28 +209,35 @@ def _package(tier: Tier, *, chosen: bool) -> PackageCard:
     monthly = money(tier.monthly_fee_cents, tier.currency)
     per_mailbox = money(-(-tier.monthly_fee_cents // tier.mailbox_count), tier.currency)
     pitch = STACKS[tier.stack].pitch
-    year_two = money(pitch.domain_year_cents * tier.domain_count, tier.currency)
+    by_domain = tier.domain_count_max is not None
     ips = [Fact(_("Dedicated sending addresses (IP)"), str(tier.dedicated_ip_count))] if tier.dedicated_ip_count else []
     return PackageCard(
         slug=tier.slug,
         name=tier.name,
         description=tier.description,
         today=money(tier.setup_fee_cents + tier.monthly_fee_cents, tier.currency),
-        then=_("today, then %(amount)s a month") % {"amount": monthly},
+        then=(_("for each domain today, then %(amount)s a month") if by_domain else _("today, then %(amount)s a month"))
+        % {"amount": monthly},
         facts=[
             Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
             Fact(_("Each month"), monthly),
-            Fact(_("Domains"), str(tier.domain_count)),
-            Fact(_("Mailboxes"), str(tier.mailbox_count)),
+            Fact(_("Domains"), f"{tier.domain_count}–{tier.domain_count_max}" if by_domain else str(tier.domain_count)),
+            Fact(_("Mailboxes on each domain") if by_domain else _("Mailboxes"), str(tier.mailbox_count)),
             *ips,
             Fact(_("Per mailbox and month"), per_mailbox),
-            Fact(_("Domains from year two"), _("about %(amount)s a year") % {"amount": year_two}),
+            Fact(_("Domains from year two"), _year_two(tier, pitch)),
             Fact(_("Ready after payment"), str(pitch.ready)),
             Fact(_("Warmup before sending"), _days(tier.warmup_days)),
         ],
         included=[
-            _("The first year of each domain up to %(cap)s")
-            % {"cap": money(tier.domain_price_cap_cents, tier.currency)},
+            *(
+                [
+                    _("The first year of each domain up to %(cap)s")
+                    % {"cap": money(tier.domain_price_cap_cents, tier.currency)}
+                ]
+                if STACKS[tier.stack].registrar
+                else []
+            ),
             *map(str, pitch.included),
         ],
         chosen=chosen,
@@ -237,6 +245,13 @@ def _package(tier: Tier, *, chosen: bool) -> PackageCard:
         button_label=_("Keep %(name)s") % {"name": tier.name} if chosen else _("Choose %(name)s") % {"name": tier.name},
         button_kind="primary",
     )
+
+
+def _year_two(tier: Tier, pitch: Pitch) -> str:
+    if not pitch.domain_year_cents:
+        return str(_("as at your registrar"))
+    year_two = money(pitch.domain_year_cents * tier.domain_count, tier.currency)
+    return _("about %(amount)s a year") % {"amount": year_two}
 
 
 def _days(number: int) -> str:
@@ -506,15 +521,24 @@ def bill_of(draft: Provision) -> Bill:
     """Return what an order costs. What an upgrade costs, Stripe says."""
     tier = draft.tier
     assert tier is not None
+    quantity = tier.quantity(len(drafts.chosen(draft)))
+    setup, monthly = tier.setup_fee_cents * quantity, tier.monthly_fee_cents * quantity
     return Bill(
         lines=[
-            Fact(_("Set-up, once"), money(tier.setup_fee_cents, tier.currency)),
-            Fact(_("First month"), money(tier.monthly_fee_cents, tier.currency)),
+            Fact(_("Set-up, once"), _times(quantity, tier.setup_fee_cents, tier.currency)),
+            Fact(_("First month"), _times(quantity, tier.monthly_fee_cents, tier.currency)),
         ],
-        today_cents=tier.setup_fee_cents + tier.monthly_fee_cents,
-        monthly_cents=tier.monthly_fee_cents,
+        today_cents=setup + monthly,
+        monthly_cents=monthly,
         currency=tier.currency,
     )
+
+
+def _times(quantity: int, cents: int, currency: str) -> str:
+    """Return a fee; where it is due for each domain, how it is made up."""
+    if quantity == 1:
+        return money(cents, currency)
+    return f"{quantity} × {money(cents, currency)} = {money(quantity * cents, currency)}"
 
 
 def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str) -> Review:
@@ -526,7 +550,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
         draft.mailbox_patterns, [domain.name for domain in chosen], drafts.size(draft).mailboxes
     )
     renewals = sum(domain.renewal_cents for domain in chosen)
-    share = setup_fee_cents(draft) // max(1, len(chosen))
+    share = setup_fee_cents(draft, tier.quantity(len(chosen))) // max(1, len(chosen))
     return Review(
         lede=_("Nothing is bought before you pay. The button charges the card that you have already given.")
         if draft.enlarges_id
