@@ -43,6 +43,7 @@ SANDBOX_PATHS = {
     "STRIPE_API_URL": "/stripe",
     "WARMFORGE_API_URL": "/warmforge/public/v1",
     "SALESFORGE_API_URL": "/salesforge/public/v2",
+    "CLOUDFLARE_API_URL": "/cloudflare/client/v4",
 }
 
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
@@ -59,6 +60,8 @@ SANDBOX_CREDENTIALS = {
     "STRIPE_WEBHOOK_SECRET": "whsec_sandbox",
     "WARMFORGE_API_KEY": "sandbox-warmforge-key",
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
+    "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
+    "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
 }
 
 # What a stack cannot work without; Stripe is needed by all of them.

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import heyreach, infraforge, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
+from . import cloudflare, heyreach, infraforge, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
 from .dns import Dns
@@ -49,6 +49,7 @@ def all_platforms() -> tuple[Platform, ...]:
         warmforge.PLATFORM,
         salesforge.PLATFORM,
         infraforge.PLATFORM,
+        cloudflare.PLATFORM,
     )
 
 

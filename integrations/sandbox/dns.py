@@ -206,7 +206,7 @@ class Dns:
         """Return what a server says of a name: the authoritative one as it is now, a resolver as it has kept it."""
         now = self.sandbox.clock.now()
         if server == "authoritative":
-            return self._known(name, kind, now)
+            return self._known(name, kind, now, self._behind(name))
         until, kept = self.kept.get((server, name, kind), (0.0, None))
         if kept is not None and now < until:
             return kept
@@ -218,6 +218,13 @@ class Dns:
             ttl = found.ttl if found.answer else self.sandbox.switches.dns_negative_ttl_seconds
             self.kept[server, name, kind] = (now + ttl, found)
         return found
+
+    def _behind(self, name: str) -> float:
+        """Return by how much this one of a domain's servers is behind the others, which show a change already."""
+        parts = name.split(".")
+        above = [".".join(parts[start:]) for start in range(len(parts))]
+        fault = self.sandbox.faults.draw({"edge_differs"}, "cloudflare", "", above)
+        return fault.seconds if fault else 0.0
 
     def _known(self, name: str, kind: str, now: float, lag: float = 0.0, *, by_delegation: bool = False) -> Found:
         """Return what the zones say of a name, of records that were published `lag` ago at least.

@@ -211,6 +211,23 @@ class Switches:
     infraforge_mailbox_active_seconds: Span = (300.0, 900.0)
     infraforge_export_seconds: Span = (60.0, 300.0)
     infraforge_order_drop_seconds: float = 300.0
+    # Cloudflare: limits and rules
+    cloudflare_per_5_min: int = 1200
+    cloudflare_zones_per_10_min: int = 25
+    cloudflare_zones_unwatched: int = 50
+    cloudflare_zone_limit_status: Literal[400, 429] = 400
+    cloudflare_conflict_status: Literal[400, 409] = 400
+    cloudflare_identical_code: Literal[81058, 81057] = 81058
+    cloudflare_early_check_status: Literal[400, 429] = 400
+    cloudflare_unknown_zone: Literal["403", "404"] = "403"
+    cloudflare_unregistered: Literal["accept", "refuse"] = "accept"
+    cloudflare_held_names: str = ""
+    cloudflare_plan: Literal["free", "paid"] = "free"
+    cloudflare_record_quota: int = 200
+    cloudflare_quota_of: Literal["zone", "account"] = "zone"
+    cloudflare_batch_most: int = 200
+    cloudflare_dashboard_touched: bool = False
+    cloudflare_edge_seconds: Span = (2.0, 60.0)
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .cloudflare_world import CloudflareState
 from .deliveries import Delivery
 from .faults import FaultTable
 from .heyreach import HeyReachState
@@ -50,6 +51,7 @@ class World:
     warmforge: WarmforgeState = field(default_factory=WarmforgeState)
     salesforge: SalesforgeState = field(default_factory=SalesforgeState)
     infraforge: InfraForgeState = field(default_factory=InfraForgeState)
+    cloudflare: CloudflareState = field(default_factory=CloudflareState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

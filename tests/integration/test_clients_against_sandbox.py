@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 from integrations import registry, salesforge, warmforge
+from integrations.cloudflare import DnsRecord as CloudRecord
+from integrations.cloudflare import mark
 from integrations.http.call import Call
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
@@ -35,6 +37,7 @@ from integrations.infraforge import NewMailbox as ForgeMailbox
 from integrations.logins import Login
 from integrations.plusvibe import NewAccount, WarmupSettings
 from integrations.sandbox import ManualClock, Sandbox, mailhost
+from integrations.sandbox.dns import delegate
 from integrations.sandbox.server import Options, Servers
 from integrations.zapmail import NewMailbox
 
@@ -55,6 +58,9 @@ SETTINGS: dict[str, object] = {
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
     "INFRAFORGE_API_URL": "http://sandbox.test/infraforge/public",
     "INFRAFORGE_API_KEY": "sandbox-infraforge-key",
+    "CLOUDFLARE_API_URL": "http://sandbox.test/cloudflare/client/v4",
+    "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
+    "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -85,6 +91,7 @@ class Bench:
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
         self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
         self.infraforge = clients.infraforge
+        self.cloudflare = clients.cloudflare
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -316,11 +323,64 @@ def test_the_bulk_call_of_infraforge_by_name() -> None:
     set_up_a_student_at_infraforge(Bench(settings, infraforge_bulk_dns_by="name"))
 
 
+def bring_a_domain_to_cloudflare(bench: Bench) -> None:
+    """A domain whose owner changes its name servers, from an empty account to a zone that is gone again."""
+    cloudflare, do, name = bench.cloudflare, bench.do, "ownexample.com"
+    mine = [
+        CloudRecord("TXT", name, "v=spf1 include:_spf.google.com ~all", comment=mark("GTM-7K3F9Q", "spf")),
+        CloudRecord("TXT", f"_dmarc.{name}", 'v=DMARC1; p=none; n="x"', comment=mark("GTM-7K3F9Q", "dmarc")),
+        CloudRecord("TXT", f"google._domainkey.{name}", "v=DKIM1; p=" + "A" * 400, comment=mark("GTM-7K3F9Q", "dkim")),
+        CloudRecord("MX", name, "smtp.google.com", 1, comment=mark("GTM-7K3F9Q", "mx")),
+        CloudRecord("CNAME", f"inst.{name}", "track.example.net", comment=mark("GTM-7K3F9Q", "tracking")),
+    ]
+    assert do(cloudflare.find_zone(name)) == ()
+    made = do(cloudflare.create_zone(name))
+    assert (made.status, made.active, len(set(made.name_servers))) == ("pending", False, 2)
+    assert [zone.id for zone in do(cloudflare.find_zone(name.upper()))] == [made.id]
+    assert made.id in {zone.id for zone in do(cloudflare.list_zones(status="pending")).zones}
+
+    assert do(cloudflare.record_usage(made.id)).has_room_for(len(mine))
+    do(cloudflare.batch_records(name, made.id, posts=mine))
+    bench.sandbox.advance(10)
+    page = do(cloudflare.list_records(made.id))
+    assert ({row.key for row in page.records}, page.next_page) == ({row.key for row in mine}, None)
+    assert all(row.is_ours and row.id for row in page.records)
+    assert isinstance(bench.error(cloudflare.batch_records(name, made.id, posts=mine[:1])), AlreadyExists)
+    old = next(row for row in page.records if row.name.startswith("_dmarc"))
+    new = replace(old, content="v=DMARC1; p=none; rua=mailto:d@ops.example")
+    do(cloudflare.batch_records(name, made.id, patches=[(old, new)], deletes=[page.records[-1]]))
+    left = do(cloudflare.list_records(made.id)).records
+    assert new.key in {row.key for row in left}
+    assert len(left) == len(mine) - 1
+
+    delegate(bench.sandbox.world, name, made.name_servers, bench.sandbox.clock.now())
+    do(cloudflare.activation_check(name, made.id))
+    assert do(cloudflare.get_zone(made.id)).active
+    do(cloudflare.delete_zone(name, made.id))
+    assert do(cloudflare.find_zone(name)) == ()
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"cloudflare_dashboard_touched": True},
+        {"cloudflare_quota_of": "account"},
+        {"cloudflare_identical_code": 81057},
+        {"cloudflare_conflict_status": 409},
+        {"cloudflare_plan": "paid"},
+    ],
+    ids="-".join,
+)
+def test_a_domain_comes_to_cloudflare_in_the_other_positions(switches: dict[str, Any]) -> None:
+    bring_a_domain_to_cloudflare(Bench(**switches))
+
+
 def test_every_verb_works() -> None:
     bench = Bench(zapmail_export_id="present")
     set_up_a_student(bench)
     hold_and_warm_a_mailbox(bench)
     set_up_a_student_at_infraforge(bench)
+    bring_a_domain_to_cloudflare(bench)
     verbs = {
         f"{row.slug}.{name}"
         for row in registry.PLATFORMS

@@ -16,6 +16,8 @@ COMPLETE = {
     "WARMFORGE_API_KEY": "sandbox-warmforge-key",
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
     "INFRAFORGE_API_KEY": "sandbox-infraforge-key",
+    "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
+    "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
 }
 
 
@@ -44,7 +46,7 @@ def test_a_missing_key_is_noticed_when_the_client_is_used() -> None:
 def test_missing_names_what_live_mode_needs() -> None:
     assert registry.missing(COMPLETE) == ()
     assert registry.missing({**COMPLETE, "PLUSVIBE_API_KEY": " "}) == ("PLUSVIBE_API_KEY",)
-    assert len(registry.missing({})) == 7
+    assert len(registry.missing({})) == 9
 
 
 def test_neither_clients_nor_settings_show_a_key() -> None:
@@ -69,6 +71,8 @@ def test_neither_clients_nor_settings_show_a_key() -> None:
         ("INFRAFORGE_BULK_DNS_BY", "number"),
         ("INFRAFORGE_PRESERVE_SPF", "perhaps"),
         ("INFRAFORGE_SMTP_PORT", "smtps"),
+        ("CLOUDFLARE_TTL", "30"),
+        ("CLOUDFLARE_PAGE_SIZE", "0"),
     ],
 )
 def test_settings_that_make_no_sense(name: str, value: str) -> None:
@@ -108,6 +112,8 @@ class TestBudgets:
             "warmforge.general": (4, 1.0),
             "salesforge.general": (4, 1.0),
             "infraforge.general": (4, 1.0),
+            "cloudflare.general": (105, 30.0),
+            "cloudflare.zones": (25, 600.0),
         }
 
     def test_settings_override(self) -> None:

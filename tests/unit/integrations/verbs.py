@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from integrations.cloudflare import CloudflareClient, CloudflareSettings
+from integrations.cloudflare import DnsRecord as CloudflareRecord
 from integrations.heyreach import HeyreachClient, HeyreachSettings
 from integrations.http.call import Call
 from integrations.http.redact import Hidden
@@ -23,7 +25,7 @@ from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
-PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge")
+PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge", "cloudflare")
 KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
 
 zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
@@ -32,6 +34,7 @@ heyreach = HeyreachClient(HeyreachSettings(api_key=Hidden(KEYS["heyreach"])))
 warmforge = WarmforgeClient(WarmforgeSettings(api_key=Hidden(KEYS["warmforge"])))
 salesforge = SalesforgeClient(SalesforgeSettings(api_key=Hidden(KEYS["salesforge"])))
 infraforge = InfraforgeClient(InfraforgeSettings(api_key=Hidden(KEYS["infraforge"])))
+cloudflare = CloudflareClient(CloudflareSettings(api_token=Hidden(KEYS["cloudflare"]), account_id="acc1"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Verb:
     def __str__(self) -> str:
         call = self.build()
         return f"{call.platform}.{call.verb}"
+
+
+def wrapped(result: Any, **more: Any) -> dict[str, Any]:
+    """Cloudflare's envelope."""
+    return {"success": True, "errors": [], "messages": [], "result": result, **more}
 
 
 def envelope(data: Any, message: str = "done") -> dict[str, Any]:
@@ -57,6 +65,12 @@ ADDRESS, DOMAIN = "sample@getexamplebrand.com", "getexamplebrand.com"
 DOOR = Login("mx1.example.com", 465, ADDRESS, Hidden("door-key-1"))
 WARM = {"id": "mbx_1", "address": ADDRESS, "status": "active", "warmupEnabled": True}
 SENDING = {"id": "mbx_9", "address": ADDRESS, "status": "pending", "dailyEmailLimit": 30}
+ZONE = {
+    "id": "z1", "name": DOMAIN, "status": "pending", "account": {"id": "acc1"},
+    "name_servers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"],
+}  # fmt: skip
+SPF = CloudflareRecord("TXT", DOMAIN, "v=spf1 ~all", comment="gtm:GTM-7K3F9Q:spf")
+SPF_ROW = {"id": "r1", "type": "TXT", "name": DOMAIN, "content": '"v=spf1 ~all"', "ttl": 300, "comment": SPF.comment}
 PAGE = {"totalSearchedCount": 1, "currentPage": 1, "nextPage": 2, "totalPages": 1}
 
 VERBS = [
@@ -178,6 +192,15 @@ VERBS = [
     Verb(lambda: infraforge.set_password(ADDRESS, "mbx_1", "pass-word-1"), b""),
     Verb(lambda: infraforge.export_to_salesforge("ws_1", "wks_1", {ADDRESS: "mbx_1"}, "GTM-7K3F9Q", "wfw_1"), b""),
     Verb(lambda: infraforge.credit_balance(), {"availableAmountCents": 12500, "topupSettings": {"isEnabled": False}}),
+    Verb(lambda: cloudflare.find_zone(DOMAIN), wrapped([ZONE])),
+    Verb(lambda: cloudflare.list_zones(), wrapped([ZONE], result_info={"page": 1, "total_pages": 1})),
+    Verb(lambda: cloudflare.create_zone(DOMAIN), wrapped(ZONE)),
+    Verb(lambda: cloudflare.get_zone("z1"), wrapped(ZONE)),
+    Verb(lambda: cloudflare.activation_check(DOMAIN, "z1"), wrapped({"id": "z1"})),
+    Verb(lambda: cloudflare.delete_zone(DOMAIN, "z1"), wrapped({"id": "z1"})),
+    Verb(lambda: cloudflare.list_records("z1"), wrapped([SPF_ROW], result_info={"page": 1, "total_pages": 1})),
+    Verb(lambda: cloudflare.batch_records(DOMAIN, "z1", posts=[SPF]), wrapped({"posts": [SPF_ROW], "puts": None})),
+    Verb(lambda: cloudflare.record_usage("z1"), wrapped({"record_quota": None, "record_usage": 7})),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]

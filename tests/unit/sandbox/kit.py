@@ -18,6 +18,7 @@ HEYREACH = "/heyreach/api/public"
 WARMFORGE = "/warmforge/public/v1"
 SALESFORGE = "/salesforge/public/v2"
 INFRAFORGE = "/infraforge/public"
+CLOUDFLARE = "/cloudflare/client/v4"
 BILLING = {
     "company": "Operator Ltd",
     "firstName": "Op",
@@ -49,6 +50,7 @@ class Box:
             warmforge_per_second=0,
             salesforge_per_second=0,
             infraforge_per_second=0,
+            cloudflare_per_5_min=0,
         )
         self.sandbox.switches.set(**switches)
 
@@ -92,6 +94,11 @@ class Box:
         self, method: str, path: str, body: Any = None, *, key: str = "sandbox-infraforge-key", **query: object
     ) -> Response:
         return self.send(method, INFRAFORGE + path, body, {"Authorization": key}, query)
+
+    def cloudflare(
+        self, method: str, path: str, body: Any = None, *, token: str = "sandbox-cloudflare-token", **query: object
+    ) -> Response:
+        return self.send(method, CLOUDFLARE + path, body, {"Authorization": f"Bearer {token}"}, query)
 
     def send(self, method: str, path: str, body: Any, headers: dict[str, str], query: dict[str, object]) -> Response:
         content = b"" if body is None else json.dumps(body).encode()

@@ -110,3 +110,5 @@ def test_our_budgets_are_the_limits_that_the_sandbox_counts() -> None:
     assert limits["infraforge.general"] <= counted.infraforge_per_second
     assert limits["warmforge.general"] <= counted.warmforge_per_second
     assert limits["salesforge.general"] <= counted.salesforge_per_second
+    assert 300 / 30 * limits["cloudflare.general"] <= counted.cloudflare_per_5_min
+    assert limits["cloudflare.zones"] <= counted.cloudflare_zones_per_10_min
