@@ -44,6 +44,7 @@ SANDBOX_PATHS = {
     "WARMFORGE_API_URL": "/warmforge/public/v1",
     "SALESFORGE_API_URL": "/salesforge/public/v2",
     "CLOUDFLARE_API_URL": "/cloudflare/client/v4",
+    "GODADDY_API_URL": "/godaddy",
 }
 
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
@@ -61,6 +62,7 @@ SANDBOX_CREDENTIALS = {
     "WARMFORGE_API_KEY": "sandbox-warmforge-key",
     "SALESFORGE_API_KEY": "sandbox-salesforge-key",
     "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
+    "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
 }
 

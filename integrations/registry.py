@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from . import cloudflare, heyreach, infraforge, plusvibe, salesforge, warmforge, zapmail
+from . import cloudflare, godaddy, heyreach, infraforge, plusvibe, salesforge, warmforge, zapmail
 from .cloudflare import CloudflareClient, CloudflareSettings
+from .godaddy import GodaddyClient, GodaddySettings
 from .heyreach import HeyreachClient, HeyreachSettings
 from .http.errors import NotConfigured
 from .http.options import Options
@@ -140,6 +141,17 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         secrets=("CLOUDFLARE_API_TOKEN",),
         needs=("CLOUDFLARE_ACCOUNT_ID",),
     ),
+    # 60 a minute, by one reading for each endpoint and by another for all. No secret is needed to begin with: buying
+    # goes by a token of the student's, or not at all.
+    Platform(
+        slug="godaddy",
+        title="GoDaddy",
+        base_url=godaddy.BASE_URL,
+        client=GodaddyClient,
+        settings=GodaddySettings.from_mapping,
+        budgets=(Budget(godaddy.GENERAL, limit=50, window=60.0, reserved_paid=25),),
+        secrets=(),
+    ),
 )
 
 
@@ -196,6 +208,10 @@ class Clients:
     @cached_property
     def cloudflare(self) -> CloudflareClient:
         return CloudflareClient(CloudflareSettings.from_mapping(self.values))
+
+    @cached_property
+    def godaddy(self) -> GodaddyClient:
+        return GodaddyClient(GodaddySettings.from_mapping(self.values))
 
 
 def build_clients(settings: Mapping[str, object]) -> Clients:

@@ -9,7 +9,19 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import cloudflare, heyreach, infraforge, pages, plusvibe, profiles, salesforge, stripe, warmforge, zapmail
+from . import (
+    cloudflare,
+    godaddy,
+    heyreach,
+    infraforge,
+    pages,
+    plusvibe,
+    profiles,
+    salesforge,
+    stripe,
+    warmforge,
+    zapmail,
+)
 from .clock import Clock, RunningClock
 from .deliveries import Delivery, Send
 from .dns import Dns
@@ -50,6 +62,7 @@ def all_platforms() -> tuple[Platform, ...]:
         salesforge.PLATFORM,
         infraforge.PLATFORM,
         cloudflare.PLATFORM,
+        godaddy.PLATFORM,
     )
 
 

@@ -158,6 +158,7 @@ def _root(sandbox: Sandbox, request: Request) -> Response:
         _other_part("Salesforge", state.get("salesforge")),
         _other_part("InfraForge", state.get("infraforge")),
         _other_part("Cloudflare", state.get("cloudflare")),
+        _other_part("GoDaddy", state.get("godaddy")),
         _other_part("Stripe", state.get("stripe")),
         f"<h2>Mail</h2><p>{len(state['mail'])} received. <a href='/mail/'>Read the mail</a></p>",
         _faults_part(state["faults"]),

@@ -228,6 +228,31 @@ class Switches:
     cloudflare_batch_most: int = 200
     cloudflare_dashboard_touched: bool = False
     cloudflare_edge_seconds: Span = (2.0, 60.0)
+    # GoDaddy
+    godaddy_per_minute: int = 60
+    godaddy_retry_after: Literal["seconds", "none"] = "seconds"
+    godaddy_429_body: bool = True
+    godaddy_envelope: Literal["v3", "v1"] = "v3"
+    godaddy_code_case: Literal["as_written", "upper", "lower"] = "as_written"
+    godaddy_v1_gate: Literal["open", "closed"] = "open"
+    godaddy_token_buys: bool = True
+    godaddy_scopes: str = (
+        "domains.domain:read domains.domain:create domains.domain:update domains.nameserver:update domains.dns:update"
+    )
+    godaddy_payment: Literal["set_up", "none"] = "set_up"
+    godaddy_account_contact: Literal["whole", "incomplete"] = "whole"
+    godaddy_phone: Literal["either", "object", "text"] = "either"
+    godaddy_price_cents: int = 1199
+    godaddy_renewal_cents: int = 2299
+    godaddy_taken_names: str = ""
+    godaddy_cached_names: str = ""
+    godaddy_premium_names: str = ""
+    godaddy_protected_names: str = ""
+    godaddy_auto_renew: Literal["works", "not_public"] = "works"
+    godaddy_v1_taken_code: Literal["UNAVAILABLE_DOMAIN", "DOMAIN_NOT_AVAILABLE"] = "UNAVAILABLE_DOMAIN"
+    godaddy_v1_status: Literal["ACTIVE", "PENDING_FRAUD_VERIFICATION"] = "ACTIVE"
+    godaddy_operation_seconds: Span = (5.0, 120.0)
+    godaddy_nameserver_seconds: Span = (60.0, 3600.0)
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""

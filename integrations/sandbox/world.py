@@ -8,6 +8,7 @@ from typing import Any
 from .cloudflare_world import CloudflareState
 from .deliveries import Delivery
 from .faults import FaultTable
+from .godaddy_world import GodaddyState
 from .heyreach import HeyReachState
 from .infraforge_world import InfraForgeState
 from .log import RequestLog
@@ -52,6 +53,7 @@ class World:
     salesforge: SalesforgeState = field(default_factory=SalesforgeState)
     infraforge: InfraForgeState = field(default_factory=InfraForgeState)
     cloudflare: CloudflareState = field(default_factory=CloudflareState)
+    godaddy: GodaddyState = field(default_factory=GodaddyState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

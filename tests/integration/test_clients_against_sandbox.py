@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from integrations import registry, salesforge, warmforge
 from integrations.cloudflare import DnsRecord as CloudRecord
 from integrations.cloudflare import mark
+from integrations.godaddy import Consent, Contact, Money
 from integrations.http.call import Call
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
@@ -61,6 +63,10 @@ SETTINGS: dict[str, object] = {
     "CLOUDFLARE_API_URL": "http://sandbox.test/cloudflare/client/v4",
     "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
+    "GODADDY_API_URL": "http://sandbox.test/godaddy",
+    "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
+    "GODADDY_API_KEY": "sandbox-godaddy-key",
+    "GODADDY_API_SECRET": "sandbox-godaddy-secret",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -91,7 +97,7 @@ class Bench:
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
         self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
         self.infraforge = clients.infraforge
-        self.cloudflare = clients.cloudflare
+        self.cloudflare, self.godaddy = clients.cloudflare, clients.godaddy
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -375,12 +381,77 @@ def test_a_domain_comes_to_cloudflare_in_the_other_positions(switches: dict[str,
     bring_a_domain_to_cloudflare(Bench(**switches))
 
 
+REGISTRANT = Contact("Sample", "Student", "s@ops.example", "+1.4805551234", "1 Street", "Town", "AZ", "85001", "US")
+SERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
+
+
+def buy_at_godaddy(bench: Bench) -> None:
+    """A name from the first look to its own name servers, in v3."""
+    godaddy, do, name = bench.godaddy, bench.do, "boughtexample.com"
+    offers = do(godaddy.check_domains([name, "taken.us"]))
+    assert [(offer.name, offer.available, offer.problem) for offer in offers] == [
+        (name, True, ""), ("taken.us", False, "unsupported_tld"),
+    ]  # fmt: skip
+    offer = do(godaddy.check_domain(name, accurate=True))
+    assert (offer.price, offer.renewal) == (Money(Decimal("11.99"), "USD"), Money(Decimal("22.99"), "USD"))
+    quote = do(godaddy.quote(name, contact=REGISTRANT))
+    consent = Consent(tuple(one.kind for one in quote.agreements), "2026-11-20T10:00:00Z")
+    call = godaddy.register(quote, consent, "key-1", 1500, contact=REGISTRANT)
+    first, second = do(call), do(call)
+    assert first.operation_id == second.operation_id
+    bench.sandbox.advance(300)
+    assert do(godaddy.get_operation(first.operation_id)).done
+    assert len(bench.sandbox.world.godaddy.charges) == 1
+    assert do(godaddy.get_domain(name)).active
+    do(godaddy.set_nameservers(name, SERVERS, "key-2"))
+    do(godaddy.set_auto_renew(name, False, "key-3"))
+    bench.sandbox.advance(300)
+    (owned,) = do(godaddy.list_domains()).domains
+    assert (owned.nameservers, owned.auto_renew) == (SERVERS, False)
+
+
+def buy_at_old_godaddy(bench: Bench) -> None:
+    """The same in v1, which buys at once."""
+    godaddy, do, name = bench.godaddy, bench.do, "boughtexample.com"
+    assert [offer.available for offer in do(godaddy.check_domains([name, "taken.us"]))] == [True, False]
+    assert do(godaddy.check_domain(name)).price == Money(Decimal("11.99"), "USD")
+    consent = Consent(tuple(one.kind for one in do(godaddy.agreements("com"))), "2026-11-20T10:00:00Z", "203.0.113.7")
+    do(godaddy.validate(name, consent, REGISTRANT))
+    order = do(godaddy.purchase(name, consent, REGISTRANT, 1500))
+    assert order.total == Money(Decimal("11.99"), "USD")
+    assert do(godaddy.get_domain(name)).waiting
+    bench.sandbox.advance(300)
+    assert do(godaddy.get_domain(name)).active
+    assert do(godaddy.set_nameservers(name, SERVERS, "")).done
+    do(godaddy.set_auto_renew(name, False, ""))
+    (owned,) = do(godaddy.list_domains()).domains
+    assert (owned.nameservers, owned.auto_renew) == (SERVERS, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "switches"),
+    [
+        ({}, {"godaddy_envelope": "v1", "godaddy_code_case": "upper"}),
+        ({}, {"godaddy_code_case": "lower", "godaddy_phone": "object"}),
+        ({"GODADDY_PHONE_AS": "text"}, {"godaddy_phone": "text"}),
+    ],
+)
+def test_a_name_is_bought_at_godaddy_in_the_other_positions(
+    settings: dict[str, object], switches: dict[str, Any]
+) -> None:
+    buy_at_godaddy(Bench(settings, **switches))
+
+
 def test_every_verb_works() -> None:
     bench = Bench(zapmail_export_id="present")
     set_up_a_student(bench)
     hold_and_warm_a_mailbox(bench)
     set_up_a_student_at_infraforge(bench)
     bring_a_domain_to_cloudflare(bench)
+    buy_at_godaddy(bench)
+    old = Bench({"GODADDY_API": "v1"})
+    buy_at_old_godaddy(old)
+    bench.used |= old.used
     verbs = {
         f"{row.slug}.{name}"
         for row in registry.PLATFORMS

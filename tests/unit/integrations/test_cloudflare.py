@@ -137,8 +137,8 @@ class TestBatch:
         foreign = DnsRecord("TXT", DOMAIN, "v=spf1 -all", id="r9")
         for change in ({"deletes": [foreign]}, {"patches": [(foreign, SPF)]}):
             with pytest.raises(ValueError, match="agreed"):
-                cloudflare.batch_records(DOMAIN, "z1", **change)  # type: ignore[arg-type]
-            assert cloudflare.batch_records(DOMAIN, "z1", **change, agreed={"r9"})  # type: ignore[arg-type]
+                cloudflare.batch_records(DOMAIN, "z1", **change)
+            assert cloudflare.batch_records(DOMAIN, "z1", **change, agreed={"r9"})
 
     def test_nothing_too_much_and_half_a_record(self) -> None:
         for rows in ([], [SPF] * 201):

@@ -18,6 +18,7 @@ COMPLETE = {
     "INFRAFORGE_API_KEY": "sandbox-infraforge-key",
     "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
+    "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
 }
 
 
@@ -72,6 +73,9 @@ def test_neither_clients_nor_settings_show_a_key() -> None:
         ("INFRAFORGE_PRESERVE_SPF", "perhaps"),
         ("INFRAFORGE_SMTP_PORT", "smtps"),
         ("CLOUDFLARE_TTL", "30"),
+        ("GODADDY_API", "v2"),
+        ("GODADDY_PHONE_AS", "number"),
+        ("GODADDY_API_TOKEN", "t\u00f6ken-1"),
         ("CLOUDFLARE_PAGE_SIZE", "0"),
     ],
 )
@@ -114,6 +118,7 @@ class TestBudgets:
             "infraforge.general": (4, 1.0),
             "cloudflare.general": (105, 30.0),
             "cloudflare.zones": (25, 600.0),
+            "godaddy.general": (50, 60.0),
         }
 
     def test_settings_override(self) -> None:

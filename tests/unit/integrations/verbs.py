@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from integrations.cloudflare import CloudflareClient, CloudflareSettings
 from integrations.cloudflare import DnsRecord as CloudflareRecord
+from integrations.godaddy import Agreement, Consent, Contact, GodaddyClient, GodaddySettings, Money, Quote
 from integrations.heyreach import HeyreachClient, HeyreachSettings
 from integrations.http.call import Call
 from integrations.http.redact import Hidden
@@ -25,7 +27,7 @@ from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
-PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge", "cloudflare")
+PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge", "cloudflare", "godaddy")
 KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
 
 zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
@@ -35,6 +37,8 @@ warmforge = WarmforgeClient(WarmforgeSettings(api_key=Hidden(KEYS["warmforge"]))
 salesforge = SalesforgeClient(SalesforgeSettings(api_key=Hidden(KEYS["salesforge"])))
 infraforge = InfraforgeClient(InfraforgeSettings(api_key=Hidden(KEYS["infraforge"])))
 cloudflare = CloudflareClient(CloudflareSettings(api_token=Hidden(KEYS["cloudflare"]), account_id="acc1"))
+godaddy = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"]}))
+godaddy_v1 = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"], "GODADDY_API": "v1"}))
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ ZONE = {
 }  # fmt: skip
 SPF = CloudflareRecord("TXT", DOMAIN, "v=spf1 ~all", comment="gtm:GTM-7K3F9Q:spf")
 SPF_ROW = {"id": "r1", "type": "TXT", "name": DOMAIN, "content": '"v=spf1 ~all"', "ttl": 300, "comment": SPF.comment}
+PERSON = Contact(
+    "Sample", "Student", "sample@ops.example", "+1.4805551234", "1 Street", "Town", "AZ", "85001", "US"
+)  # fmt: skip
+AGREED = Consent(("API_DPA",), "2026-11-20T10:00:00Z", "203.0.113.7")
+QUOTED = Quote(
+    DOMAIN, True, Hidden("quote-token-1"), Money(Decimal("11.99"), "USD"), agreements=(Agreement("API_DPA"),)
+)
+UNDER_WAY = {"operationId": "op1", "registrationId": "reg1", "status": "CONFIRMED", "domain": DOMAIN}
+OWNED = {"domain": DOMAIN, "status": "ACTIVE", "nameServers": ["ns1.example.net", "ns2.example.net"]}
+SERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 PAGE = {"totalSearchedCount": 1, "currentPage": 1, "nextPage": 2, "totalPages": 1}
 
 VERBS = [
@@ -201,6 +215,19 @@ VERBS = [
     Verb(lambda: cloudflare.list_records("z1"), wrapped([SPF_ROW], result_info={"page": 1, "total_pages": 1})),
     Verb(lambda: cloudflare.batch_records(DOMAIN, "z1", posts=[SPF]), wrapped({"posts": [SPF_ROW], "puts": None})),
     Verb(lambda: cloudflare.record_usage("z1"), wrapped({"record_quota": None, "record_usage": 7})),
+    Verb(lambda: godaddy.check_domain(DOMAIN), {"domain": DOMAIN, "available": False}),
+    Verb(lambda: godaddy.check_domains([DOMAIN]), {"items": [{"domain": DOMAIN, "available": False}]}),
+    Verb(lambda: godaddy.quote(DOMAIN), {"domain": DOMAIN, "available": False}),
+    Verb(lambda: godaddy.register(QUOTED, AGREED, "key-1", 1500), UNDER_WAY),
+    Verb(lambda: godaddy_v1.agreements("com"), [{"agreementKey": "DNRA", "title": "Terms"}]),
+    Verb(lambda: godaddy_v1.validate(DOMAIN, AGREED, PERSON), b""),
+    Verb(lambda: godaddy_v1.purchase(DOMAIN, AGREED, PERSON, 1500), {"orderId": 123456789, "total": 11990000}),
+    Verb(lambda: godaddy.get_operation("op1"), UNDER_WAY),
+    Verb(lambda: godaddy.list_domains(), {"items": [OWNED], "links": []}),
+    Verb(lambda: godaddy.get_domain(DOMAIN), OWNED),
+    Verb(lambda: godaddy.set_nameservers(DOMAIN, SERVERS, "key-2"), UNDER_WAY),
+    Verb(lambda: godaddy_v1.set_nameservers(DOMAIN, SERVERS, ""), b""),
+    Verb(lambda: godaddy.set_auto_renew(DOMAIN, False, "key-3"), UNDER_WAY),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]

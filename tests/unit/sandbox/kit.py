@@ -19,6 +19,7 @@ WARMFORGE = "/warmforge/public/v1"
 SALESFORGE = "/salesforge/public/v2"
 INFRAFORGE = "/infraforge/public"
 CLOUDFLARE = "/cloudflare/client/v4"
+GODADDY_TOKEN = "Bearer gd_pat_sandbox-godaddy-token"
 BILLING = {
     "company": "Operator Ltd",
     "firstName": "Op",
@@ -51,6 +52,7 @@ class Box:
             salesforge_per_second=0,
             infraforge_per_second=0,
             cloudflare_per_5_min=0,
+            godaddy_per_minute=0,
         )
         self.sandbox.switches.set(**switches)
 
@@ -99,6 +101,14 @@ class Box:
         self, method: str, path: str, body: Any = None, *, token: str = "sandbox-cloudflare-token", **query: object
     ) -> Response:
         return self.send(method, CLOUDFLARE + path, body, {"Authorization": f"Bearer {token}"}, query)
+
+    def godaddy(
+        self, method: str, path: str, body: Any = None, *, auth: str = "", key: str = "", **query: object
+    ) -> Response:
+        """Ask v3 or v1, as the path says, with its usual credential unless another one is given."""
+        usual = "sso-key sandbox-godaddy-key:sandbox-godaddy-secret" if path.startswith("/v1") else GODADDY_TOKEN
+        headers = {"Authorization": auth or usual, **({"Idempotency-Key": key} if key else {})}
+        return self.send(method, f"/godaddy{path}", body, headers, query)
 
     def send(self, method: str, path: str, body: Any, headers: dict[str, str], query: dict[str, object]) -> Response:
         content = b"" if body is None else json.dumps(body).encode()

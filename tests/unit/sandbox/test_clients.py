@@ -112,3 +112,4 @@ def test_our_budgets_are_the_limits_that_the_sandbox_counts() -> None:
     assert limits["salesforge.general"] <= counted.salesforge_per_second
     assert 300 / 30 * limits["cloudflare.general"] <= counted.cloudflare_per_5_min
     assert limits["cloudflare.zones"] <= counted.cloudflare_zones_per_10_min
+    assert limits["godaddy.general"] <= counted.godaddy_per_minute
