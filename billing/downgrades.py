@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from infra.clock import machine_now, vendor_now
-from infra.models import Domain, OperatorItem, Provision, ProvisionState, Tier, User
+from infra.models import Domain, Mailbox, MailboxState, OperatorItem, Provision, ProvisionState, Tier, User
 from infra.models.domain import GONE
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, Rejected
@@ -67,9 +67,29 @@ def owned(live: Provision) -> list[Domain]:
     return list(mine.prefetch_related("mailboxes").order_by("position", "name"))
 
 
+def boxes_of(domain: Domain) -> list[Mailbox]:
+    """Return the mailboxes that stay where a domain stays."""
+    return [one for one in domain.mailboxes.all() if one.state not in (MailboxState.REMOVED, MailboxState.FAILED)]
+
+
+def fits(live: Provision, tier: Tier) -> bool:
+    """Tell whether some choice of domains holds no more mailboxes than a smaller package."""
+    fewest = sorted(len(boxes_of(one)) for one in owned(live))[: tier.domain_count]
+    return sum(fewest) <= tier.mailbox_count
+
+
 def kept_count(live: Provision, tier: Tier) -> int:
     """Return how many domains are kept."""
     return min(tier.domain_count, len(owned(live)))
+
+
+def likely(live: Provision, tier: Tier) -> list[str]:
+    """Return the domains that most would keep: those with the most mailboxes that work and fit, as ordered."""
+    mine, count = owned(live), kept_count(live, tier)
+    best = sorted(mine, key=lambda one: len(boxes_of(one)), reverse=True)  # of equals the first
+    while sum(len(boxes_of(one)) for one in best[:count]) > tier.mailbox_count and len(best) > count:
+        best = best[1:]
+    return [one.name for one in mine if one in best[:count]]
 
 
 # --- planning ---------------------------------------------------------------------------------------------------------
@@ -101,7 +121,7 @@ def _intend(provision: Provision, tier: Tier, keep: Collection[str], *, actor: s
         kept = [one for one in mine if one.name in keep]
         if len(kept) != wanted:
             raise Refused(_("Please keep exactly %(count)d domains.") % {"count": wanted})
-        if sum(one.mailboxes.count() for one in kept) > tier.mailbox_count:
+        if sum(len(boxes_of(one)) for one in kept) > tier.mailbox_count:
             raise Refused(
                 _("These domains hold more than %(count)d mailboxes. Please keep others.")
                 % {"count": tier.mailbox_count}
@@ -159,7 +179,7 @@ def _send(row: Downgrade, *, actor: str) -> Downgrade:
             Downgrade.objects.filter(pk=row.pk).update(price_before=contract.price_id)
             contract = _set_price(row, contract, row.price_id)
     except Rejected as error:
-        Downgrade.objects.filter(pk=row.pk, state=State.INTENDED).update(state=State.WITHDRAWN)
+        _write_withdrawn(row, State.INTENDED)
         _report(row, f"Stripe refused the smaller price: {error.sentence}")
         raise Refused(_("The change cannot be planned at the moment. Nothing was changed.")) from error
     except PlatformError as error:
@@ -234,11 +254,16 @@ def _send_back(row: Downgrade, *, actor: str) -> bool:
         contract = _set_price(row, contract, row.price_before)
     with transaction.atomic():
         live = Provision.objects.select_for_update(of=("self",)).get(pk=row.provision_id)
-        if Downgrade.objects.filter(pk=row.pk, state=State.WITHDRAWING).update(state=State.WITHDRAWN):
+        if _write_withdrawn(row, State.WITHDRAWING):
             note(live, "downgrade_withdrawn", actor=actor)
     if row.period_end and contract.period_end > row.period_end:
         _report(row, "it was withdrawn in the moment of the renewal: compare what was charged with the package.")
     return True
+
+
+def _write_withdrawn(row: Downgrade, before: State) -> bool:
+    moved = Downgrade.objects.filter(pk=row.pk, state=before).update(state=State.WITHDRAWN, updated_at=machine_now())
+    return moved > 0
 
 
 # --- how it stands ----------------------------------------------------------------------------------------------------
@@ -263,12 +288,18 @@ def follow(*, provision: Provision, actor: str) -> None:
 
 
 def _look_back(provision: Provision) -> None:
-    """Tell a person of a plan that was withdrawn and whose price counts all the same, carried out later than thought."""
+    """Tell a person of a plan that was withdrawn and whose price counts all the same, carried out later than thought.
+
+    It is settled, and Stripe is asked no more, once the price is another one when no such write can be on its way.
+    """
     row = Downgrade.objects.filter(provision=provision).select_related("tier", "provision").first()
-    if row is None or row.state != State.WITHDRAWN or provision.tier_id == row.tier_id:
+    if row is None or row.state != State.WITHDRAWN or row.settled_at or provision.tier_id == row.tier_id:
         return
+    is_late = _is_old(row)
     if gateway.current().contract(row.subscription_id).price_id == row.price_id:
         _report(row, "it was withdrawn, and Stripe has the smaller price all the same: set it back.")
+    elif is_late:
+        Downgrade.objects.filter(pk=row.pk).update(settled_at=machine_now())
 
 
 def _is_old(row: Downgrade) -> bool:
@@ -301,7 +332,9 @@ def _begin_if_due(row: Downgrade, *, actor: str) -> None:
         return
     try:
         with transaction.atomic():
-            life.reduce(provision=row.provision, drops=row.drops, becomes=row.order, actor=actor)
+            run = life.reduce(provision=row.provision, drops=row.drops, becomes=row.order, actor=actor)
+            if run is None:  # there is nothing to wait for
+                post("downgraded", str(row.pk), row.provision, package=row.tier.name, kept="all")
             if not Downgrade.objects.filter(pk=row.pk, state=State.PLANNED).update(state=State.APPLIED):
                 raise Refused("somebody else was faster")
     except Refused as refusal:

@@ -26,6 +26,7 @@ class Why(enum.StrEnum):
     UNUSED = "unused"  # nothing was bought for it: it could go back
     BEING_BOUGHT = "being_bought"
     BOUGHT = "bought"
+    LEFT_OUT = "left_out"  # bought, and left out since at a change to a smaller package
     MONTH = "month"  # pays for the present period
     USED = "used"  # paid for periods that are over
     UPGRADE = "upgrade"  # the rest of a month in the bigger package
@@ -100,7 +101,8 @@ def _share(domain: Domain, line: OrderLine | None, share: int, currency: str) ->
     is_untouched = domain.state in (DomainState.SELECTED, DomainState.SPARE, DomainState.RELEASED, DomainState.LOST)
     if domain.bought_at is None and (is_untouched or domain.state == DomainState.PURCHASING):
         return Item(Why.UNUSED if is_untouched else Why.BEING_BOUGHT, share, currency, domain.name)
-    return Item(Why.BOUGHT, share, currency, domain.name, domain.expires_at)
+    bought = Why.LEFT_OUT if domain.state == DomainState.RELEASED else Why.BOUGHT
+    return Item(bought, share, currency, domain.name, domain.expires_at)
 
 
 def _months(provision: Provision, payments: Sequence[Payment], monthly: Sequence[int]) -> Iterator[Item]:

@@ -168,7 +168,7 @@ def reduce(*, provision: Provision, drops: Collection[str], becomes: Mapping[str
         mailboxes = mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED])
         note(live, "downgrade_started", actor=actor, sentence=str(becomes["tier_name"]))
         if not domains:
-            endings.become(live, becomes)
+            endings.leave_out(live, [], becomes)
             return None
         order = {**live.order, "drops": [one.name for one in domains], "becomes": becomes}
         return _begin(

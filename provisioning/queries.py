@@ -207,3 +207,9 @@ def student_log(provision: Provision, limit: int = 50) -> list[Event]:
 def is_being_built(provision: Provision) -> bool:
     """Tell whether a provision is between payment and readiness."""
     return provision.state in (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
+
+
+def set_aside(run: Run) -> list[str]:
+    """Return the domains and mailboxes that a run could not do its work for, by name."""
+    failed = run.steps.filter(state=StepState.FAILED).exclude(item_key="").select_related("domain", "mailbox")
+    return sorted({str(step.domain or step.mailbox) for step in failed})

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from infra.models import UNRESOLVED, Domain, OperationState, Provision, ProvisionState, RunKind, Tier
+from infra.models import (
+    UNRESOLVED,
+    Domain,
+    MailboxState,
+    OperationState,
+    Provision,
+    ProvisionState,
+    RunKind,
+    RunState,
+    Tier,
+)
 
 from .engine.options import Options
 from .engine.spending import Cost, Every, Of
@@ -55,6 +65,8 @@ class _Rows:
     items: Mapping[uuid.UUID, list[OperationItem]]
     opened: Mapping[tuple[uuid.UUID, str], datetime]
     ended: Mapping[uuid.UUID, datetime]
+    # What of it was left out since, at a change to a smaller package: by run that bought it, addresses and when.
+    left: Mapping[uuid.UUID, Mapping[str, datetime]]
 
 
 def spent(provisions: Sequence[Provision], *, options: Options, now: datetime) -> dict[uuid.UUID, list[Spent]]:
@@ -94,7 +106,23 @@ def _read(provisions: Sequence[Provision]) -> _Rows:
     steps = Step.objects.filter(run__provision__in=ids, opened_at__isnull=False)
     first = steps.filter(key__in=keys).values_list("run_id", "key").annotate(Min("opened_at"))
     ends = steps.filter(run__kind=RunKind.TEARDOWN).values_list("run__provision_id").annotate(Min("opened_at"))
-    return _Rows(domains, items, {(run, key): at for run, key, at in first}, dict(ends))
+    runs = {item.operation.run_id for some in items.values() for item in some}
+    return _Rows(domains, items, {(run, key): at for run, key, at in first}, dict(ends), _left(steps, runs))
+
+
+def _left(steps: QuerySet[Step], runs: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, datetime]]:
+    """Return since when mailboxes that these runs made are paid for no more, because a smaller package left them out."""
+    smaller = steps.filter(run__kind=RunKind.DOWNGRADE, run__state=RunState.DONE)
+    began = dict(smaller.values_list("run_id").annotate(Min("opened_at")))
+    mailboxes = smaller.filter(mailbox__state=MailboxState.REMOVED).values_list("mailbox_id", "run_id")
+    since = {mailbox: began[run] for mailbox, run in mailboxes}
+    left = defaultdict[uuid.UUID, dict[str, datetime]](dict)
+    made = Step.objects.filter(run__in=runs, mailbox__in=list(since)).values_list(
+        "run_id", "mailbox_id", "mailbox__address"
+    )
+    for run, mailbox, address in made:
+        left[run][address] = since[mailbox]
+    return left
 
 
 def _spent_on(cost: Cost, provision: Provision, rows: _Rows, *, options: Options, now: datetime) -> Iterator[Spent]:
@@ -104,8 +132,15 @@ def _spent_on(cost: Cost, provision: Provision, rows: _Rows, *, options: Options
             yield from _spent_on_domain(cost, domain, mine, rows, options)
         return
     until = rows.ended.get(provision.pk) or provision.cancelled_at if provision.state in GONE else None
+    until = min(until or now, now)
+    left = {run: dict(gone) for run, gone in rows.left.items()}
     for batch in _by_operation(mine):
-        yield _spent_on_batch(cost, batch, rows, options, until=min(until or now, now))
+        count = _count(batch)
+        ends = Counter(min(at, until) for at in _ends(batch, count, left))
+        ends[until] += count - ends.total()
+        for at, some in sorted(ends.items(), reverse=True):
+            if some:
+                yield _spent_on_batch(cost, batch, some, rows, options, until=at)
 
 
 def _spent_on_domain(
@@ -135,10 +170,24 @@ def _by_operation(items: list[OperationItem]) -> list[list[OperationItem]]:
     return list(found.values())
 
 
-def _spent_on_batch(cost: Cost, batch: list[OperationItem], rows: _Rows, options: Options, *, until: datetime) -> Spent:
-    """Reckon what one write has bought: as many as its counter was to rise by, or one for each of its things."""
-    at, target = _opened(batch[0], rows), batch[0].operation.target
-    count = int(target["target"]) - int(target["baseline"]) if "target" in target else len(batch)
+def _count(batch: list[OperationItem]) -> int:
+    """Return how many one write has bought: as many as its counter was to rise by, or one for each of its things."""
+    target = batch[0].operation.target
+    return int(target["target"]) - int(target["baseline"]) if "target" in target else len(batch)
+
+
+def _ends(batch: list[OperationItem], count: int, left: Mapping[uuid.UUID, dict[str, datetime]]) -> list[datetime]:
+    """Take from `left` what one write had bought, and return when each of it was left out; a counter has no names."""
+    gone, names = left.get(batch[0].operation.run_id, {}), {item.natural_key for item in batch}
+    mine = sorted(gone) if "target" in batch[0].operation.target else [name for name in gone if name in names]
+    return [gone.pop(name) for name in mine[:count]]
+
+
+def _spent_on_batch(
+    cost: Cost, batch: list[OperationItem], count: int, rows: _Rows, options: Options, *, until: datetime
+) -> Spent:
+    """Reckon what was paid for so many of what one write has bought."""
+    at = _opened(batch[0], rows)
     periods = begun(at, until, months=1 if cost.every is Every.MONTH else 12)
     values = {"count": count, "label": cost.label, "n": periods}
     if cost.every is Every.MONTH:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing import downgrades, life
 from billing.models import Subscription
 from billing.standing_rules import Stands, Verdict, judge
-from infra.models import Provision, ProvisionState, RunKind, User
-from infra.presenters_base import Fact, Option, day, money
-from provisioning.models import ACTIVE_RUN
+from infra.models import Provision, ProvisionState, RunKind, RunState, User
+from infra.presenters_base import Fact, Option, day, listed, money
+from provisioning.models import ACTIVE_RUN, Run
+from provisioning.queries import set_aside
 
 from . import refund_meter
 from .presenters import Notice
 
 OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
+NEWS = timedelta(days=14)  # how long the dashboard tells of what the operator finishes by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,31 @@ def _of_downgrade(student: User, provision: Provision, ends: datetime | None) ->
         text = _("Until then everything works as before; you can withdraw the change.") + drops
         title = _("Your package changes to %(package)s on %(day)s")
         return [Notice("wait", title % {"package": plan.tier.name, "day": day(student, plan.period_end)}, text)]
-    run = provision.runs.filter(kind=RunKind.DOWNGRADE, state__in=ACTIVE_RUN).first()
-    if run is None:
-        return []
-    order = run.order
-    text = _("Being taken down, with the mailboxes: %(names)s. What you kept goes on as before.")
-    title = _("Your package is being changed to %(package)s") % {"package": order["becomes"]["tier_name"]}
-    return [Notice("busy", title, text % {"names": ", ".join(order["drops"])})]
+    run = provision.runs.filter(kind=RunKind.DOWNGRADE).first()
+    return [found] if run is not None and (found := _of_run(run)) is not None else []
+
+
+def _of_run(run: Run) -> Notice | None:
+    """Return what there is to say of a change to a smaller package that has begun."""
+    package = {"package": run.order["becomes"]["tier_name"]}
+    if run.state in ACTIVE_RUN:
+        text = _("Being taken down, with the mailboxes: %(names)s. What you kept goes on as before.")
+        title = _("Your package is being changed to %(package)s")
+        return Notice("busy", title % package, text % {"names": ", ".join(run.order["drops"])})
+    if run.state == RunState.FAILED:
+        text = _(
+            "What you left out could not be stopped by itself. The operator was told and continues it. You pay the"
+            " smaller price all the same, and what you kept goes on as before."
+        )
+        return Notice("wait", _("Your change to %(package)s takes longer") % package, text)
+    if run.state == RunState.DONE and run.finished_at and run.finished_at > timezone.now() - NEWS and (
+        names := set_aside(run)
+    ):  # fmt: skip
+        text = _(
+            "This did not stop by itself: %(names)s. The operator was told and does it by hand; it costs you nothing."
+        )
+        return Notice("wait", _("Your package is %(package)s now") % package, text % {"names": listed(names)})
+    return None
 
 
 def _notice(student: User, row: Subscription, verdict: Verdict) -> Notice | None:

@@ -64,6 +64,8 @@ def _reason(reader: User, item: Item) -> str:
             }
         case Why.BOUGHT:
             return _("Kept: the domain is registered, and no registry takes a name back.")
+        case Why.LEFT_OUT:
+            return _("Used: the domain was registered, and you left it out when you took a smaller package.")
         case Why.MONTH if until:
             return _("Kept: it pays for the time until %(day)s.") % {"day": until}
         case Why.MONTH:

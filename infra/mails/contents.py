@@ -36,11 +36,14 @@ from infra.models import (
     OrderLine,
     Provision,
     RenewalChoice,
+    RunKind,
     User,
 )
 from infra.models.domain import GONE
 from infra.presenters_base import day, in_zone_of, listed, money
 from provisioning.inventory import choices, owned
+from provisioning.models import Run
+from provisioning.queries import set_aside
 from provisioning.stacks import STACKS
 
 OPERATOR = "operator"  # one template for every "operator_<kind>"
@@ -188,6 +191,21 @@ def _ready_with_exceptions(mail: Mail) -> Values:
 def _upgraded(mail: Mail) -> Values:
     provision = _provision(mail)
     return {"package": provision.tier.name if provision.tier else ""}
+
+
+def _downgraded_partly(mail: Mail) -> Values:
+    """Tell of a smaller package of which something that was left out did not stop by itself."""
+    run = _downgrade(mail)
+    return _upgraded(mail) | {"not_stopped": listed(set_aside(run)) if run else ""}
+
+
+def _downgrade_held_up(mail: Mail) -> Values:
+    run = _downgrade(mail)
+    return {"package": run.order["becomes"]["tier_name"] if run else _("a smaller package")}
+
+
+def _downgrade(mail: Mail) -> Run | None:
+    return _provision(mail).runs.filter(kind=RunKind.DOWNGRADE).first()
 
 
 def _downgrade_planned(mail: Mail) -> Values:
@@ -372,6 +390,8 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "refunded": _refunded,
     "upgraded": _upgraded,
     "downgraded": _upgraded,
+    "downgraded_partly": _downgraded_partly,
+    "downgrade_held_up": _downgrade_held_up,
     "downgrade_planned": _downgrade_planned,
     "upgrade_declined": _nothing_more,
     "cancelled": _cancelled,

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from billing import downgrades
 from billing.models import Downgrade, Subscription
-from infra.models import Domain, MailboxState, Provision, ProvisionState, User
+from infra.models import Domain, Provision, ProvisionState, User
 from infra.presenters_base import Problem, day
 from infra.throttle import throttled
 from provisioning.actions import Refused
@@ -51,7 +51,7 @@ def choose(request: HttpRequest, slug: str) -> HttpResponse:
     """Choose which domains stay in the smaller package, and plan it."""
     live = _live(request)
     tier = next((one for one in downgrades.smaller_tiers(live) if one.slug == slug), None) if live else None
-    if live is None or tier is None:
+    if live is None or tier is None or not downgrades.fits(live, tier):
         return redirect("downgrade")
     if request.method != "POST" and downgrades.open_plan(live) is not None:
         return redirect("downgrade")
@@ -67,7 +67,7 @@ def choose(request: HttpRequest, slug: str) -> HttpResponse:
             )
             return redirect("downgrade")
     mine = downgrades.owned(live)
-    kept = request.POST.getlist("keep") if problems else [one.name for one in mine[: downgrades.kept_count(live, tier)]]
+    kept = request.POST.getlist("keep") if problems else downgrades.likely(live, tier)
     context = {
         "errors": problems,
         "has_errors": bool(problems),
@@ -118,7 +118,7 @@ def _heading(there: int, kept: int) -> str:
 
 
 def _row(place: int, domain: Domain, kept: Collection[str]) -> dict[str, object]:
-    boxes = [one for one in domain.mailboxes.all() if one.state not in (MailboxState.REMOVED, MailboxState.FAILED)]
+    boxes = downgrades.boxes_of(domain)
     return {
         "id": f"keep-{place}",
         "name": "keep",

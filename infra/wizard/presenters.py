@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from billing import downgrades as plans
 from infra import naming
 from infra.dashboard import words
 from infra.models import NameAnswer, Provision, Tier
@@ -105,6 +106,7 @@ class PackageCard:
     chosen_word: str
     button_label: str
     button_kind: str
+    refusal: str = ""  # why it cannot be chosen
 
 
 def packages(tiers: Sequence[Tier], draft: Provision) -> list[PackageCard]:
@@ -144,8 +146,14 @@ def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
 
 
 def downgrades(tiers: Sequence[Tier], live: Provision) -> list[PackageCard]:
-    """One card per smaller package: what it holds, and what it costs from the next period on."""
-    return [downgrade(tier, live) for tier in tiers]
+    """One card per smaller package: what it holds, what it costs from the next period on, or why it cannot be chosen."""
+    return [replace(downgrade(tier, live), refusal=_too_small(tier, live)) for tier in tiers]
+
+
+def _too_small(tier: Tier, live: Provision) -> str:
+    if plans.fits(live, tier):
+        return ""
+    return _("It holds %(most)d mailboxes, and every choice of your domains holds more.") % {"most": tier.mailbox_count}
 
 
 def downgrade(tier: Tier, live: Provision) -> PackageCard:

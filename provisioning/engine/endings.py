@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from infra.models import (
+    UNRESOLVED,
     Credential,
     Domain,
     DomainState,
@@ -23,8 +24,9 @@ from infra.models import (
 from infra.models.domain import GONE
 from infra.secret import Secret
 
-from ..models import ACTIVE_RUN, Run
+from ..models import ACTIVE_RUN, OperationItem, Run
 from . import doorbell
+from .specs import Ending
 
 
 def forget_logins(run: Run) -> None:
@@ -48,24 +50,41 @@ def grow(run: Run) -> None:
 
 def shrink(run: Run) -> None:
     """Let a set-up have its smaller package; what was left out belongs to it no more, its paid time aside."""
-    left_out = _("Left out at the change to %(package)s.") % {"package": run.order["becomes"]["tier_name"]}
-    domains = Domain.objects.filter(provision=run.provision_id, name__in=run.order["drops"]).exclude(state__in=GONE)
+    leave_out(Provision.objects.get(pk=run.provision_id), run.order["drops"], run.order["becomes"])
+
+
+def leave_out(live: Provision, drops: Collection[str], order: Mapping[str, Any]) -> None:
+    """Let a set-up have a smaller package without these domains, and without failed ones for which it has no room.
+
+    A failed one that may have been bought all the same is not let go.
+    """
+    reason = _("Left out at the change to %(package)s.") % {"package": order["tier_name"]}
+    there = live.domains.exclude(state__in=[*GONE, DomainState.SPARE])
+    open_ = OperationItem.objects.filter(operation__run__provision=live, state__in=UNRESOLVED).values("natural_key")
+    failed = Q(state=DomainState.FAILED, bought_at=None) & ~Q(name__in=open_)
+    room = int(order["domain_count"]) - there.exclude(failed).exclude(name__in=drops).count()
+    lacking = list(there.filter(failed).order_by("position", "name").values_list("name", flat=True))
+    domains = there.filter(name__in=[*drops, *lacking[max(0, room) :]])
     mailboxes = Mailbox.objects.filter(domain__in=list(domains))
     MailboxSecret.objects.filter(mailbox__in=list(mailboxes)).delete()
-    mailboxes.update(state=MailboxState.REMOVED, reason=left_out)
-    domains.update(state=DomainState.RELEASED, reason=left_out)
-    become(Provision.objects.get(pk=run.provision_id), run.order["becomes"])
+    mailboxes.update(state=MailboxState.REMOVED, reason=reason)
+    domains.update(state=DomainState.RELEASED, reason=reason)
+    become(live, order)
 
 
 def become(live: Provision, order: Mapping[str, Any]) -> None:
-    """Let a live set-up have another package. What was missing of what it keeps is missing still."""
+    """Let a live set-up have another package. What is missing of what that holds is missing still."""
     live.order, live.tier = dict(order), Tier.objects.filter(slug=order["tier"]).first() or live.tier
     if live.state in (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS):
-        gone = live.mailboxes.filter(state__in=[MailboxState.FAILED, MailboxState.REMOVED])
-        gone = gone.exclude(domain__state=DomainState.RELEASED)
-        is_missing = live.domains.filter(state=DomainState.FAILED).exists() or gone.exists()
+        mine = live.mailboxes.exclude(domain__state=DomainState.RELEASED)
+        works = mine.exclude(state__in=[MailboxState.FAILED, MailboxState.REMOVED]).count()
+        lacks = works < min(mine.count(), int(order["mailbox_count"]))
+        is_missing = lacks or live.domains.filter(state=DomainState.FAILED).exists()
         live.state = ProvisionState.ACTIVE_WITH_EXCEPTIONS if is_missing else ProvisionState.ACTIVE
     live.save(update_fields=["order", "tier", "state", "updated_at"])
+
+
+SMALLER = Ending(ready="downgraded", missing="downgraded_partly", trouble="downgrade_held_up", act=shrink)
 
 
 def go_on(run: Run) -> None:

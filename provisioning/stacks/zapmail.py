@@ -139,7 +139,7 @@ TEARDOWN = Pipeline((
 # What a smaller package leaves out; the login and everything that is kept stay as they are.
 DOWNGRADE = Pipeline(
     tuple(spec for spec in TEARDOWN.steps if spec.scope is not RUN),
-    Ending(ready="downgraded", act=endings.shrink),
+    endings.SMALLER,
 )
 
 MEASURING = Measuring(

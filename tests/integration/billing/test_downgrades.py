@@ -164,12 +164,6 @@ def test_a_plan_that_is_withdrawn_leaves_everything_as_it_was(life_: Smaller, mi
     assert life_.live_subscriptions() == 1
     assert not OperatorItem.objects.filter(resolved_at=None).exists()
 
-    contract = gateway.current().contract(life_.subscription()["id"])
-    late = {"items": [{"id": contract.item_id, "price": mini.stripe_monthly_price_id}], "proration_behavior": "none"}
-    gateway.current().change_subscription(contract.id, late, key="much later")
-    life_.hear()
-    assert OperatorItem.objects.get(resolved_at=None).kind == "downgrade_trouble"
-
 
 def test_an_unpaid_renewal_holds_the_change_up_until_it_is_paid(life_: Smaller, mini: Tier) -> None:
     ends = life_.plan(mini).period_end
