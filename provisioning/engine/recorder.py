@@ -134,7 +134,8 @@ class Recorder:
 
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
-        row.opened_at = row.opened_at or now
+        if not (isinstance(outcome, Wait) and outcome.on is WaitsOn.BUDGET):
+            row.opened_at = row.opened_at or now  # time without a permit is not the platform's
         row.started_at = row.started_at or timezone.now()
         match outcome:
             case Done():

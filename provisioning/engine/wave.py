@@ -59,7 +59,7 @@ class Wave:
         """
         ready = [row for row in self.open_rows(spec) if self.is_ready(spec, row.item_key)]
         due = [row for row in ready if row.next_attempt_at is None or row.next_attempt_at <= now]
-        held = [row for row in ready if row.opened_at is None and row not in due]
+        held = [row for row in ready if row.opened_at is None and not row.waits_on and row not in due]
         if held and (any(row.opened_at is None for row in due) or not self.expects_siblings(spec, now)):
             due += held
         if due:

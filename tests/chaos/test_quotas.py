@@ -6,6 +6,8 @@ it ends not much later than the limits let it.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from provisioning import search
@@ -48,6 +50,18 @@ def clicker_waits(cohort: Cohort) -> bool:
     assert cohort.clicker is not None
     second = cohort.place_of(cohort.clicker.names[NAMES : NAMES + 1])
     return max(cohort.place_of(one.names) for one in cohort.searching) < second
+
+
+def test_the_time_without_a_permit_is_not_the_platforms() -> None:
+    cohort = cohorts.begin(orders=21)
+    last = cohort.orders[-1].run.steps.filter(key="workspace")
+    cohort.world.run_until(lambda: last.filter(waits_on="budget").exists(), hours=1)
+    assert last.get().opened_at is None
+    cohort.world.run_until(lambda: last.filter(state="completed").exists(), hours=1)
+    opened, first = last.get().opened_at, cohort.orders[0].run.steps.get(key="workspace").opened_at
+    assert opened is not None
+    assert first is not None
+    assert opened >= first + timedelta(minutes=1)
 
 
 def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,3 +164,12 @@ def test_a_look_that_is_due_soon_is_made_together() -> None:
 def test_looks_become_rarer(waited: float, wait: float) -> None:
     step = spec("active", Scope.DOMAIN, poll=2 * MINUTE, usual=(10 * MINUTE, 2 * HOUR))
     assert step.pace(waited) == wait
+
+
+def test_a_row_without_a_permit_is_not_held_for_siblings() -> None:
+    made = one_of_two_bought()
+    row = made.row("records", made.domains[0])
+    row.state, row.waits_on, row.next_attempt_at = StepState.WAITING, WaitsOn.BUDGET, at(60)
+    made.close("buy", made.domains[1])
+    assert made.due("records", at(10)) == [made.row("records", made.domains[1])]
+    assert len(made.due("records", at(60))) == 2
