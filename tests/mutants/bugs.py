@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .building import BUILDING
+from .downgrades import DOWNGRADES
 from .figures import FIGURES
 from .forge import FORGE
 from .names import NAMES
@@ -10,4 +11,4 @@ from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES)

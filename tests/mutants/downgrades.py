@@ -1,0 +1,36 @@
+"""Bugs in a change to a smaller package: what it takes down, when it begins, and what is said of it."""
+
+from __future__ import annotations
+
+from .bug import Bug
+from .where import BILLING, ENGINE
+
+PLANS, ENDS = f"{BILLING}/test_downgrades.py", f"{BILLING}/test_downgrade_ends.py"
+
+# fmt: off
+DOWNGRADES = (
+    Bug("smaller_before_it_is_paid", "P", "billing/downgrades.py",
+        "    if contract.bill is not None and contract.bill.status in UNPAID:",
+        "    if False:",
+        f"{PLANS}::test_an_unpaid_renewal_holds_the_change_up_until_it_is_paid"),
+    Bug("what_stays_is_taken_down_too", "P", "provisioning/life.py",
+        "        domains = list(live.domains.filter(name__in=drops).exclude(state__in=GONE))",
+        "        domains = list(live.domains.exclude(state__in=GONE))",
+        f"{PLANS}::test_after_the_renewal_only_what_was_left_out_is_taken_down"),
+    Bug("a_late_smaller_price_is_not_seen", "P", "billing/downgrades.py",
+        "    if gateway.current().contract(row.subscription_id).price_id == row.price_id:\n        _report(",
+        "    if False:\n        _report(",
+        f"{ENDS}::test_a_smaller_price_that_comes_late_for_a_withdrawn_plan_is_told_to_a_person"),
+    Bug("what_may_be_bought_is_let_go", "P", f"{ENGINE}/endings.py",
+        "    failed = Q(state=DomainState.FAILED, bought_at=None) & ~Q(name__in=open_)",
+        "    failed = Q(state=DomainState.FAILED, bought_at=None)",
+        f"{ENDS}::test_what_may_have_been_bought_all_the_same_is_not_let_go"),
+    Bug("left_out_counts_on", "P", "provisioning/spending.py",
+        "        left[run][address] = since[mailbox]\n",
+        "        pass\n",
+        f"{ENDS}::test_what_was_left_out_costs_no_more_from_then_on"),
+    Bug("any_choice_is_said_to_fit", "P", "billing/downgrades.py",
+        "    return sum(fewest) <= tier.mailbox_count",
+        "    return True",
+        f"{ENDS}::test_a_package_that_no_choice_fits_is_not_offered_and_says_why"),
+)
