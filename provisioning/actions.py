@@ -35,6 +35,7 @@ from infra.models import (
     Tier,
     User,
 )
+from infra.models.domain import HELD
 from integrations.http.call import Proof
 
 from .engine import doorbell, questions, substitution
@@ -82,13 +83,12 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         quantity = tier.quantity(domain_count)
         if provision.enlarges is not None:
             _make_room(provision.enlarges, [one.name for one in chosen + spares])
-        _freeze_prices(tier, chosen + spares)
+        _freeze_prices(tier, [one for one in chosen + spares if not one.is_own])
         try:
             with transaction.atomic():
                 # Always in one order, so that two students who order the same names never wait for each other.
                 for domain in sorted(chosen + spares, key=lambda one: one.name):
-                    domain.ordered_at = now
-                    domain.save()
+                    _order_name(domain, now)
                 _plan_mailboxes(provision, chosen, mailbox_count)
         except IntegrityError as error:
             raise Refused(
@@ -123,6 +123,23 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         provision.save()
         note(provision, "frozen", actor=actor)
     return provision
+
+
+def _order_name(domain: Domain, now: datetime) -> None:
+    """Make a name live. Raises Refused for an own one that is live for somebody else, IntegrityError for others."""
+    domain.ordered_at = now
+    try:
+        with transaction.atomic():
+            domain.save()
+    except IntegrityError as error:
+        if domain.is_own:
+            raise Refused(own_name_taken(domain.name)) from error
+        raise
+
+
+def own_name_taken(name: str) -> str:
+    """Say that a domain is part of another student's set-up already."""
+    return _("%(name)s is part of another set-up here. If it is yours, please write to the operator.") % {"name": name}
 
 
 def _make_room(live: Provision, names: Sequence[str]) -> None:
@@ -250,6 +267,7 @@ def make_rows(run: Run, domains: Sequence[Domain], mailboxes: Sequence[Mailbox])
         Step(run=run, student_id=run.student_id, key=spec.key, position=position, **item)
         for position, spec in enumerate(pipeline_of(run).steps)
         for item in items[spec.scope]
+        if "domain" not in item or spec.is_about(item["domain"].origin)
     )
 
 
@@ -260,7 +278,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
     """Put a name of the student's choice in the place of a lost one. Raises Refused with a sentence."""
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
-        row = _open_question(run, domain, "choose_replacement")
+        row = _open_question(run, domain)
         platform = registrar_of(run.stack).platform
         check = NameCheck.objects.filter(platform=platform, name=name).first()
         cap = run.order["domain_price_cap_cents"]
@@ -280,10 +298,13 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
                         _("%(name)s is part of your order already. Please choose another name.") % {"name": name}
                     )
                 substitute.renewal_cents = check.renewal_cents
-                substitution.replace(run, domain, substitute, reason=_("The name was lost; another one was chosen."))
+                reason = _own_left_out(name) if domain.is_own else _("The name was lost; another one was chosen.")
+                steps = pipeline_of(run).steps
+                substitution.replace(run, domain, substitute, steps=steps, reason=reason)
         except IntegrityError as error:
             raise Refused(_("%(name)s has just been ordered by somebody else.") % {"name": name}) from error
         _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
+        questions.close_answered(run, resolution=f"{name} was chosen by {actor}")
         note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
         _wake(run)
     return substitute
@@ -293,17 +314,27 @@ def drop_domain(*, provision: Provision, domain: Domain, actor: str) -> None:
     """Go on without a lost domain; its share of the set-up fee is refunded."""
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
-        row = _open_question(run, domain, "choose_replacement")
+        row = _open_question(run, domain)
         _note_step(run, row, StepState.FAILED, actor=actor, reason="dropped")
-        substitution.drop(run, domain, reason=_("The name was lost and not replaced; its share is refunded."))
+        lost = _("The name was lost and not replaced; its share is refunded.")
+        own = _("Your own domain was left out; its share is refunded.")
+        substitution.drop(run, domain, reason=own if domain.is_own else lost)
+        questions.close_answered(run, resolution=f"left out by {actor}")
         note(provision, "domain_dropped", run=run, actor=actor, item=domain.name)
         _wake(run)
         doorbell.ring("refunds")
 
 
-def _open_question(run: Run, domain: Domain, question: str) -> Step:
+def _own_left_out(name: str) -> str:
+    return _("Your own domain was left out; %(name)s took its place.") % {"name": name}
+
+
+MAY_GO = ("choose_replacement", "nameservers")  # questions about a domain that may also be answered with another name
+
+
+def _open_question(run: Run, domain: Domain) -> Step:
     row = run.steps.select_for_update(of=("self",)).filter(domain=domain, state=StepState.WAITING).first()
-    if row is None or row.facts.get("question") != question:
+    if row is None or row.facts.get("question") not in MAY_GO:
         raise Refused(_("There is nothing to choose for this domain any more."))
     return row
 
@@ -436,7 +467,7 @@ def _state_before(run: Run, item: Domain | Mailbox) -> str:
 
 def _reopen(row: Step) -> None:
     # Steps that ask a platform a few times at most begin to count anew with each retry of ours.
-    row.facts = {RETRIED: row.facts.get(RETRIED, 0) + 1} if row.state == StepState.FAILED else {}
+    row.facts = {RETRIED: row.facts.get(RETRIED, 0) + 1} if row.state != StepState.SKIPPED else {}
     row.state, row.next_attempt_at, row.opened_at, row.finished_at = StepState.PENDING, None, None, None
     row.waits_on = row.why = row.failure_code = row.failure_sentence = ""
     row.errors = 0
@@ -567,6 +598,8 @@ def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
         owner.state = spec.ends
     if isinstance(owner, Domain) and "bought" in facts:
         owner.bought_at = owner.bought_at or timezone.now()
+    if isinstance(owner, Domain) and "connected" in facts:
+        owner.connected_at = owner.connected_at or timezone.now()
     if isinstance(owner, Mailbox) and owner.state == MailboxState.WARMING:
         owner.warmup_started_at = owner.warmup_started_at or clock.vendor_now()
     owner.save()
@@ -622,8 +655,8 @@ def stop_building(*, provision: Provision, actor: str, reason: str) -> Provision
         give_up_extension(draft)
     open_items = sorted({*_unresolved(provision), *_not_written_down(provision)})
     # Of a name that may have been bought, that is not known: it is not given to others.
-    unbought = provision.domains.filter(bought_at__isnull=True).exclude(state=DomainState.LOST)
-    unbought.exclude(name__in=open_items).update(state=DomainState.RELEASED)
+    unheld = provision.domains.exclude(HELD).exclude(state=DomainState.LOST)
+    unheld.exclude(name__in=open_items).update(state=DomainState.RELEASED)
     Mailbox.objects.filter(provision=provision, state=MailboxState.PLANNED).update(state=MailboxState.REMOVED)
     DomainHold.let_go(provision)
     provision.parked_reason = ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Avg, F
 
-from infra.models import Provision, ProvisionState, RunState, StepState
+from infra.models import Origin, Provision, ProvisionState, RunState, StepState
 
 from .engine.specs import SETUP, Scope, StackSpec, Stage
 from .models import BUILDS, OPEN_STEP, Event, Run, Step
@@ -107,7 +107,7 @@ def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run
         total=len(mine),
         started_at=started,
         finished_at=finished if not open_rows else None,
-        usual_seconds=_usual(specs),
+        usual_seconds=_usual([spec for spec in specs if rows[spec.key]]),
         waits_on=waiting.waits_on if waiting else "",
         why=waiting.why if waiting else "",
         items=_items(specs, rows),
@@ -194,7 +194,7 @@ def measured_usual(stack_key: str) -> dict[str, timedelta]:
     took = {row["key"]: row["took"] for row in rows}
     found: dict[str, timedelta] = {}
     for spec in stack.steps:
-        if spec.key in took:
+        if spec.key in took and spec.origin != Origin.OWN:  # few orders have domains that wait for their owner
             found[spec.stage] = found.get(spec.stage, timedelta()) + took[spec.key]
     return found
 

@@ -54,6 +54,14 @@ def find(zone: str, resolvers: Sequence[Resolver], connect: Connect, patience: P
     return Delegation(name, was_answered=False, why=why)
 
 
+def named_by(servers: Sequence[Resolver], zone: str, patience: Patience) -> Delegation:
+    """Ask servers that stand in for those above a domain where it is. Raises BadName."""
+    answer = first_answer(servers, canonical(zone), Type.NS, patience)
+    if answer.says:
+        return Delegation(canonical(zone), tuple(sorted(answer.values)))
+    return Delegation(canonical(zone), was_answered=False, why=answer.why)
+
+
 def own_servers(
     delegation: Delegation, resolvers: Sequence[Resolver], connect: Connect, patience: Patience
 ) -> tuple[Resolver, ...]:

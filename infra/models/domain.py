@@ -7,23 +7,31 @@ from django.utils.translation import gettext_lazy as _
 
 from .base import Record, empty_facts
 from .provision import Provision
-from .states import DomainState
+from .states import DomainState, Origin
 
 GONE = (DomainState.LOST, DomainState.EXPIRED, DomainState.RELEASED)
+# What an order has: a domain that was bought for it, or its student's own that was proven to lead to us.
+HELD = Q(bought_at__isnull=False) | Q(connected_at__isnull=False)
 
 
 class Domain(Record):
-    """A sending domain of a provision: chosen, spare, bought, running, gone."""
+    """A sending domain of a provision: chosen, spare, bought, running, gone.
+
+    One of the student's own is `connected_at` some moment instead of bought: its nameservers proved whose it is. It is paid
+    for and renewed at the student's registrar.
+    """
 
     provision = models.ForeignKey(Provision, on_delete=models.CASCADE, related_name="domains")
     student = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(_("name"), max_length=253)
+    origin = models.CharField(max_length=8, choices=Origin, default=Origin.BOUGHT, db_default=Origin.BOUGHT)
     state = models.CharField(max_length=24, choices=DomainState, default=DomainState.SELECTED)
     position = models.PositiveSmallIntegerField(default=0)
     price_cents = models.PositiveIntegerField(default=0)
     renewal_cents = models.PositiveIntegerField(default=0)
     ordered_at = models.DateTimeField(null=True, blank=True)
     bought_at = models.DateTimeField(null=True, blank=True)
+    connected_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=300, blank=True)
     facts = models.JSONField(default=empty_facts)
@@ -43,10 +51,32 @@ class Domain(Record):
                 condition=Q(bought_at__isnull=True) | Q(ordered_at__isnull=False),
                 name="infra_domain_bought_was_ordered",
             ),
+            models.CheckConstraint(
+                condition=Q(connected_at__isnull=True) | Q(ordered_at__isnull=False),
+                name="infra_domain_connected_was_ordered",
+            ),
+            models.CheckConstraint(
+                condition=Q(origin=Origin.BOUGHT, connected_at__isnull=True)
+                | Q(origin=Origin.OWN, bought_at__isnull=True, price_cents=0),
+                name="infra_domain_own_is_not_bought",
+            ),
+            models.CheckConstraint(
+                condition=Q(origin=Origin.BOUGHT) | ~Q(state=DomainState.SPARE), name="infra_domain_own_is_no_spare"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the student owned it before the order."""
+        return self.origin == Origin.OWN
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the order has it: `HELD` for one row."""
+        return self.bought_at is not None or self.connected_at is not None
 
 
 class DomainHold(Record):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import infraforge_world, profiles, stripe_life, warmforge
-from .dns import delegate
+from . import infraforge_world, profiles, registrar, stripe_life, warmforge
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, texts, whole
@@ -147,21 +146,25 @@ def records(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers at the registrar.
+    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers as asked.
 
-    {"domain": name, "servers": [...]} says which ones, of any domain; the servers above it follow when the switch says.
+    {"domain": name, "servers": [...]} says which ones, of any domain; the servers above it follow when the switch says. With
+    "owned": true somebody owns it from now on, and receives mail at it with "mail_server".
     """
-    if "servers" in body:
-        servers = texts(body, "servers")
-        if not all(HOST.fullmatch(host.strip().lower().rstrip(".")) for host in servers):
-            raise Refusal(400, "servers are host names")
-        domain = str(body.get("domain") or "").strip().lower().rstrip(".")
-        if not HOST.fullmatch(domain):
-            raise Refusal(400, "domain is a domain name")
-        delegate(sandbox.world, domain, servers, sandbox.clock.now() + sandbox.switches.dns_delegation_seconds)
-        return {"domain": domain, "servers": servers}
-    infraforge_world.change_nameservers(sandbox.world, str(body.get("domain")), sandbox.clock.now())
-    return {"domain": body["domain"]}
+    now = sandbox.clock.now()
+    if "servers" not in body:
+        infraforge_world.change_nameservers(sandbox.world, str(body.get("domain")), now)
+        return {"domain": body["domain"]}
+    servers = texts(body, "servers")
+    if not all(HOST.fullmatch(host.strip().lower().rstrip(".")) for host in servers):
+        raise Refusal(400, "servers are host names")
+    domain = str(body.get("domain") or "").strip().lower().rstrip(".")
+    if not HOST.fullmatch(domain):
+        raise Refusal(400, "domain is a domain name")
+    if body.get("owned") is True:
+        registrar.register(sandbox.world, domain, mail_server=str(body.get("mail_server") or ""))
+    registrar.delegate(sandbox.world, domain, servers, now + sandbox.switches.dns_delegation_seconds)
+    return {"domain": domain, "servers": servers}
 
 
 def stripe(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:

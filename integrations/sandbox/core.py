@@ -17,6 +17,7 @@ from . import (
     pages,
     plusvibe,
     profiles,
+    registrar,
     salesforge,
     stripe,
     warmforge,
@@ -224,6 +225,7 @@ class Sandbox:
                 "seed": world.seed,
                 "profile": world.profile,
                 "clock": {"virtual": now, "real": real, "speed": getattr(self.clock, "speed", 0.0)},
+                "registrar": registrar.snapshot(world, now),
                 **{
                     platform.name: platform.snapshot(world, real if platform.real_time else now)
                     for platform in self.platforms.values()

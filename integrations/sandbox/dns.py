@@ -292,7 +292,10 @@ def delegating(world: World) -> Iterable[ZoneRecord]:
 
 
 def published(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:
-    """Yield what the platforms publish."""
+    """Yield what the platforms publish, and what lies beyond them of the names that people own."""
+    for one in sandbox.world.registrar.values():
+        if set(delegation(sandbox.world, one.name, now)) not in (set(), set(NAME_SERVERS)):
+            yield from one.records
     for platform in sandbox.platforms.values():
         yield from platform.records_of(sandbox.world, now)
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 API_KEY = "sandbox-infraforge-key"
 MOST_SEARCHED = 100
-DOMAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.[a-z]{2,24}")
+DOMAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z]{2,3})?\.[a-z]{2,24}")
 ADDRESS = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*@[a-z0-9.-]+")
 POLICIES = frozenset({"none", "quarantine", "reject"})
 REGISTRANT = (

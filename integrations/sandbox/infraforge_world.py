@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from . import mailhost, salesforge, warmforge
+from . import mailhost, registrar, salesforge, warmforge
 from .clock import iso
 from .dns import DKIM_KEY, NAME_SERVERS, ZoneRecord
 from .seeds import fraction
@@ -20,7 +20,6 @@ DAY, YEAR = 86_400.0, 365 * 86_400.0
 MAIL_HOST = "forge-mail.example"
 SPF_HOST = f"_spf.{MAIL_HOST}"
 SHARED_IP = "198.18.255.254"  # of mail servers without an address of their own
-FOREIGN_NAMESERVERS = ("ns1.registrar.example", "ns2.registrar.example")
 SELECTOR = "default"
 # How a record can be broken on purpose.
 WAYS = ("missing", "wrong", "double")
@@ -213,6 +212,8 @@ def price(world: World, verb: str, name: str) -> int:
 def is_taken(world: World, name: str) -> bool:
     """Whether somebody else owns a name at the registry."""
     switches = world.switches
+    if name in world.registrar:
+        return True
     if name in world.infraforge.taken or name in switches.infraforge_taken_names.split():
         return True
     return fraction(world.seed, "infraforge taken", name) < switches.infraforge_taken_share
@@ -334,18 +335,33 @@ def bring_in(world: World, workspace: Workspace, name: str, dmarc_email: str, no
     made.dmarc_email, made.nameservers_set = dmarc_email, False
     made.records = first_records(world, made, workspace)
     world.infraforge.domains[made.id] = made
-    if world.switches.infraforge_owner_changes_nameservers == "by_itself":
-        change_nameservers(world, name, now)
+    if name not in world.registrar and name not in world.delegations:
+        registrar.register(world, name)
+    if registrar.leads_here(world, name, now):
+        _settle_delegation(world, made, now)
+    elif world.switches.infraforge_owner_changes_nameservers == "by_itself":
+        wait = world.uniform(world.switches.infraforge_owner_seconds, "infraforge owner", name)
+        world.schedule(now + wait, NAME, "owner_acts", name=name)
     return made
 
 
 def change_nameservers(world: World, name: str, now: float) -> None:
-    """Let the owner change the nameservers at the registrar. Raises ValueError for a domain that waits for none."""
+    """Let the owner of a domain that comes here do as asked. Raises ValueError for a domain that waits for nothing."""
     domain = world.infraforge.domain_named(name)
     if domain is None or domain.origin != "transfer" or domain.nameservers_set:
         raise ValueError("no such domain waits for its nameservers")
-    domain.nameservers_set = True
-    wait = world.uniform(world.switches.infraforge_transfer_seconds, "infraforge transfer", name)
+    registrar.delegate(world, name, NAME_SERVERS, now)
+
+
+def _settle_delegation(world: World, domain: Domain, now: float) -> None:
+    """See where a domain's owner has led it: here, for the first time or again, or away from here."""
+    leads_here = registrar.leads_here(world, domain.name, now)
+    if leads_here == domain.nameservers_set:
+        return
+    domain.nameservers_set = leads_here
+    if not leads_here or domain.status != "pending":
+        return
+    wait = world.uniform(world.switches.infraforge_transfer_seconds, "infraforge transfer", domain.name)
     domain.published = [(now + wait, tuple(domain.records))]
     world.schedule(now + wait, NAME, "domain_ends", domain=domain.id, failed=False)
 
@@ -448,20 +464,19 @@ def break_record(world: World, name: str, kind: str, way: str, now: float, *, wh
 def records_of(world: World, now: float) -> Iterator[ZoneRecord]:
     """Yield what public DNS holds for this platform, the versions before and after a change with their times.
 
-    Of active domains their records; of one whose owner has not changed its nameservers only those.
+    Nothing of a domain whose owner leads it elsewhere: what is there is asked of nobody.
     """
     for domain in world.infraforge.domains.values():
-        if domain.status == "active":
+        if domain.status == "active" and domain.nameservers_set:
             yield from _records_of_domain(world, domain)
-        elif domain.origin == "transfer":
-            yield from (ZoneRecord(domain.name, domain.name, "NS", host) for host in FOREIGN_NAMESERVERS)
     for workspace in world.infraforge.workspaces.values():
         yield ZoneRecord(MAIL_HOST, workspace.mailserver, "A", workspace.ip or SHARED_IP)
     yield ZoneRecord(MAIL_HOST, SPF_HOST, "TXT", "v=spf1 ip4:198.18.0.0/16 -all")
 
 
 def _records_of_domain(world: World, domain: Domain) -> Iterator[ZoneRecord]:
-    yield from (ZoneRecord(domain.name, domain.name, "NS", host) for host in NAME_SERVERS)
+    if domain.origin != "transfer":  # the nameservers of those are their owners' affair
+        yield from (ZoneRecord(domain.name, domain.name, "NS", host) for host in NAME_SERVERS)
     public = world.switches.infraforge_public_dns
     broken = {**(dict.fromkeys(KINDS, "wrong") if public == "wrong_value" else {}), **domain.broken}
     ends = [at for at, _ in domain.published[1:]]
@@ -607,7 +622,20 @@ def _mailbox_ends(world: World, data: dict[str, Any], now: float) -> None:
             set_password(world, mailbox, mailbox.password, now)
 
 
+def _delegated(world: World, data: dict[str, Any], now: float) -> None:
+    domain = world.infraforge.domain_named(data["name"])
+    if domain is not None and domain.origin == "transfer":
+        _settle_delegation(world, domain, now)
+
+
+def _owner_acts(world: World, data: dict[str, Any], now: float) -> None:
+    if not registrar.leads_here(world, data["name"], now):
+        registrar.delegate(world, data["name"], NAME_SERVERS, now)
+
+
 EVENTS: dict[str, Callable[[World, dict[str, Any], float], None]] = {
+    "delegated": _delegated,
+    "owner_acts": _owner_acts,
     "ip_attached": _ip_attached,
     "domain_ends": _domain_ends,
     "order_drop": _order_drop,

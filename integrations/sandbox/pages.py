@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clock import iso
 from .http import Request, Response, text_response
+from .infraforge_world import change_nameservers
 from .mail import Mail
 from .zapmail_world import pay_order, set_auto_renew, top_up
 
@@ -128,6 +129,10 @@ def _switch_renewal(sandbox: Sandbox, form: dict[str, str]) -> None:
     set_auto_renew(sandbox.world, form.get("domain", ""), form.get("on") == "1")
 
 
+def _change_nameservers(sandbox: Sandbox, form: dict[str, str]) -> None:
+    change_nameservers(sandbox.world, form.get("domain", ""), sandbox.clock.now())
+
+
 POSTS: dict[str, Callable[[Sandbox, dict[str, str]], None]] = {
     "/wallet": _top_up,
     "/faults": _add_preset,
@@ -135,6 +140,7 @@ POSTS: dict[str, Callable[[Sandbox, dict[str, str]], None]] = {
     "/faults/clear": _clear_faults,
     "/orders/pay": _pay,
     "/renewal": _switch_renewal,
+    "/nameservers": _change_nameservers,
 }
 
 
@@ -159,6 +165,7 @@ def _root(sandbox: Sandbox, request: Request) -> Response:
         _other_part("InfraForge", state.get("infraforge")),
         _other_part("Cloudflare", state.get("cloudflare")),
         _other_part("GoDaddy", state.get("godaddy")),
+        _registrar_part(state),
         _other_part("Stripe", state.get("stripe")),
         f"<h2>Mail</h2><p>{len(state['mail'])} received. <a href='/mail/'>Read the mail</a></p>",
         _faults_part(state["faults"]),
@@ -216,6 +223,22 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
             ),
         ),
     )
+
+
+def _registrar_part(state: Mapping[str, Any]) -> str:
+    """Let a person be the owner of a name, who changes its nameservers at a registrar."""
+    coming = {
+        d["name"] for d in state["infraforge"]["domains"] if d["origin"] == "transfer" and not d["nameservers_set"]
+    }
+    if not state["registrar"]:
+        return ""
+    forms = (
+        f'<form method="post" action="/nameservers"><input type="hidden" name="domain" value="{escape(name)}">'
+        f"<button>Change the nameservers of {escape(name)} as InfraForge asks</button></form>"
+        for name in sorted(coming)
+    )
+    rows = ((one["name"], ", ".join(one["nameservers"]) or "nowhere") for one in state["registrar"])
+    return _table("Names that people own elsewhere", ("Domain", "Leads to"), rows) + "".join(forms)
 
 
 def _order_form(order: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from .mail import Mail
 from .mailhost import Password
 from .plusvibe import PlusVibeState
 from .quota import Quotas
+from .registrar import Registration
 from .salesforge import SalesforgeState
 from .seeds import fraction, hexadecimal
 from .switches import Switches
@@ -54,6 +55,7 @@ class World:
     infraforge: InfraForgeState = field(default_factory=InfraForgeState)
     cloudflare: CloudflareState = field(default_factory=CloudflareState)
     godaddy: GodaddyState = field(default_factory=GodaddyState)
+    registrar: dict[str, Registration] = field(default_factory=dict)  # by name; see registrar.py
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

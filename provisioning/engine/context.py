@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from infra.clock import VendorInstant
+from infra.dns.delegation import Delegation
 from infra.dns.propagation import Evidence
 from infra.dns.records import Record
 from infra.models import Credential, Provision
@@ -26,7 +27,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class DomainItem:
     """A domain of the order. `ceiling_cents` is what it may cost at most, frozen at "pay"; `place` its position, which
-    a substitute inherits."""
+    a substitute inherits; `is_own`: the student had it before."""
 
     key: str
     name: str
@@ -34,6 +35,7 @@ class DomainItem:
     facts: Mapping[str, Any]
     step_facts: Mapping[str, Any] = field(default_factory=dict)
     place: int = 0
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Context:
     """The world of one step in one wake-up.
 
     domains, mailboxes  the items that are ready for this step (for a run step: all that are still in the wave)
+    built, there        every domain that this run builds, lost ones aside; those that the order had before
     facts               what earlier steps of the whole run left, by name
     step_facts          what this run step itself has noted so far
     waited              vendor seconds since the step was first tried
@@ -73,6 +76,8 @@ class Context:
     now: VendorInstant
     poll: float
     waited: float = 0.0
+    built: Sequence[DomainItem] = ()
+    there: Sequence[DomainItem] = ()
 
     @property
     def run_id(self) -> UUID:
@@ -95,6 +100,10 @@ class Context:
         `propagation.look` for `quorum`. Raises LostClaim, and BadName for a zone that is none.
         """
         return self.looker.look(expected, at=self.now, zone=zone, quorum=quorum)
+
+    def delegation(self, domain: str) -> Delegation:
+        """Ask the servers above a domain where it is. Equal questions of one wake-up are asked once. Raises LostClaim."""
+        return self.looker.delegation(domain)
 
     def credential(self, kind: str) -> Secret:
         """Return a password that an earlier step stored. Raises Credential.DoesNotExist."""

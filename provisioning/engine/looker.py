@@ -6,12 +6,14 @@ claim lasts beyond it. What is asked is asked between transactions, as every rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from infra import clock
 from infra.dns import delegation
+from infra.dns.delegation import Delegation
 from infra.dns.propagation import Evidence, Finding, look, undelegated
 from infra.dns.records import Record
 from infra.dns.resolver import NameServers, Patience, Resolver, Unreachable
@@ -28,7 +30,7 @@ LOOKS = 4  # the full looks that one wake-up has time for; quick ones are not co
 class Question:
     """What a look is for, as failpoints are told: `key` is to a look what a step's key is to its record."""
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] = ()
     key: str = "dns.look"
 
 
@@ -41,6 +43,7 @@ class Looker:
         self.left = name_servers.seconds * LOOKS  # machine seconds for the rest of the wake-up
         self._seen: dict[tuple[tuple[Record, ...], str, int | None], Evidence] = {}
         self._own: dict[str, tuple[Resolver, ...]] = {}
+        self._above: dict[str, Delegation] = {}
         self._silent: set[str] = set()  # servers that kept one look of this wake-up waiting, and are left out since
 
     def look(self, expected: Sequence[Record], *, at: datetime, zone: str = "", quorum: int | None = None) -> Evidence:
@@ -50,15 +53,31 @@ class Looker:
         """
         key = (tuple(expected), zone, quorum)
         if key not in self._seen:
-            seconds = max(0.0, min(self.name_servers.seconds, self.left))
-            claims.prolong(self.claim, seconds + LEASE_MARGIN)
-            failpoint("before_look", Question(key[0]))
-            began = clock.monotonic()
-            patience = Patience(clock.monotonic, began + seconds, self.name_servers.timeout)
-            self._seen[key] = self._look(key[0], at, zone, quorum, patience)
-            self.left -= clock.monotonic() - began
-            failpoint("after_look", Question(key[0]))
+            with self._patience(Question(key[0])) as patience:
+                self._seen[key] = self._look(key[0], at, zone, quorum, patience)
         return self._seen[key]
+
+    def delegation(self, zone: str) -> Delegation:
+        """Return where the servers above a domain say that it is. Raises LostClaim, and BadName for what is no domain."""
+        if zone not in self._above:
+            servers = self.name_servers
+            with self._patience(Question(key="dns.delegation")) as patience:
+                if servers.authoritative or servers.connect is None:
+                    self._above[zone] = delegation.named_by(servers.authoritative, zone, patience)
+                else:
+                    self._above[zone] = delegation.find(zone, servers.resolvers, servers.connect, patience)
+        return self._above[zone]
+
+    @contextmanager
+    def _patience(self, question: Question) -> Iterator[Patience]:
+        """Give one look the time that is left for it, with a lease that lasts longer."""
+        seconds = max(0.0, min(self.name_servers.seconds, self.left))
+        claims.prolong(self.claim, seconds + LEASE_MARGIN)
+        failpoint("before_look", question)
+        began = clock.monotonic()
+        yield Patience(clock.monotonic, began + seconds, self.name_servers.timeout)
+        self.left -= clock.monotonic() - began
+        failpoint("after_look", question)
 
     def _look(
         self, expected: tuple[Record, ...], at: datetime, zone: str, quorum: int | None, patience: Patience

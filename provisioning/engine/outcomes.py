@@ -57,10 +57,22 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class NeedsStudent:
-    """The student must choose. `question` names the page's form."""
+    """The student must choose or do something. `question` names the page's form.
+
+    look_again  vendor seconds until we look by ourselves whether it is done; 0: once a day
+    mail        kind of the letter that tells the student
+    notice      number of that letter, each of which is sent once
+    code        of a task for the operator beside it; empty while the student alone is asked
+    facts       what was seen meanwhile and is shown; kept like those of `Done`
+    """
 
     question: str
     why: str = ""
+    look_again: float = 0.0
+    mail: str = "needs_you"
+    notice: int = 0
+    code: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def is_asked(rows: Iterable[Step], step: str, code: str) -> bool:
     return any(
         row.key == step
         and row.state == StepState.WAITING
-        and row.waits_on == WaitsOn.OPERATOR
+        and row.waits_on in (WaitsOn.OPERATOR, WaitsOn.STUDENT)
         and row.facts.get("code") == code
         for row in rows
     )
@@ -34,7 +34,7 @@ def is_asked(rows: Iterable[Step], step: str, code: str) -> bool:
 
 def close_answered(run: Run, *, resolution: str) -> None:
     """Close the questions about a run that none of its rows asks any more."""
-    rows = list(run.steps.filter(state=StepState.WAITING, waits_on=WaitsOn.OPERATOR))
+    rows = list(run.steps.filter(state=StepState.WAITING, waits_on__in=[WaitsOn.OPERATOR, WaitsOn.STUDENT]))
     mine = f"{KIND}:{run.pk}:"
     for item in OperatorItem.objects.filter(kind=KIND, key__startswith=mine, resolved_at__isnull=True):
         step, _, code = item.key.removeprefix(mine).partition(":")

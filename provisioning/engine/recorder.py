@@ -54,7 +54,7 @@ WRITTEN: Mapping[type[Row], tuple[str, ...]] = {
         *("state", "waits_on", "why", "next_attempt_at", "opened_at", "attempts", "errors", "started_at"),
         *("finished_at", "facts", "failure_code", "failure_sentence"),
     ),
-    Domain: ("state", "facts", "reason", "bought_at", "expires_at"),
+    Domain: ("state", "facts", "reason", "bought_at", "connected_at", "expires_at"),
     Mailbox: ("state", "facts", "reason", "warmup_started_at"),
 }
 
@@ -208,10 +208,14 @@ class Recorder:
         item = self._item(spec, row)
         begins = item is not None and spec.begins and item.state != spec.begins
         if item is not None and (begins or outcome.facts):
-            item.state = spec.begins if spec.begins and begins else item.state
-            item.facts = {**item.facts, **outcome.facts}
-            self._note(item)
+            self._begin_item(spec, item, outcome.facts)
         return False
+
+    def _begin_item(self, spec: StepSpec, item: Domain | Mailbox, facts: Mapping[str, Any]) -> None:
+        """Note what was seen of an item that a step works on, and that it does."""
+        item.state = spec.begins or item.state
+        item.facts = {**item.facts, **facts}
+        self._note(item)
 
     def _alert_of_short_wallet(self, why: str) -> None:
         # One wallet is short, however many orders wait for it: the first one alerts, the others are listed.
@@ -231,9 +235,24 @@ class Recorder:
 
     def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
         item = self._item(spec, row)
-        self._post("needs_you", key=f"{row.pk}:{outcome.question}", item=str(item or ""))
-        row.facts = {**row.facts, "question": outcome.question}
-        row.next_attempt_at = clock.later(now, ASK_AGAIN)
+        number = f":{outcome.notice}" if outcome.notice else ""
+        self._post(
+            outcome.mail, key=f"{row.pk}:{outcome.question}{number}", item=str(item or ""), notice=outcome.notice
+        )
+        if row.facts.get("code") not in (None, outcome.code):
+            self._close_items(row)
+        asks = {"question": outcome.question} | ({"code": outcome.code} if outcome.code else {})
+        row.facts = {name: fact for name, fact in row.facts.items() if name != "code"} | asks
+        if outcome.code:
+            self._alert(
+                questions.KIND,
+                key=questions.key_of(self.run.pk, spec.key, outcome.code),
+                sentence=f"{self.provision.reference}, {spec.label}: {outcome.why}",
+                code=outcome.code,
+            )
+        if item is not None:
+            self._begin_item(spec, item, outcome.facts)
+        row.next_attempt_at = clock.later(now, outcome.look_again or ASK_AGAIN)
         self._move(row, StepState.WAITING, waits_on=WaitsOn.STUDENT, why=outcome.why or outcome.question)
 
     def _ask_operator(
@@ -273,8 +292,11 @@ class Recorder:
         self._close_items(row)
         self._move(row, StepState.FAILED, finished=True, why=outcome.sentence)
         self._taken.add(spare.pk)
-        self._besides += [partial(substitution.replace, self.run, domain, spare, reason=outcome.sentence), self.reload]
+        self._besides += [self._substitute(domain, spare, outcome.sentence), self.reload]
         return True
+
+    def _substitute(self, lost: Domain, spare: Domain, reason: str) -> Callable[[], object]:
+        return partial(substitution.replace, self.run, lost, spare, steps=self.wave.stack.steps, reason=reason)
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
@@ -445,6 +467,8 @@ def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
     """Take the dates that a step has learnt into the domain's columns."""
     if "bought" in facts:
         domain.bought_at = domain.bought_at or timezone.now()
+    if "connected" in facts:
+        domain.connected_at = domain.connected_at or timezone.now()
     with contextlib.suppress(ValueError):  # the platform's dates come in many shapes; an odd one is only not shown
         day = parse_date(str(facts.get("expires_on") or "")[:10])
         if day:
@@ -454,7 +478,8 @@ def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
 FIRM: Mapping[bool, Mapping[str, bool]] = {True: {"firm": True}, False: {}}
 
 PARKED_BY = (
-    (WaitsOn.STUDENT, ParkedReason.NEEDS_CHOICE),
+    ("choice", ParkedReason.NEEDS_CHOICE),
+    (WaitsOn.STUDENT, ParkedReason.NEEDS_STUDENT),
     (WaitsOn.FUNDS, ParkedReason.WAITING_FUNDS),
     (WaitsOn.OPERATOR, ParkedReason.NEEDS_OPERATOR),
     (WaitsOn.PLATFORM, ParkedReason.WAITING_VENDOR),
@@ -471,8 +496,10 @@ def _stamps(provision: Provision, becomes: ProvisionState) -> dict[str, datetime
 
 def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
     """Return why a provision does not move, and whether its run is parked (only people can move it) or waiting."""
-    waits = {row.waits_on for row in open_rows if row.state == StepState.WAITING}
-    reason = next((reason for on, reason in PARKED_BY if on in waits), "")
+    waiting = [row for row in open_rows if row.state == StepState.WAITING]
+    waits = {row.waits_on for row in waiting}
+    chooses = {"choice" for row in waiting if row.facts.get("question") == "choose_replacement"}
+    reason = next((reason for on, reason in PARKED_BY if on in waits | chooses), "")
     return reason, RunState.PARKED if waits and waits <= PEOPLE else RunState.WAITING
 
 

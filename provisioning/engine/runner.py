@@ -18,7 +18,8 @@ from django.db import InterfaceError, OperationalError
 from infra import clock
 from infra.clock import VendorInstant
 from infra.dns.resolver import NameServers, reach, servers
-from infra.models import Domain, Mailbox, OperatorItem
+from infra.models import Domain, DomainState, Mailbox, OperatorItem
+from infra.models.domain import GONE
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
     BadCredentials,
@@ -51,6 +52,7 @@ log = logging.getLogger(__name__)
 WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
+APART = (*GONE, DomainState.SPARE)  # domains that are no part of what an order has
 NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
 NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited, Undecidable)  # waits, not errors: they cost no attempt
 
@@ -224,6 +226,12 @@ class Wakeup:
         mailbox_keys = mine if spec.scope is Scope.MAILBOX else self.wave.live(Scope.MAILBOX)
         ceilings = self.run.order.get("domain_price_cap_cents", self.workshop.options.domain_cost_cents)
         domains = {key: _domain_item(domain, ceilings, by_key.get(key)) for key, domain in self.wave.homes.items()}
+        here = [domains[key] for key, one in self.wave.domains.items() if one.state != DomainState.LOST]
+        before = [
+            domains[key]
+            for key, one in self.wave.homes.items()
+            if key not in self.wave.domains and one.state not in APART
+        ]
         opened = min((row.opened_at for row in rows if row.opened_at), default=now)
         return Context(
             provision=self.provision,
@@ -243,6 +251,8 @@ class Wakeup:
             now=now,
             poll=min(spec.pace(clock.seconds_between(row.opened_at or now, now)) for row in rows),
             waited=clock.seconds_between(opened, now),
+            built=here,
+            there=before,
         )
 
 
@@ -254,6 +264,7 @@ def _domain_item(domain: Domain, cap_cents: int, row: Step | None) -> DomainItem
         facts=domain.facts,
         step_facts=row.facts if row else {},
         place=domain.position,
+        is_own=domain.is_own,
     )
 
 

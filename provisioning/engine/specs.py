@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
 
-from infra.models import DomainState, MailboxState, ProvisionState
+from infra.models import DomainState, MailboxState, Origin, ProvisionState
 
 from .holding import Holding
 from .measuring import Measuring
@@ -54,6 +54,7 @@ class StepSpec:
 
     key          stable name, stored with each row
     scope        run, domain or mailbox
+    origin       for a domain step: the only domains that go through it, bought ones or the student's own; None: all
     label        the operator's words
     stage        the student's stage this belongs to
     function     Context -> outcome, or outcomes by item
@@ -77,6 +78,7 @@ class StepSpec:
     label: str
     stage: str
     function: Callable[[Context], Outcomes]
+    origin: Origin | None = None
     asks: str = ""
     notes: tuple[str, ...] = ()
     login: str = ""
@@ -90,6 +92,10 @@ class StepSpec:
     begins: DomainState | MailboxState | None = None
     ends: DomainState | MailboxState | None = None
     yields: tuple[str, float] | None = None
+
+    def is_about(self, origin: str) -> bool:
+        """Tell whether a domain of this origin goes through it."""
+        return self.origin is None or self.origin == origin
 
     def pace(self, waited: float) -> float:
         """Return how long to wait before looking again after `waited`: first until it can usually be done, then `poll`,
@@ -202,6 +208,11 @@ class StackSpec:
     def stores_login(self) -> bool:
         """Whether the set-up leaves a login for the student."""
         return any(spec.login for spec in self.steps)
+
+    @property
+    def takes_own(self) -> bool:
+        """Whether a student may bring a domain along."""
+        return any(spec.origin == Origin.OWN for spec in self.steps)
 
     @property
     def platforms(self) -> tuple[str, ...]:

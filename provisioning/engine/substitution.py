@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.utils import timezone
 
 from infra.models import Domain, DomainState, Mailbox, MailboxState, OrderLine, Provision, StepState
 
 from ..models import OPEN_STEP, Run, Step
+from .specs import Scope, StepSpec
 
 
 def next_spare(provision: Provision, *, besides: Collection[uuid.UUID] = ()) -> Domain | None:
@@ -17,8 +18,8 @@ def next_spare(provision: Provision, *, besides: Collection[uuid.UUID] = ()) -> 
     return provision.domains.filter(state=DomainState.SPARE).exclude(pk__in=besides).order_by("position").first()
 
 
-def replace(run: Run, lost: Domain, substitute: Domain, *, reason: str) -> None:
-    """Let `substitute` take the place of `lost`: its position, its mailboxes, its steps from the beginning."""
+def replace(run: Run, lost: Domain, substitute: Domain, *, steps: Sequence[StepSpec], reason: str) -> None:
+    """Let `substitute` take the place of `lost`: its position, its mailboxes, and of `steps` its own."""
     close(run, lost, reason=reason)
     substitute.state = DomainState.SELECTED
     substitute.position = lost.position
@@ -28,7 +29,7 @@ def replace(run: Run, lost: Domain, substitute: Domain, *, reason: str) -> None:
         mailbox.domain = substitute
         mailbox.address = f"{mailbox.username}@{substitute.name}"
         mailbox.save(update_fields=["domain", "address", "updated_at"])
-    open_rows(run, substitute, like=lost)
+    open_rows(run, substitute, steps)
 
 
 def drop(run: Run, lost: Domain, *, reason: str) -> None:
@@ -78,16 +79,17 @@ def close(run: Run, lost: Domain, *, reason: str) -> None:
     )
 
 
-def open_rows(run: Run, domain: Domain, *, like: Domain) -> None:
-    """Give a substitute the same steps that the lost domain had, all unopened."""
+def open_rows(run: Run, domain: Domain, steps: Sequence[StepSpec]) -> None:
+    """Give a substitute the domain steps of a run, all unopened."""
     Step.objects.bulk_create(
         Step(
             run=run,
             student_id=run.student_id,
-            key=row.key,
-            position=row.position,
+            key=spec.key,
+            position=position,
             domain=domain,
             item_key=str(domain.pk),
         )
-        for row in run.steps.filter(domain=like)
+        for position, spec in enumerate(steps)
+        if spec.scope is Scope.DOMAIN and spec.is_about(domain.origin)
     )

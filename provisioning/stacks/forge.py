@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from infra.models import DomainState, MailboxState, ProvisionState
+from infra.models import DomainState, MailboxState, Origin, ProvisionState
 
 from ..engine import endings
 from ..engine.holding import Holding
@@ -27,7 +27,7 @@ from ..engine.specs import (
     StepSpec,
 )  # fmt: skip
 from ..engine.spending import Cost, Every, Of
-from ..steps import finish
+from ..steps import finish, owning
 from ..steps.forge import domains, ending, figures, holding, mailboxes, sender, workspaces
 
 STAGES = (
@@ -54,6 +54,7 @@ PITCH = Pitch(
 )
 
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
+BOUGHT, OWN = Origin.BOUGHT, Origin.OWN
 
 STEPS = (
     StepSpec("balance", RUN, "Buying at InfraForge: credits", "address", workspaces.balance, asks="infraforge"),
@@ -63,18 +64,27 @@ STEPS = (
              poll=2 * MINUTE, deadline=1 * DAY, usual=(MINUTE, 30 * MINUTE),
              asks="infraforge", notes=("dedicated_ips", "mail_servers")),
     StepSpec("buy_domains", DOMAIN, "Purchasing domains", "domains", domains.buy_domains,
-             poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 15 * MINUTE),
+             origin=BOUGHT, poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 15 * MINUTE),
              begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING,
              asks="infraforge", notes=("infraforge_domain_id", "infraforge_workspace_id", "bought")),
+    StepSpec("connect_domains", DOMAIN, "Connecting the student's own domains", "domains", domains.connect_domains,
+             origin=OWN, poll=MINUTE, deadline=6 * HOUR, asks="infraforge",
+             notes=("infraforge_domain_id", "infraforge_workspace_id", "nameservers")),
+    StepSpec("nameservers", DOMAIN, "Waiting for the owner's nameservers", "domains", owning.nameservers,
+             origin=OWN, poll=5 * MINUTE, usual=(10 * MINUTE, 1 * DAY),
+             begins=DomainState.PENDING_NAMESERVERS, ends=DomainState.NAMESERVERS_VERIFIED, notes=("connected",)),
+    StepSpec("own_active", DOMAIN, "Waiting for the student's own domains", "domains", domains.domains_active,
+             origin=OWN, poll=5 * MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(HOUR, 1 * DAY), asks="infraforge"),
     StepSpec("domains_active", DOMAIN, "Waiting for the domains", "domains", domains.domains_active,
-             poll=MINUTE, deadline=2 * HOUR, usual=(5 * MINUTE, 1 * HOUR), asks="infraforge"),
+             origin=BOUGHT, poll=MINUTE, deadline=2 * HOUR, usual=(5 * MINUTE, 1 * HOUR), asks="infraforge"),
     StepSpec("renewal_on", DOMAIN, "Switching renewal on", "domains", domains.renewal_on,
-             gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, asks="infraforge", notes=("renewal",)),
+             origin=BOUGHT, gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, asks="infraforge", notes=("renewal",)),
     StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
              gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 20 * MINUTE),
              asks="infraforge", notes=("dmarc_report_email",)),
     StepSpec("records", DOMAIN, "Seeing the records in public DNS", "records", domains.records,
-             poll=2 * MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(2 * MINUTE, 1 * HOUR), ends=DomainState.ACTIVE,
+             poll=2 * MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(2 * MINUTE, 1 * HOUR),
+             begins=DomainState.DNS_PENDING, ends=DomainState.ACTIVE,
              asks="infraforge", notes=("dns_evidence",)),
     StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes,
              poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 15 * MINUTE),
@@ -117,7 +127,7 @@ TEARDOWN = Pipeline((
     REST,
     StepSpec("keep_records", DOMAIN, "Keeping the domains' records", "", ending.keep_records, asks="infraforge"),
     StepSpec("renewal_off", DOMAIN, "Switching the domains' renewal off", "", domains.renewal_off,
-             poll=MINUTE, deadline=1 * DAY, asks="infraforge", notes=("renewal",)),
+             origin=BOUGHT, poll=MINUTE, deadline=1 * DAY, asks="infraforge", notes=("renewal",)),
     StepSpec("end_subscriptions", RUN, "Ending what is paid by the month", "", ending.end_subscriptions,
              poll=HOUR, asks="infraforge"),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip

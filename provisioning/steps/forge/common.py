@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from infra.models.credential import MAILBOX
@@ -19,9 +20,21 @@ def workspaces_of(ctx: Context) -> list[str]:
 
 
 def workspace_of(ctx: Context, domain: DomainItem) -> str:
-    """Return the workspace of a domain: the one it was bought into, before that the one that its place says."""
+    """Return the workspace of a domain: the one it is in, before that the one that is planned for it.
+
+    Those of a run are planned in their order, each into the workspace that holds fewest; what the order has from before
+    counts. The plan does not depend on how far the run is, so that a request is built again as it was.
+    """
+    if known := domain.facts.get("infraforge_workspace_id"):
+        return str(known)
     mine = workspaces_of(ctx)
-    return str(domain.facts.get("infraforge_workspace_id") or mine[domain.place % len(mine)])
+    held = Counter(str(one.facts.get("infraforge_workspace_id")) for one in ctx.there)
+    for one in sorted(ctx.built, key=lambda item: (item.place, item.name)):
+        planned = min(mine, key=lambda space: (held[space], mine.index(space)))
+        if one.key == domain.key:
+            return planned
+        held[planned] += 1
+    return mine[domain.place % len(mine)]  # taken down: nothing is built
 
 
 def domains_there(ctx: Context, names: Sequence[str]) -> dict[str, infraforge.Domain]:

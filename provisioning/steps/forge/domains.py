@@ -11,21 +11,25 @@ from infra.dns.plan import Action, Existing, plan
 from infra.dns.records import BadRecord, Record, purpose, record, tags
 from integrations import infraforge
 from integrations.http.call import Call
-from integrations.http.errors import NotFound
+from integrations.http.errors import NotFound, Rejected
 from integrations.registry import Clients
 
 from ...engine.context import Context, DomainItem
-from ...engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
+from ...engine.ledger import ELSEWHERE
+from ...engine.outcomes import Done, Failed, Lost, NeedsOperator, Outcome, Wait, WaitsOn
 from ...engine.registrar import Registrar
 from ...engine.specs import MINUTE
-from ..buying import Shop, buy
-from ..common import for_all, one_by_one
+from ..buying import NO_MONEY, Shop, buy
+from ..common import chances, for_all, one_by_one, wait_for
+from ..owning import first_seen
 from .common import domains_there, workspace_of
-from .workspaces import lack_of_credits
+from .workspaces import LOOK_FOR_MONEY, lack_of_credits
 
 WANTED = ("MX", "SPF", "DKIM", "DMARC")
 READ_AGAIN = timedelta(hours=1)  # until what the platform lists is read once more, while it is not seen everywhere
 BULK_ATTEMPTS = 3
+RENEWAL_ATTEMPTS = 3
+RENEWAL_TAKES = 15 * MINUTE  # what the list does not show by then is asked for again
 BULK_TAKES = 15 * MINUTE  # what their bulk call has not changed by then is changed record by record
 
 
@@ -60,6 +64,44 @@ def buy_domains(ctx: Context) -> Mapping[str, Outcome]:
     return buy(ctx, SHOP)
 
 
+def connect_domains(ctx: Context) -> Mapping[str, Outcome]:
+    """Have InfraForge expect domains that their student owns, and note the nameservers that it names for them."""
+    return one_by_one(ctx.domains, lambda domain: _connect(ctx, domain))
+
+
+def _connect(ctx: Context, domain: DomainItem) -> Outcome:
+    name, seen = domain.name, first_seen(ctx, domain)
+    if not seen:
+        return Wait(ctx.poll, why=f"nobody says where {name} leads at the moment")
+    workspace, email = workspace_of(ctx, domain), ctx.options.dmarc_report_email
+    book = ctx.ledger.bring_about(
+        [name],
+        lambda names: ctx.clients.infraforge.transfer_domains(workspace, names, email),
+        lambda: domains_there(ctx, [name]),
+        again=NO_MONEY,
+    )
+    if (refusal := book.rejected.get(name)) is not None:
+        return _not_taken(name, refusal)
+    if book.refusal is not None:  # of money
+        return lack_of_credits(ctx, ctx.options.forge_domain_cost_cents) or Wait(
+            LOOK_FOR_MONEY, on=WaitsOn.FUNDS, why=f"bringing {name} in: {book.refusal.sentence}"
+        )
+    there = domains_there(ctx, [name]).get(name) if name in book.done else None
+    if there is None:
+        return wait_for(book, name, ctx, "whether InfraForge expects the domain is being checked")
+    named = ctx.read(ctx.clients.infraforge.transfer_nameservers())
+    return Done({**SHOP.note(there), **seen, "nameservers": list(named)})
+
+
+def _not_taken(name: str, refusal: Rejected) -> Outcome:
+    if refusal.code in ("ending_not_sold", "bad_name"):
+        return Lost(f"The platform takes no domain like {name}.")
+    if refusal.code == ELSEWHERE:
+        why = f"{name} is in another workspace of the account: whose it is, and whether it may be moved here, a person says"
+        return NeedsOperator("own_domain_elsewhere", f"{why}; move it in InfraForge's dashboard, then retry")
+    return NeedsOperator(refusal.code, f"{name} was refused: {refusal.sentence}")
+
+
 def domains_active(ctx: Context) -> Mapping[str, Outcome]:
     """Wait until each domain is active."""
     there = domains_there(ctx, [domain.name for domain in ctx.domains])
@@ -69,7 +111,7 @@ def domains_active(ctx: Context) -> Mapping[str, Outcome]:
         if found is None:
             return Wait(ctx.poll, why="not in the list at the moment")
         if found.active:
-            return Done({"expires_on": found.expires_on})
+            return Done({} if domain.is_own else {"expires_on": found.expires_on})
         if found.failed:
             return Failed("domain_failed", "The platform could not set the domain up.")
         return Wait(ctx.poll, why=f"the domain is {found.status or 'not ready'}")
@@ -91,6 +133,7 @@ def _renewal(ctx: Context, *, on: bool) -> Mapping[str, Outcome]:
     if "infraforge_workspaces" not in ctx.facts:  # the set-up never came that far
         return for_all(ctx.domains, Done({"renewal": "off"}))
     client, verb = ctx.clients.infraforge, f"{'enable' if on else 'disable'}_autorenew"
+    position = "on" if on else "off"
 
     def judge(domain: DomainItem) -> Outcome:
         there = domains_there(ctx, [domain.name]).get(domain.name)
@@ -99,13 +142,20 @@ def _renewal(ctx: Context, *, on: bool) -> Mapping[str, Outcome]:
                 return Done({"renewal": "off"})  # what was never bought renews nothing
             return Wait(ctx.poll, why="not in the list at the moment")
         if there.auto_renew is not on:
+            sent = ctx.ledger.counts("infraforge", verb, [domain.name])[domain.name]
+            tries = sent - chances(domain, RENEWAL_ATTEMPTS) + RENEWAL_ATTEMPTS  # since an operator had it tried again
+            if ctx.waited < tries * RENEWAL_TAKES:
+                return Wait(ctx.poll, why=f"the list does not show the renewal switched {position} yet")
+            if tries >= RENEWAL_ATTEMPTS:
+                why = f"InfraForge was asked {tries} times to switch the renewal of {domain.name} {position}, in vain"
+                return NeedsOperator(f"renewal_{position}", f"{why}: switch it in its dashboard, or retry")
             ids = {domain.name: there.id}
             ctx.ledger.apply(client.enable_autorenew(ids) if on else client.disable_autorenew(ids))
             there = domains_there(ctx, [domain.name]).get(domain.name)  # as it is now
         if there is None or there.auto_renew is not on:
-            return Wait(ctx.poll, why=f"the list does not show the renewal switched {'on' if on else 'off'} yet")
+            return Wait(ctx.poll, why=f"the list does not show the renewal switched {position} yet")
         ctx.ledger.prove("infraforge", verb, {domain.name: {"read_back": True}})
-        return Done({"renewal": "on" if on else "off", "expires_on": there.expires_on})
+        return Done({"renewal": position, "expires_on": there.expires_on})
 
     return one_by_one(ctx.domains, judge)
 

@@ -41,7 +41,7 @@ def balance(ctx: Context) -> Outcome:
 def expected_cost(ctx: Context) -> int:
     """Return what the order is expected to cost at InfraForge, in cents, for what it does not own yet."""
     prices, options = ctx.order.get("domain_prices", {}), ctx.options
-    domains = [domain.name for domain in ctx.domains if "bought" not in domain.facts]
+    domains = [domain.name for domain in ctx.domains if "bought" not in domain.facts and not domain.is_own]
     mailboxes = sum(1 for mailbox in ctx.mailboxes if "infraforge_mailbox_id" not in mailbox.facts)
     ips = int(ctx.order.get("dedicated_ip_count", 0)) - len(ctx.facts.get("infraforge_workspaces", ()))
     return (

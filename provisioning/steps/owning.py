@@ -1,0 +1,97 @@
+"""A domain that the student owns already, for every stack that takes one: whose it is, its nameservers prove.
+
+Until it leads to the servers that we name, nothing is done for it that anybody outside could notice; the order's other
+domains go on. What a stack does at its platform comes before (`first_seen`, and the fact `nameservers`: the servers to
+name) and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+
+from infra.clock import seconds_between
+from infra.dns.delegation import Delegation
+from infra.models import Domain
+
+from ..engine.context import Context, DomainItem
+from ..engine.outcomes import Done, NeedsOperator, NeedsStudent, Outcome
+from ..engine.specs import DAY, HOUR, MINUTE
+
+QUESTION = "nameservers"  # the page's form; also the kind of the letter
+LOOK_AGAIN, LOOK_LATER = 5 * MINUTE, 1 * HOUR
+REMIND_AFTER, LATE_AFTER = 1 * DAY, 2 * DAY
+NOT_UPDATED = "NAMESERVER_NOT_UPDATED"
+UNPROVEN = "own_domain_unproven"  # codes of the operator's tasks
+
+
+def first_seen(ctx: Context, domain: DomainItem) -> Mapping[str, Any]:
+    """Return the facts of where a domain led before anybody was asked to change that; nothing while nobody says."""
+    if "nameservers_before" in domain.facts:
+        return {"nameservers_before": domain.facts["nameservers_before"]}
+    found = ctx.delegation(domain.name)
+    return {"nameservers_before": list(found.servers)} if found.was_answered else {}
+
+
+def nameservers(ctx: Context) -> Mapping[str, Outcome]:
+    """Wait until the servers above each domain say that it leads to those that its owner was told."""
+    return {domain.key: _judge(ctx, domain) for domain in ctx.domains}
+
+
+def _judge(ctx: Context, domain: DomainItem) -> Outcome:
+    wanted, found = [str(one) for one in domain.facts["nameservers"]], ctx.delegation(domain.name)
+    facts = _noted(ctx, domain, found)
+    if not (found.was_answered and found.leads_to(wanted)):
+        if found.was_answered:
+            facts["nameservers_elsewhere"] = True
+        return _ask(ctx, domain, facts, found)
+    if not _proves(ctx, domain, wanted):
+        why = f"{domain.name} led to our nameservers before we had named them, so they do not show that the student owns it"
+        return NeedsOperator(UNPROVEN, f"{why}: have it shown in another way, then mark this step as done by hand")
+    return Done({**facts, "connected": True})
+
+
+def _proves(ctx: Context, domain: DomainItem, wanted: list[str]) -> bool:
+    """Tell whether leading here shows that the student owns a domain: it led elsewhere before, or was theirs already."""
+    before = Delegation(domain.name, tuple(domain.facts.get("nameservers_before", ())))
+    if domain.facts.get("nameservers_elsewhere") or not before.leads_to(wanted):
+        return True
+    theirs = Domain.objects.filter(student=ctx.provision.student_id, name=domain.name, connected_at__isnull=False)
+    return theirs.exists()
+
+
+def _noted(ctx: Context, domain: DomainItem, found: Delegation) -> dict[str, Any]:
+    asked = {"nameservers_asked_at": domain.facts.get("nameservers_asked_at") or ctx.now.isoformat()}
+    if not found.was_answered:  # what was seen last stays, with its age
+        return asked
+    return {**asked, "nameservers_seen": list(found.servers), "nameservers_seen_at": ctx.now.isoformat()}
+
+
+def _ask(ctx: Context, domain: DomainItem, facts: dict[str, Any], found: Delegation) -> Outcome:
+    """Ask the owner to change the nameservers: a letter at once, another after a day, and one when two have passed. Then
+    the operator is told as well, and we look more rarely; nothing is given up."""
+    asked = parse_datetime(str(facts["nameservers_asked_at"])) or ctx.now
+    waited = seconds_between(asked, ctx.now)
+    is_late = waited >= LATE_AFTER
+    led = ", ".join(facts.get("nameservers_seen") or domain.facts.get("nameservers_seen") or ()) or "nowhere"
+    why = f"{domain.name} leads to {led}"
+    if not found.was_answered:
+        why = f"nobody says where {domain.name} leads at the moment: {found.why}"
+    return NeedsStudent(
+        QUESTION,
+        f"its nameservers were not changed within {LATE_AFTER / HOUR:.0f} hours: {why}" if is_late else why,
+        look_again=LOOK_LATER if is_late else min(LOOK_AGAIN, LATE_AFTER - waited),
+        mail=QUESTION,
+        notice=2 if is_late else 1 if waited >= REMIND_AFTER else 0,
+        code=NOT_UPDATED if is_late else "",
+        facts=facts,
+    )
+
+
+def ends_on(asked_at: str) -> Any:
+    """Return the moment until which the owner of a domain may change its nameservers before the operator is told."""
+    asked = parse_datetime(asked_at)
+    return asked + timedelta(seconds=LATE_AFTER) if asked else None
