@@ -21,12 +21,13 @@ from infra.wizard import drafts, names
 from provisioning import queries
 from provisioning.queries import ItemStatus, StageStatus, Status
 
-from . import billing_notices, words
+from . import billing_notices, owning, words
 from .presenters import Notice
 
 BUILDING = (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
 UP = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
 OFFERED_REPLACEMENTS = 6
+NAMESERVERS = "nameservers"  # the question to the owner of a domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Choice:
     own_error: str
     error: str
     drop_label: str
+    ask: owning.Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,12 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     if provision.state == ProvisionState.UPGRADING:
         title = _("We are enlarging your infrastructure")
         links = [Option(_("Open the dashboard"), reverse("dashboard"))]  # what is there goes on working
-    if status.questions:
+    if asked := [item.name for item in status.questions if item.question == NAMESERVERS]:
+        tag, title = Tag(_("Needs you"), "attention"), _("Change the name servers of your domain")
+        lede = _(
+            "%(names)s joins your set-up as soon as it leads to our name servers. Everything else goes on meanwhile."
+        ) % {"names": listed(asked)}
+    elif status.questions:
         tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
         lost = listed([item.name for item in status.questions])
         lede = _("Somebody else registered %(names)s after you had paid. Everything else goes on meanwhile.") % {
@@ -442,7 +449,9 @@ def _choice(provision: Provision, item: ItemStatus, refused: Refusal | None) -> 
         name not in known or (known[name].answer == NameAnswer.CHECKING and not known[name].gave_up) for name in pool
     )
     mine = refused if refused is not None and refused.domain == item.key else None
+    is_own = item.question == NAMESERVERS
     return Choice(
+        ask=owning.ask_of(provision.domains.get(pk=item.key)) if is_own else None,
         id=item.key,
         title=_("Another name for %(name)s") % {"name": item.name},
         text=_(

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from infra import accounts, clock, warmup
-from infra.dashboard import presenters, words
+from infra.dashboard import owning, presenters, words
 from infra.dashboard.board import date_words
 from infra.models import (
     Credential,
@@ -149,6 +149,20 @@ def _paid(mail: Mail) -> Values:
         "amount": _amount(mail),
         "receipt_link": str(mail.context.get("receipt_url") or ""),
         "how_long": how_long,
+    }
+
+
+def _nameservers(mail: Mail) -> Values:
+    """What the owner of a domain is to change at its registrar, and what is seen there now."""
+    domain = _provision(mail).domains.filter(name=mail.context.get("item")).first()
+    if domain is None:
+        raise Unsendable("its domain does not exist")
+    asked = owning.ask_of(domain)
+    return {
+        "servers": asked.servers,
+        "seen": asked.seen,
+        "how": asked.how,
+        "is_late": int(mail.context.get("notice", 0)) > 1,
     }
 
 
@@ -384,6 +398,7 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "ready": _ready,
     "ready_with_exceptions": _ready_with_exceptions,
     "needs_you": _nothing_more,
+    "nameservers": _nameservers,
     "delayed": _stage,
     "fixed": _stage,
     "failed": _nothing_more,

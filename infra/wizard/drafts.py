@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from infra import flags, naming, suggestions
-from infra.models import Domain, DomainState, Provision, ProvisionState, Tier, User
+from infra.models import Domain, DomainState, Origin, Provision, ProvisionState, Tier, User
 from infra.rls import acting_as
-from provisioning.stacks import registrar_of
+from provisioning.stacks import STACKS
 
 MAX_SPARES = 3
 MAX_SEARCHED = 40
@@ -66,7 +66,7 @@ def suggested(draft: Provision) -> list[str]:
 
 def shown_names(draft: Provision) -> list[str]:
     """Return the names on the page: what was chosen and typed first, then the suggestions that are unfolded."""
-    kept = [domain.name for domain in (*chosen(draft), *spares(draft))]
+    kept = [domain.name for domain in to_buy(draft)]
     typed = list(reversed(draft.searched_names))
     unfolded = suggested(draft)[: draft.names_shown]
     fresh = [name for name in typed + kept if name not in unfolded]
@@ -76,6 +76,26 @@ def shown_names(draft: Provision) -> list[str]:
 def chosen(draft: Provision) -> list[Domain]:
     """Return the draft's chosen domains in their order."""
     return _domains(draft, DomainState.SELECTED)
+
+
+def own(draft: Provision) -> list[Domain]:
+    """Return those of the chosen domains that the student owns already."""
+    return [domain for domain in chosen(draft) if domain.is_own]
+
+
+def to_buy(draft: Provision) -> list[Domain]:
+    """Return the domains that a registry is asked about: chosen ones that are bought for the order, then spares."""
+    return [domain for domain in (*chosen(draft), *spares(draft)) if not domain.is_own]
+
+
+def takes_own(draft: Provision) -> bool:
+    """Whether the draft's package takes a domain that the student owns already."""
+    return STACKS[stack_of(draft)].takes_own
+
+
+def has_search(draft: Provision) -> bool:
+    """Whether names are bought for the draft's package; where not, the student's own are all there is."""
+    return STACKS[stack_of(draft)].registrar is not None
 
 
 def spares(draft: Provision) -> list[Domain]:
@@ -107,7 +127,8 @@ def stack_of(draft: Provision) -> str:
 
 def chunk_size(draft: Provision) -> int:
     """Return how many names are unfolded at a time: what one bulk call answers."""
-    return registrar_of(stack_of(draft)).most_names
+    registrar = STACKS[stack_of(draft)].registrar
+    return registrar.most_names if registrar else 0
 
 
 def _domains(draft: Provision, state: DomainState) -> list[Domain]:
@@ -181,9 +202,18 @@ def add_searched(draft: Provision, *, name: str) -> None:
 
 
 def select(
-    draft: Provision, *, chosen: Sequence[str], spares: Sequence[str], prices: dict[str, tuple[int, int]]
+    draft: Provision,
+    *,
+    chosen: Sequence[str],
+    spares: Sequence[str],
+    prices: dict[str, tuple[int, int]],
+    own: Sequence[str] = (),
 ) -> None:
-    """Make exactly these names the draft's domains and ranked spares. `prices` are (first year, renewal) in cents."""
+    """Make exactly these names the draft's domains and ranked spares. `prices` are (first year, renewal) in cents.
+
+    `own` are domains that the student has already: beside the chosen ones, and without a price.
+    """
+    chosen = [*(name for name in chosen if name not in own), *own]
     spares = [name for name in dict.fromkeys(spares) if name not in chosen]
     wanted = {name: (DomainState.SELECTED, place) for place, name in enumerate(dict.fromkeys(chosen))}
     wanted |= {name: (DomainState.SPARE, place) for place, name in enumerate(spares)}
@@ -193,7 +223,9 @@ def select(
         for name, (state, place) in wanted.items():
             domain = kept.get(name) or Domain(provision=draft, student_id=draft.student_id, name=name)
             domain.state, domain.position = state, place
-            domain.price_cents, domain.renewal_cents = prices.get(name, (domain.price_cents, domain.renewal_cents))
+            domain.origin = Origin.OWN if name in own else Origin.BOUGHT
+            known = (0, 0) if domain.is_own else (domain.price_cents, domain.renewal_cents)
+            domain.price_cents, domain.renewal_cents = known if domain.is_own else prices.get(name, known)
             domain.save()
         draft.save(update_fields=["updated_at"])
     draft._prefetched_objects_cache = {}  # type: ignore[attr-defined]

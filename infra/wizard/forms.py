@@ -15,7 +15,7 @@ from infra.models import Provision, Tier
 from infra.presenters_base import Problem, said
 from infra.suggestions import BRAND_LIMIT
 
-from . import drafts
+from . import drafts, own
 
 if TYPE_CHECKING:
     ProvisionForm = forms.ModelForm[Provision]
@@ -68,6 +68,17 @@ class DomainsForm(ProvisionForm):
         widget=forms.TextInput(attrs=TEXT | {"inputmode": "url"}),
     )
 
+    own = forms.CharField(
+        label=gettext_lazy("Domains that you own already"),
+        help_text=gettext_lazy(
+            "One per line. You change their nameservers after you have paid, and keep paying your registrar. E-mail that"
+            " you receive at such a domain today stops then, and so does its website: use one that nothing else needs."
+        ),
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs=TEXT | {"rows": 3}),
+    )
+
     class Meta:
         model = Provision
         fields = ("brand", "main_domain")
@@ -91,6 +102,13 @@ class DomainsForm(ProvisionForm):
         )
         # Judged by `suggestions`, whose sentences say more than "at most 80 characters".
         self.fields["main_domain"].widget.attrs |= TEXT | {"inputmode": "url"}
+        self.fields["own"].initial = "\n".join(one.name for one in drafts.own(self.instance))
+        if not drafts.takes_own(self.instance):
+            del self.fields["own"]
+
+    def clean_own(self) -> list[str]:
+        """Return the student's own domains, canonical."""
+        return own.parse(self.cleaned_data["own"], self.instance)
 
     def clean_brand(self) -> str:
         """Refuse a brand that the row could not hold; the rest is judged where it is used."""

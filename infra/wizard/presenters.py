@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from billing import downgrades as plans
 from infra import naming
 from infra.dashboard import words
-from infra.models import NameAnswer, Provision, Tier
+from infra.models import Domain, NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
 from provisioning.actions import setup_fee_cents
 from provisioning.engine.specs import Pitch
@@ -316,6 +316,8 @@ class NamesOnPage:
     showing: str
     more_label: str
     find_kind: str
+    takes_own: bool
+    has_search: bool
 
 
 def names_on_page(
@@ -336,6 +338,7 @@ def names_on_page(
     free = [row.value for row in rows if row.open]
     waiting = sum(row.tone == "busy" for row in rows)
     held, everything = drafts.size(draft), drafts.suggested(draft)
+    own = len(drafts.own(draft))
     unfolded = min(draft.names_shown, len(everything))
     version = _version([(row.value, row.word, row.note) for row in rows], busy)
     return NamesOnPage(
@@ -348,13 +351,15 @@ def names_on_page(
         checking_note=_("You can tick names while others are still being checked.") if free else "",
         announce=_announcement(len(free), waiting),
         poll_href=f"{steps.address(draft, 'domains-names')}?version={version}",
-        count_text=_count(held).replace("{n}", str(sum(row.checked for row in rows))),
-        count_pattern=_count(held),
+        count_text=_count(held, own).replace("{n}", str(sum(row.checked for row in rows))),
+        count_pattern=_count(held, own),
         showing=_("%(shown)s of %(all)s suggestions") % {"shown": unfolded, "all": len(everything)}
         if everything
         else "",
         more_label=_("More names") if unfolded < len(everything) else "",
         find_kind="secondary" if rows else "primary",
+        takes_own=drafts.takes_own(draft),
+        has_search=drafts.has_search(draft),
     )
 
 
@@ -374,7 +379,12 @@ def _announcement(free: int, waiting: int) -> str:
     ) % {"n": free}
 
 
-def _count(held: drafts.Size) -> str:
+def _count(held: drafts.Size, own: int) -> str:
+    if own and held.fewest == held.most:
+        return _("{n} chosen and %(own)s of your own, of %(all)s") % {"own": own, "all": held.most}
+    if own:
+        values = {"own": own, "low": held.fewest, "high": held.most}
+        return _("{n} chosen and %(own)s of your own, %(low)s to %(high)s possible") % values
     if held.fewest == held.most:
         return _("{n} of %(all)s chosen") % {"all": held.most}
     return _("{n} chosen, %(low)s to %(high)s possible") % {"low": held.fewest, "high": held.most}
@@ -565,7 +575,12 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
         else _("Nothing is bought before you pay. You pay on a page of Stripe, and come back here."),
         rows=[
             _row(_("Package"), [tier.name], steps.address(draft, "package"), _("the package")),
-            _row(_("Domains"), [domain.name for domain in chosen], steps.address(draft, "domains"), _("the domains")),
+            _row(
+                _("Domains"),
+                [_domain_line(domain) for domain in chosen],
+                steps.address(draft, "domains"),
+                _("the domains"),
+            ),
             _row(
                 _("Spares"),
                 [domain.name for domain in spares] or [_("None")],
@@ -594,7 +609,27 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
         )
         % {"share": money(share, tier.currency)},
         notes=[
-            _("The bootcamp's operator registers the domains in its own name, for your use. You can take them along."),
+            *(
+                [
+                    _(
+                        "The bootcamp's operator registers the domains in its own name, for your use."
+                        " You can take them along."
+                    )
+                ]
+                if any(not domain.is_own for domain in chosen)
+                else []
+            ),
+            *(
+                [
+                    _(
+                        "%(names)s: you keep paying your registrar. After you have paid us, we ask you to change the"
+                        " nameservers there; e-mail that you receive at it today stops then."
+                    )
+                    % {"names": listed([domain.name for domain in chosen if domain.is_own])}
+                ]
+                if any(domain.is_own for domain in chosen)
+                else []
+            ),
             *(
                 [
                     _("Renewing these domains costs %(amount)s a year from the second year on.")
@@ -624,6 +659,10 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
         else "",
         poll_href=f"{steps.address(draft, 'review-state')}?version={review_version(checking=checking, busy=busy)}",
     )
+
+
+def _domain_line(domain: Domain) -> str:
+    return _("%(name)s (your own)") % {"name": domain.name} if domain.is_own else domain.name
 
 
 def review_version(*, checking: Collection[str], busy: str) -> str:

@@ -64,12 +64,14 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
     draft.brand, draft.main_domain = kept_brand, kept_main  # `is_valid` has put the form's values on the row
     if not valid:
         return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
+    own = form.cleaned_data.get("own", [])
+    chosen, spares = ([name for name in some if name not in own] for some in (chosen, spares))
     known = names.known(draft, {*chosen, *spares, *drafts.shown_names(draft)})
     wanted = form.cleaned_data["wanted"].strip()
     action = request.POST.get("action", "continue")
     if action == "find" and wanted and brand == draft.brand:
         action = "add"  # Enter in the second field presses the first button of the form
-    _keep(draft, chosen, spares, known)
+    _keep(draft, chosen, spares, known, own)
     if action in ("find", "more", "add") or brand != draft.brand or not draft.names_shown:
         try:
             drafts.set_brand(draft, brand=brand, main_domain=main_domain)
@@ -118,7 +120,7 @@ def _choose_domains(
 ) -> HttpResponse:
     assert draft.tier is not None
     problems = []
-    if sentence := forms.count_problem(len(chosen), drafts.size(draft)):
+    if sentence := forms.count_problem(len(chosen) + len(drafts.own(draft)), drafts.size(draft)):
         problems.append(Problem(sentence, "#names"))
     for name in [*chosen, *spares]:
         word, _tone, note, is_open = presenters.judge(known.get(name), draft.tier)
@@ -139,13 +141,16 @@ def _not_free(name: str, word: str, note: str) -> str:
     return _("%(name)s cannot be ordered: %(reason)s.") % {"name": name, "reason": said_of_it}
 
 
-def _keep(draft: Provision, chosen: list[str], spares: list[str], known: dict[str, names.Known]) -> None:
+def _keep(
+    draft: Provision, chosen: list[str], spares: list[str], known: dict[str, names.Known], own: list[str]
+) -> None:
     prices = {name: (one.price_cents, one.renewal_cents) for name, one in known.items()}
-    drafts.select(draft, chosen=chosen, spares=spares, prices=prices)
+    drafts.select(draft, chosen=chosen, spares=spares, prices=prices, own=own)
 
 
 def _kept(draft: Provision) -> tuple[list[str], list[str]]:
-    return [one.name for one in drafts.chosen(draft)], [one.name for one in drafts.spares(draft)]
+    bought = [one.name for one in drafts.chosen(draft) if not one.is_own]
+    return bought, [one.name for one in drafts.spares(draft)]
 
 
 def _domains_page(
@@ -168,6 +173,7 @@ def _domains_page(
         notice=notice,
         names=_names_on_page(draft, chosen, spares),
         wanted=presenters.wanted_sentence(draft),
+        has_search=drafts.has_search(draft),
     )
 
 
@@ -241,7 +247,7 @@ def _preview(draft: Provision, form: forms.MailboxesForm) -> presenters.Preview:
 @throttled("write")
 def review(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Step 4: check the answers, then pay. Names whose answer is old are asked again before the button appears."""
-    picked = [one.name for one in (*drafts.chosen(draft), *drafts.spares(draft))]
+    picked = [one.name for one in drafts.to_buy(draft)]
     known = names.known(draft, picked)
     if gone := _gone(draft, known):
         messages.warning(request, gone, extra_tags="attention")
@@ -281,7 +287,7 @@ def _see_other(url: str) -> HttpResponse:
 def _gone(draft: Provision, known: dict[str, names.Known]) -> str:
     """Say which chosen names can no longer be ordered, or nothing."""
     assert draft.tier is not None
-    for domain in (*drafts.chosen(draft), *drafts.spares(draft)):
+    for domain in drafts.to_buy(draft):
         one = known.get(domain.name)
         word, tone, note, is_open = presenters.judge(one, draft.tier)
         if not is_open and tone != "busy":
@@ -301,7 +307,7 @@ def _review_page(
 @throttled("status", reads=True)
 def review_state(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Asked while names are checked once more: 204 until something changed, then "load the page anew"."""
-    picked = [one.name for one in (*drafts.chosen(draft), *drafts.spares(draft))]
+    picked = [one.name for one in drafts.to_buy(draft)]
     known = names.known(draft, picked)
     stale = [name for name in picked if not (name in known and known[name].fresh)]
     version = presenters.review_version(

@@ -238,7 +238,8 @@ class Dns:
         names = Names(shown, int(switches.dns_negative_ttl_seconds))
         zone = names.zone_of(name)
         if not zone:
-            return Found(dns.rcode.REFUSED)
+            leads_nowhere = name in self.sandbox.world.registrar  # the servers above it know no such name
+            return Found(dns.rcode.NXDOMAIN if leads_nowhere else dns.rcode.REFUSED)
         if zone in switches.dns_broken_zones.split():
             return Found(dns.rcode.SERVFAIL)
         return names.find(name, kind)

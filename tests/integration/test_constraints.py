@@ -160,6 +160,24 @@ def _bought_but_never_ordered() -> None:
     Domain.objects.update(bought_at=timezone.now())
 
 
+@breaks("infra_domain_connected_was_ordered")
+def _connected_but_never_ordered() -> None:
+    order()
+    Domain.objects.update(origin="own", price_cents=0, state="selected", connected_at=timezone.now())
+
+
+@breaks("infra_domain_own_is_not_bought")
+def _an_own_domain_with_a_price() -> None:
+    order()
+    Domain.objects.update(origin="own", state="selected", price_cents=1299)
+
+
+@breaks("infra_domain_own_is_no_spare")
+def _an_own_domain_as_a_spare() -> None:
+    order()
+    Domain.objects.update(origin="own", state="spare", price_cents=0)
+
+
 @breaks("infra_domainhold_one_per_name")
 def _two_holds() -> None:
     for _ in range(2):

@@ -38,7 +38,7 @@ FORGE = (
         "            stands[address] = \"right\"",
         f"{STORY}::test_without_a_slot_a_person_is_asked_instead_of_warmup_being_taken_for_on"),
     Bug("renewal_is_left_on", "I2", f"{HERE}/domains.py",
-        "        if there.auto_renew is not on:\n            ids",
-        "        if False:\n            ids",
+        "        if there.auto_renew is not on:\n            sent",
+        "        if False:\n            sent",
         f"{STORY}::test_taking_an_order_down_switches_renewal_off_and_leaves_the_dedicated_address_to_a_person"),
 )

@@ -1,0 +1,65 @@
+"""Domains that the student owns already, as they are typed: one per line, judged before anything is ordered."""
+
+from __future__ import annotations
+
+import re
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from infra.dns.names import BadName, canonical, registrable
+from infra.models import Domain, Provision
+from infra.models.domain import GONE
+from infra.rls import acting_as
+from provisioning.actions import own_name_taken
+
+MOST = 50
+
+
+def parse(text: str, draft: Provision) -> list[str]:
+    """Return the domains in `text`, canonical, each once. Raises ValidationError with one sentence for each that is none."""
+    typed = [word for word in re.split(r"[\s,;]+", text) if word][:MOST]
+    found, wrong = [], []
+    for word in dict.fromkeys(typed):
+        try:
+            found.append(_one(word))
+        except ValidationError as error:
+            wrong.append(error)
+    names = list(dict.fromkeys(found))
+    wrong += [ValidationError(sentence) for sentence in _live(names, draft)]
+    if wrong:
+        raise ValidationError(wrong)
+    return names
+
+
+def _one(word: str) -> str:
+    host = re.sub(r"^[a-z]+://", "", word.lower()).partition("/")[0].removeprefix("www.")
+    try:
+        name = canonical(host)
+        domain = registrable(name)
+    except BadName as error:
+        raise ValidationError(_("%(name)s is no domain name.") % {"name": word}) from error
+    if domain is None or "_" in name or "*" in name:
+        raise ValidationError(_("%(name)s is no domain that somebody can own.") % {"name": word})
+    if domain != name:
+        raise ValidationError(
+            _(
+                "%(name)s is part of the domain %(domain)s. Type %(domain)s, if the whole domain may be used for sending."
+            )
+            % {"name": name, "domain": domain}
+        )
+    return name
+
+
+def _live(names: list[str], draft: Provision) -> list[str]:
+    """Return why names are not free for this order. Other students' orders are seen by the worker only."""
+    with acting_as("worker"):
+        live = Domain.objects.filter(name__in=names, ordered_at__isnull=False).exclude(state__in=GONE)
+        taken = dict(live.exclude(provision=draft.pk).values_list("name", "student_id"))
+    return [
+        _("%(name)s is part of your set-up already.") % {"name": name}
+        if taken[name] == draft.student_id
+        else own_name_taken(name)
+        for name in names
+        if name in taken
+    ]
