@@ -904,6 +904,23 @@ def building(name: str, *, spares: int = 1) -> Run:
     return run
 
 
+@state
+def progress_own_domain(house: House, name: str) -> Shown:
+    """The owner of a domain is asked to change its name servers."""
+    run = building(name)
+    domain = run.provision.domains.get(name=f"get{name}.com")
+    servers, seen = ["ns1.sandbox.test", "ns2.sandbox.test"], ["ns37.domaincontrol.com", "ns38.domaincontrol.com"]
+    Domain.objects.filter(pk=domain.pk).update(
+        origin="own", price_cents=0, facts={"nameservers": servers, "nameservers_seen": seen}
+    )
+    steps(run, "buy_domains").filter(domain=domain).update(
+        state=StepState.WAITING, waits_on="student", facts={"question": "nameservers"}, started_at=ago(minutes=3)
+    )
+    Run.objects.filter(pk=run.pk).update(state=RunState.PARKED)
+    Provision.objects.filter(pk=run.provision_id).update(parked_reason=ParkedReason.NEEDS_STUDENT)
+    return Shown(run.provision.student, PROGRESS, sees="Set exactly these name servers")
+
+
 def lost(name: str) -> Run:
     """Make a run that asks which name replaces a lost one."""
     run = building(name, spares=0)
