@@ -45,6 +45,7 @@ SANDBOX_PATHS = {
     "SALESFORGE_API_URL": "/salesforge/public/v2",
     "CLOUDFLARE_API_URL": "/cloudflare/client/v4",
     "GODADDY_API_URL": "/godaddy",
+    "GOOGLE_WORKSPACE_API_URL": "/google_workspace",
 }
 
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
@@ -64,6 +65,8 @@ SANDBOX_CREDENTIALS = {
     "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
     "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
+    "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": (Path(__file__).parent / "sandbox_service_account.json").read_text(),
+    "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
 }
 
 # What a stack cannot work without; Stripe is needed by all of them.

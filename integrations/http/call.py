@@ -43,6 +43,18 @@ class Otherwise:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request needs an access token for (see `delegated`).
+
+    key   who acts as whom with which right: requests of equal keys share a token
+    call  Unix seconds -> the Call that asks for a token; its reply has `value` (Hidden) and `expires_in` (seconds)
+    """
+
+    key: tuple[str, ...] = field(repr=False)
+    call: Callable[[float], Call[Any]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. `url` is absolute and without query; `json` and `form` exclude each other.
 
@@ -57,6 +69,7 @@ class Request:
     json: Any = field(default=None, repr=False)
     form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
     otherwise: Otherwise | None = field(default=None, repr=False)
+    grant: Grant | None = field(default=None, repr=False)
 
     def digest(self, key: bytes) -> str:
         """Return the HMAC-SHA256 of the canonical request under `key`. Headers are left out: they carry credentials."""

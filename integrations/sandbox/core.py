@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import (
     cloudflare,
     godaddy,
+    google_workspace,
     heyreach,
     infraforge,
     pages,
@@ -64,6 +65,7 @@ def all_platforms() -> tuple[Platform, ...]:
         infraforge.PLATFORM,
         cloudflare.PLATFORM,
         godaddy.PLATFORM,
+        google_workspace.PLATFORM,
     )
 
 

@@ -32,6 +32,8 @@ import dns.rrset
 
 if TYPE_CHECKING:
     from .core import Sandbox
+    from .platforms import Platform
+    from .switches import Switches
     from .world import World
 
 SERVERS = ("first", "lagging", "failing", "authoritative")
@@ -274,7 +276,7 @@ def is_led_to(world: World, record: ZoneRecord, at: float) -> bool:
     return not record.servers or set(record.servers) == set(delegation(world, record.zone, at))
 
 
-def zones(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:
+def zones(sandbox: Sandbox | Present, now: float) -> Iterable[ZoneRecord]:
     """Yield every record of the world at a moment; those that `dns_withheld_names` names are left out."""
     withheld = set(sandbox.switches.dns_withheld_names.split())
     delegations = sandbox.world.delegations
@@ -282,6 +284,31 @@ def zones(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:
         is_apex = record.type == "NS" and record.name == record.zone in delegations and not record.is_above
         if record.name not in withheld and not is_apex:
             yield record
+
+
+@dataclass(frozen=True)
+class Present:
+    """What `zones` asks of a sandbox, for a platform that looks names up by itself."""
+
+    world: World
+    platforms: Mapping[str, Platform]
+
+    @property
+    def switches(self) -> Switches:
+        return self.world.switches
+
+
+def texts(world: World, name: str, now: float) -> list[str]:
+    """Return the TXT records that somebody outside finds at a name now: he follows delegations and keeps nothing."""
+    from .core import all_platforms
+
+    present, switches = Present(world, {one.name: one for one in all_platforms()}), world.switches
+    shown = [one for one in zones(present, now) if one.since <= now < one.until and is_led_to(world, one, now)]
+    names = Names(shown, int(switches.dns_negative_ttl_seconds))
+    zone = names.zone_of(name)
+    if not zone or zone in switches.dns_broken_zones.split() or switches.dns_authoritative != "answers":
+        return []
+    return [one.value for one in names.by_name[name]["TXT"]] if name in names.by_name else []
 
 
 def delegating(world: World) -> Iterable[ZoneRecord]:
@@ -292,7 +319,7 @@ def delegating(world: World) -> Iterable[ZoneRecord]:
             yield from (ZoneRecord(zone, zone, "NS", h, since=since, until=until, is_above=True) for h in hosts)
 
 
-def published(sandbox: Sandbox, now: float) -> Iterable[ZoneRecord]:
+def published(sandbox: Sandbox | Present, now: float) -> Iterable[ZoneRecord]:
     """Yield what the platforms publish, and what lies beyond them of the names that people own."""
     for one in sandbox.world.registrar.values():
         if set(delegation(sandbox.world, one.name, now)) not in (set(), set(NAME_SERVERS)):

@@ -254,6 +254,42 @@ class Switches:
     godaddy_v1_status: Literal["ACTIVE", "PENDING_FRAUD_VERIFICATION"] = "ACTIVE"
     godaddy_operation_seconds: Span = (5.0, 120.0)
     godaddy_nameserver_seconds: Span = (60.0, 3600.0)
+    # Google Workspace: limits and shapes
+    google_workspace_per_minute: int = 2400
+    google_workspace_users_per_second: int = 10
+    google_workspace_retry_after: Literal["none", "seconds", "date"] = "none"
+    google_workspace_rate_reply: Literal["429 rateLimitExceeded", "403 userRateLimitExceeded", "403 quotaExceeded"] = (
+        "429 rateLimitExceeded"
+    )
+    google_workspace_limit_reply: Literal[
+        "412 limitExceeded", "412 conditionNotMet", "403 limitExceeded", "400 limitExceeded"
+    ] = "412 limitExceeded"
+    google_workspace_error_form: Literal["errors", "details"] = "errors"
+    # Google Workspace: the account
+    google_workspace_seats: int = 300
+    google_workspace_licences: Literal["automatic", "manual"] = "automatic"
+    google_workspace_most_domains: int = 600
+    google_workspace_most_aliases: int = 20
+    google_workspace_foreign_domains: str = ""
+    google_workspace_scopes: str = (
+        "admin.directory.user admin.directory.domain admin.directory.user.security siteverification apps.licensing"
+        " gmail.settings.basic postmaster mail.google.com"
+    )
+    google_workspace_api_access: Literal["allowed", "none"] = "allowed"
+    google_workspace_clocks: Literal["agree", "differ"] = "agree"
+    # Google Workspace: rules
+    google_workspace_unknown_domain: Literal["404", "403"] = "404"
+    google_workspace_unverified: Literal["400", "503"] = "400"
+    google_workspace_compliance: Literal["compliant", "needs_work", "absent"] = "compliant"
+    # Google Workspace: times (virtual seconds)
+    google_workspace_token_seconds: float = 2_592_000.0
+    google_workspace_verified_seconds: Span = (5.0, 120.0)
+    google_workspace_visible_seconds: Span = (2.0, 30.0)
+    google_workspace_complete_seconds: Span = (10.0, 90.0)
+    google_workspace_mailbox_seconds: Span = (60.0, 1800.0)
+    google_workspace_undelete_seconds: float = 1_728_000.0
+    google_workspace_dkim_wait_seconds: Span = (86_400.0, 259_200.0)
+    google_workspace_dkim_start_seconds: Span = (60.0, 3600.0)
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""

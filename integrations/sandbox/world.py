@@ -9,6 +9,7 @@ from .cloudflare_world import CloudflareState
 from .deliveries import Delivery
 from .faults import FaultTable
 from .godaddy_world import GodaddyState
+from .google_world import GoogleWorkspaceState
 from .heyreach import HeyReachState
 from .infraforge_world import InfraForgeState
 from .log import RequestLog
@@ -56,6 +57,7 @@ class World:
     cloudflare: CloudflareState = field(default_factory=CloudflareState)
     godaddy: GodaddyState = field(default_factory=GodaddyState)
     registrar: dict[str, Registration] = field(default_factory=dict)  # by name; see registrar.py
+    google_workspace: GoogleWorkspaceState = field(default_factory=GoogleWorkspaceState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

@@ -20,6 +20,7 @@ from infra.clock import VendorInstant
 from infra.dns.resolver import NameServers, reach, servers
 from infra.models import Domain, DomainState, Mailbox, OperatorItem
 from infra.models.domain import GONE
+from integrations.http.delegated import Delegated
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
     BadCredentials,
@@ -76,7 +77,7 @@ class Workshop:
 def default_workshop() -> Workshop:
     """Return this process's workshop, made from the settings."""
     return Workshop(
-        transport=EitherForm(HttpTransport()),
+        transport=Delegated(EitherForm(HttpTransport())),
         clients=build_clients(settings.PLATFORMS),
         options=Options.from_mapping(settings.BUILD_OPTIONS),
         name_servers=default_name_servers(),

@@ -6,6 +6,7 @@ What a client cannot read here it cannot read there either, as far as anybody kn
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from integrations import registry, salesforge, warmforge
+from config.env import SANDBOX_CREDENTIALS
+from integrations import google_workspace, registry, salesforge, warmforge
 from integrations.cloudflare import DnsRecord as CloudRecord
 from integrations.cloudflare import mark
 from integrations.godaddy import Consent, Contact, Money
+from integrations.google_workspace import NewUser
 from integrations.http.call import Call
+from integrations.http.delegated import Delegated
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
     AlreadyExists,
@@ -40,6 +44,7 @@ from integrations.logins import Login
 from integrations.plusvibe import NewAccount, WarmupSettings
 from integrations.sandbox import ManualClock, Sandbox, mailhost
 from integrations.sandbox.dns import delegate
+from integrations.sandbox.google_world import make_app_password, switch_two_step
 from integrations.sandbox.server import Options, Servers
 from integrations.zapmail import NewMailbox
 
@@ -67,6 +72,9 @@ SETTINGS: dict[str, object] = {
     "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
     "GODADDY_API_KEY": "sandbox-godaddy-key",
     "GODADDY_API_SECRET": "sandbox-godaddy-secret",
+    "GOOGLE_WORKSPACE_API_URL": "http://sandbox.test/google_workspace",
+    "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"],
+    "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -92,12 +100,13 @@ class Bench:
     ) -> None:
         self.sandbox = sandbox or Sandbox(seed=1, speed=ManualClock(), public_url="http://sandbox.test")
         self.sandbox.switches.set(**switches)
-        self.transport = transport or self.sandbox.transport()
+        self.transport = transport or Delegated(self.sandbox.transport())
         clients = registry.build_clients({**SETTINGS, **(settings or {})})
         self.zapmail, self.plusvibe, self.heyreach = clients.zapmail, clients.plusvibe, clients.heyreach
         self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
         self.infraforge = clients.infraforge
         self.cloudflare, self.godaddy = clients.cloudflare, clients.godaddy
+        self.google = clients.google_workspace
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -385,6 +394,66 @@ REGISTRANT = Contact("Sample", "Student", "s@ops.example", "+1.4805551234", "1 S
 SERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 
 
+def fill_a_workspace_account(bench: Bench) -> None:
+    """A domain from its token to mailboxes that can be read, whose TXT record a zone at Cloudflare publishes."""
+    google, do, name = bench.google, bench.do, "ownexample.com"
+    address = f"sample@{name}"
+    do(google.access_token(google_workspace.DOMAIN, at=time.time()))
+    assert isinstance(bench.error(google.get_domain(name)), NotFound)
+    assert not do(google.add_domain(name)).verified
+    assert isinstance(bench.error(google.add_domain(name)), AlreadyExists)
+    assert name in {domain.name for domain in do(google.list_domains())}
+    wanted = do(google.verification_token(name)).txt
+    assert isinstance(bench.error(google.verify_domain(name)), Rejected | OutcomeUnknown)
+    zone = do(bench.cloudflare.create_zone(name))
+    do(
+        bench.cloudflare.batch_records(
+            name, zone.id, posts=[CloudRecord("TXT", name, wanted, comment=mark("GTM-7K3F9Q", "google"))]
+        )
+    )
+    delegate(bench.sandbox.world, name, zone.name_servers, bench.sandbox.clock.now())
+    bench.sandbox.advance(7200)
+    do(google.verify_domain(name))
+    bench.sandbox.advance(300)
+    assert do(google.get_domain(name)).verified
+    assert do(google.list_verified()) == (name,)
+
+    person = NewUser(address, "Sample", "Sender", Hidden("Word-4-you-and-me"), "GTM-7K3F9Q")
+    assert do(google.create_user(person)).is_ours("GTM-7K3F9Q")
+    bench.sandbox.advance(60)
+    assert isinstance(bench.error(google.create_user(person)), AlreadyExists)
+    bench.sandbox.advance(3600)
+    found = do(google.get_user(address))
+    assert (found.mailbox_ready, found.is_ours("GTM-OTHER1")) == (True, False)
+    assert [user.address for user in do(google.list_users(name)).users] == [address]
+    assert do(google.get_licence(address)).address == address
+    assert isinstance(bench.error(google.assign_licence(address)), PlatformError)
+    assert not do(google.imap_enabled(address))
+    do(google.enable_imap(address))
+    assert do(google.imap_enabled(address))
+    assert do(google.list_app_passwords(address)) == ()
+    switch_two_step(bench.sandbox.world, address, True)
+    make_app_password(bench.sandbox.world, address, "Smartlead", bench.sandbox.clock.now())
+    assert [one.name for one in do(google.list_app_passwords(address))] == ["Smartlead"]
+    do(google.suspend_user(address))
+    assert do(google.get_user(address)).suspended
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"google_workspace_error_form": "details"},
+        {"google_workspace_unverified": "503"},
+        {"google_workspace_unknown_domain": "403"},
+        {"google_workspace_limit_reply": "403 limitExceeded"},
+        {"google_workspace_rate_reply": "403 userRateLimitExceeded"},
+    ],
+    ids=str,
+)
+def test_a_workspace_account_is_filled_in_the_other_positions(switches: dict[str, Any]) -> None:
+    fill_a_workspace_account(Bench(**switches))
+
+
 def buy_at_godaddy(bench: Bench) -> None:
     """A name from the first look to its own name servers, in v3."""
     godaddy, do, name = bench.godaddy, bench.do, "boughtexample.com"
@@ -448,6 +517,7 @@ def test_every_verb_works() -> None:
     hold_and_warm_a_mailbox(bench)
     set_up_a_student_at_infraforge(bench)
     bring_a_domain_to_cloudflare(bench)
+    fill_a_workspace_account(bench)
     buy_at_godaddy(bench)
     old = Bench({"GODADDY_API": "v1"})
     buy_at_old_godaddy(old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.env import SANDBOX_CREDENTIALS
 from integrations import registry
 from integrations.http.errors import NotConfigured
 from integrations.http.redact import redact
@@ -19,6 +20,8 @@ COMPLETE = {
     "CLOUDFLARE_API_TOKEN": "sandbox-cloudflare-token",
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
     "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
+    "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"],
+    "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
 }
 
 
@@ -47,7 +50,7 @@ def test_a_missing_key_is_noticed_when_the_client_is_used() -> None:
 def test_missing_names_what_live_mode_needs() -> None:
     assert registry.missing(COMPLETE) == ()
     assert registry.missing({**COMPLETE, "PLUSVIBE_API_KEY": " "}) == ("PLUSVIBE_API_KEY",)
-    assert len(registry.missing({})) == 9
+    assert len(registry.missing({})) == 11
 
 
 def test_neither_clients_nor_settings_show_a_key() -> None:
@@ -119,6 +122,8 @@ class TestBudgets:
             "cloudflare.general": (105, 30.0),
             "cloudflare.zones": (25, 600.0),
             "godaddy.general": (50, 60.0),
+            "google_workspace.general": (20, 1.0),
+            "google_workspace.users": (8, 1.0),
         }
 
     def test_settings_override(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from config.env import SANDBOX_CREDENTIALS
 from integrations.cloudflare import CloudflareClient, CloudflareSettings
 from integrations.cloudflare import DnsRecord as CloudflareRecord
 from integrations.godaddy import Agreement, Consent, Contact, GodaddyClient, GodaddySettings, Money, Quote
+from integrations.google_workspace import GoogleWorkspaceClient, GoogleWorkspaceSettings, NewUser
 from integrations.heyreach import HeyreachClient, HeyreachSettings
 from integrations.http.call import Call
 from integrations.http.redact import Hidden
@@ -28,7 +31,9 @@ from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
 PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge", "cloudflare", "godaddy")
+SERVICE_ACCOUNT = str(SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"])
 KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
+KEYS["google_workspace"] = json.loads(SERVICE_ACCOUNT)["private_key"]
 
 zapmail = ZapmailClient(ZapmailSettings(api_key=Hidden(KEYS["zapmail"])))
 plusvibe = PlusvibeClient(PlusvibeSettings(api_key=Hidden(KEYS["plusvibe"]), agency_workspace_id=HEX))
@@ -39,6 +44,12 @@ infraforge = InfraforgeClient(InfraforgeSettings(api_key=Hidden(KEYS["infraforge
 cloudflare = CloudflareClient(CloudflareSettings(api_token=Hidden(KEYS["cloudflare"]), account_id="acc1"))
 godaddy = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"]}))
 godaddy_v1 = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"], "GODADDY_API": "v1"}))
+
+google = GoogleWorkspaceClient(
+    GoogleWorkspaceSettings.from_mapping(
+        {"GOOGLE_WORKSPACE_SERVICE_ACCOUNT": SERVICE_ACCOUNT, "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example"}
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,12 @@ REGISTRANT = {
     "postalCode": "12345", "country": "US",
 }  # fmt: skip
 ADDRESS, DOMAIN = "sample@getexamplebrand.com", "getexamplebrand.com"
+GOOGLE_DOMAIN = {"kind": "admin#directory#domain", "domainName": DOMAIN, "verified": False, "isPrimary": False}
+GOOGLE_USER = {"kind": "admin#directory#user", "id": "1001", "primaryEmail": ADDRESS}
+GOOGLE_SITE = {"id": f"dns://{DOMAIN}", "site": {"type": "INET_DOMAIN", "identifier": DOMAIN}}
+NEW_USER = NewUser(ADDRESS, "Sample", "Sender", Hidden("Word-4-you-and-me"), "GTM-7K3F9Q")
+LICENCE = {"userId": ADDRESS, "productId": "Google-Apps", "skuId": "1010020027"}
+SCOPE = "https://www.googleapis.com/auth/admin.directory.domain"
 DOOR = Login("mx1.example.com", 465, ADDRESS, Hidden("door-key-1"))
 WARM = {"id": "mbx_1", "address": ADDRESS, "status": "active", "warmupEnabled": True}
 SENDING = {"id": "mbx_9", "address": ADDRESS, "status": "pending", "dailyEmailLimit": 30}
@@ -228,6 +245,22 @@ VERBS = [
     Verb(lambda: godaddy.set_nameservers(DOMAIN, SERVERS, "key-2"), UNDER_WAY),
     Verb(lambda: godaddy_v1.set_nameservers(DOMAIN, SERVERS, ""), b""),
     Verb(lambda: godaddy.set_auto_renew(DOMAIN, False, "key-3"), UNDER_WAY),
+    Verb(lambda: google.access_token(SCOPE, at=1.8e9), {"access_token": "ya29.x", "expires_in": 3599}),
+    Verb(lambda: google.list_domains(), {"kind": "admin#directory#domains", "domains": [GOOGLE_DOMAIN]}),
+    Verb(lambda: google.get_domain(DOMAIN), GOOGLE_DOMAIN),
+    Verb(lambda: google.add_domain(DOMAIN), GOOGLE_DOMAIN),
+    Verb(lambda: google.verification_token(DOMAIN), {"method": "DNS_TXT", "token": "google-site-verification=x"}),
+    Verb(lambda: google.verify_domain(DOMAIN), GOOGLE_SITE),
+    Verb(lambda: google.list_verified(), {"items": [GOOGLE_SITE]}),
+    Verb(lambda: google.get_user(ADDRESS), GOOGLE_USER),
+    Verb(lambda: google.list_users(DOMAIN), {"kind": "admin#directory#users", "users": [GOOGLE_USER]}),
+    Verb(lambda: google.create_user(NEW_USER), GOOGLE_USER),
+    Verb(lambda: google.suspend_user(ADDRESS), GOOGLE_USER),
+    Verb(lambda: google.get_licence(ADDRESS), LICENCE),
+    Verb(lambda: google.assign_licence(ADDRESS), LICENCE),
+    Verb(lambda: google.enable_imap(ADDRESS), {"enabled": True}),
+    Verb(lambda: google.imap_enabled(ADDRESS), {"enabled": True}),
+    Verb(lambda: google.list_app_passwords(ADDRESS), {"kind": "admin#directory#aspList", "items": [{"codeId": 1}]}),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]
