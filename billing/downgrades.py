@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from infra.clock import machine_now, vendor_now
 from infra.models import Domain, Mailbox, MailboxState, OperatorItem, Provision, ProvisionState, Tier, User
-from infra.models.domain import GONE
+from infra.models.domain import GONE, HELD
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, Rejected
 from provisioning import life
@@ -63,7 +63,7 @@ def smaller_tiers(live: Provision) -> list[Tier]:
 
 def owned(live: Provision) -> list[Domain]:
     """Return the domains among which a student chooses what to keep."""
-    mine = live.domains.filter(bought_at__isnull=False).exclude(state__in=GONE)
+    mine = live.domains.filter(HELD).exclude(state__in=GONE)
     return list(mine.prefetch_related("mailboxes").order_by("position", "name"))
 
 

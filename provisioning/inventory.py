@@ -31,7 +31,7 @@ from infra.models import (
     ProvisionState,
     RenewalChoice,
 )
-from infra.models.domain import GONE
+from infra.models.domain import GONE, HELD
 from integrations.http.errors import Permanent, PlatformError
 
 from .actions import Refused, note
@@ -91,8 +91,8 @@ def admit() -> int:
             " SELECT gen_random_uuid(), p.id, p.student_id, gtm_now('vendor'), 0, '', gtm_now('machine'), gtm_now('machine')"
             " FROM infra_provision p LEFT JOIN infra_inventory i ON i.provision_id = p.id"
             " WHERE i.due_at IS NULL AND p.state = ANY(%s) AND p.order ->> 'stack' = ANY(%s)"
-            "  AND EXISTS (SELECT 1 FROM infra_domain d WHERE d.provision_id = p.id AND d.bought_at IS NOT NULL"
-            "   AND NOT d.state = ANY(%s))"
+            "  AND EXISTS (SELECT 1 FROM infra_domain d WHERE d.provision_id = p.id"
+            "   AND (d.bought_at IS NOT NULL OR d.connected_at IS NOT NULL) AND NOT d.state = ANY(%s))"
             " ON CONFLICT (provision_id) DO UPDATE SET due_at = excluded.due_at, failures = 0",
             [
                 [str(one) for one in (*RUNS, *ENDED)],
@@ -144,14 +144,14 @@ def _holding(provision: Provision) -> Holding | None:
 
 def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
     look = Look(
-        workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in owned(provision))
+        workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in holds(provision))
     )
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR
     wanted = [
         there[domain.name].key
-        for domain in owned(provision)
+        for domain in holds(provision)
         if domain.name in there and str(domain.facts.get("dns_read_at", "")) < old.isoformat()
     ]
     for key in wanted[:RECORDS_PER_LOOK]:
@@ -163,10 +163,14 @@ def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
     return found
 
 
+def holds(provision: Provision) -> list[Domain]:
+    """Return the domains that an order has: those that are paid for, and the student's own."""
+    return list(provision.domains.filter(HELD).exclude(state__in=GONE).order_by("position", "name"))
+
+
 def owned(provision: Provision) -> list[Domain]:
-    """Return the domains of an order that are paid for."""
-    mine = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE)
-    return list(mine.order_by("position", "name"))
+    """Return the domains of an order that are paid for. The student's own are renewed elsewhere."""
+    return [domain for domain in holds(provision) if not domain.is_own]
 
 
 def left_out(provision: Provision) -> list[Domain]:
@@ -176,7 +180,7 @@ def left_out(provision: Provision) -> list[Domain]:
 
 def _until_next(provision: Provision, is_asked: bool, now: datetime) -> float:
     """Return the seconds until the next look; 0 when nothing is owned any more."""
-    left = [*owned(provision), *left_out(provision)]
+    left = [*holds(provision), *left_out(provision)]
     if not left:
         return 0.0
     if is_asked:
@@ -201,7 +205,7 @@ CHANGE_DOMAIN = """
 def write_down(provision: Provision, found: Found, *, since: datetime | None, now: datetime) -> None:
     """Keep what was seen. Each row by itself: whoever builds at the same moment waits for none of it."""
     there = {one.name: one for one in found.domains}
-    for domain in [*owned(provision), *left_out(provision)]:
+    for domain in [*holds(provision), *left_out(provision)]:
         _write_domain(domain, there.get(domain.name), found, now)
     boxes = {one.address.lower(): one for one in found.mailboxes}
     for mailbox in provision.mailboxes.exclude(state__in=NOT_THERE).select_related("domain", "secret"):
@@ -219,8 +223,12 @@ def _write_domain(domain: Domain, held: HeldDomain | None, found: Found, now: da
     is_over = ends is not None and ends <= now and (held is None or held.renews is False)
     expired = is_over or (held is not None and held.is_expired)
     facts: dict[str, Any] = {}
+    if domain.is_own:  # its year and its renewal are a matter between the student and their registrar
+        ends, expired = domain.expires_at, False
     if held is not None:
-        facts = {"renewal": {True: "on", False: "off", None: "unknown"}[held.renews], "provider": held.provider}
+        facts = {"provider": held.provider}
+        if not domain.is_own:
+            facts["renewal"] = {True: "on", False: "off", None: "unknown"}[held.renews]
         if held.key in found.records:
             facts["dns_read_at"] = now.isoformat()
             if rows := found.records[held.key]:

@@ -10,8 +10,18 @@ from provisioning.admin.base import ReadOnlyAdmin, state_means
 
 @admin.register(Domain)
 class DomainAdmin(ReadOnlyAdmin):
-    list_display = ("name", "provision", "student", "state", "price_cents", "ordered_at", "bought_at", "expires_at")
-    list_filter = ("state", ("bought_at", admin.EmptyFieldListFilter))
+    list_display = (
+        "name",
+        "provision",
+        "student",
+        "state",
+        "origin",
+        "price_cents",
+        "ordered_at",
+        "bought_at",
+        "expires_at",
+    )
+    list_filter = ("state", "origin", ("bought_at", admin.EmptyFieldListFilter))
     list_select_related = ("provision", "student")
     search_fields = ("name", "provision__reference", "student__email")
     readonly_fields = ("means",)

@@ -104,7 +104,17 @@ class Runs(ReadOnlyInline):
 
 class Domains(ReadOnlyInline):
     model = Domain
-    fields = ("name", "state", "price_cents", "ordered_at", "bought_at", "expires_at", "reason")
+    fields = (
+        "name",
+        "state",
+        "price_cents",
+        "origin",
+        "ordered_at",
+        "bought_at",
+        "connected_at",
+        "expires_at",
+        "reason",
+    )
     readonly_fields = fields
 
 

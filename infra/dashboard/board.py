@@ -195,7 +195,7 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
 
 def _has_no_part(domain: Domain) -> bool:
     """Tell whether a domain is a spare, or was left out at a change to a smaller package."""
-    return domain.state == DomainState.SPARE or (domain.state == DomainState.RELEASED and domain.bought_at is not None)
+    return domain.state == DomainState.SPARE or (domain.state == DomainState.RELEASED and domain.is_held)
 
 
 def supplied_by(provision: Provision) -> frozenset[str]:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing.models import Checkout
 from infra import clock, rls
 from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
+from infra.models.domain import HELD
 from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
 from infra.wizard import drafts, names
 from provisioning import queries
@@ -263,7 +264,7 @@ def _ended(student: User, provision: Provision, tag: Tag) -> Head:
         "nothing is deleted before."
     ) % {"day": day(student, ended)}
     links = [Option(_("Order again"), reverse("setup-package"))] if student.is_enrolled else []
-    if provision.domains.filter(bought_at__isnull=False).exists():
+    if provision.domains.filter(HELD).exists():
         links.append(Option(_("Take everything along"), reverse("leaving")))
     return Head(tag, _("Your infrastructure has ended"), lede, [], links)
 

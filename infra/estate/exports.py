@@ -13,11 +13,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from infra.models import Domain, Mailbox, MailboxSecret, MailboxState, Provision
-from infra.models.domain import GONE
+from infra.models import Domain, DomainState, Mailbox, MailboxSecret, MailboxState, Origin, Provision
+from infra.models.domain import GONE, HELD
 from provisioning.engine.holding import Server
 from provisioning.stacks import STACKS
 
@@ -105,8 +106,8 @@ def mailboxes_of(provision: Provision) -> list[Mailbox]:
 
 
 def domains_of(provision: Provision) -> list[Domain]:
-    """Return the domains that can be exported."""
-    mine = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE)
+    """Return the domains that can be exported; of the student's own also those that an order has let go."""
+    mine = provision.domains.filter(HELD).exclude(~Q(origin=Origin.OWN, state=DomainState.RELEASED), state__in=GONE)
     return list(mine.order_by("position", "name"))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import formats
 from django.utils.dateparse import parse_datetime
@@ -15,7 +16,7 @@ from django.utils.translation import ngettext
 from infra.dashboard import words
 from infra.dashboard.presenters import Notice
 from infra.models import Domain, Inventory, Provision, ProvisionState, RenewalChoice, User
-from infra.presenters_base import Fact, Option, Tag, ago, in_zone_of, money
+from infra.presenters_base import Fact, Option, Tag, ago, in_zone_of, listed, money
 from provisioning import inventory
 
 from . import exports
@@ -25,7 +26,8 @@ ENDED = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
 
 def estate_of(student: User, reference: str = "") -> Provision | None:
     """Return the order that these pages are about: the newest that owns something, or the one that is named."""
-    mine = Provision.objects.filter(student=student, domains__bought_at__isnull=False).select_related("tier").distinct()
+    has = Q(domains__bought_at__isnull=False) | Q(domains__connected_at__isnull=False)
+    mine = Provision.objects.filter(has, student=student).select_related("tier").distinct()
     if reference:
         mine = mine.filter(reference=reference)
     return mine.order_by("-created_at").first()
@@ -68,10 +70,11 @@ def renewals(student: User, provision: Provision, *, now: datetime) -> Renewals:
     """What happens to each domain at the end of its paid year, and what the student may choose."""
     can_choose = provision.state in inventory.RUNS
     chosen = {one.domain_id: one for one in reversed(RenewalChoice.objects.filter(domain__provision=provision))}
-    rows = [
-        _renewal_row(student, provision, one, chosen.get(one.pk), can_choose) for one in exports.domains_of(provision)
-    ]
+    rows = [_renewal_row(student, provision, one, chosen.get(one.pk), can_choose) for one in inventory.owned(provision)]
     notices = []
+    if own := [one.name for one in inventory.holds(provision) if one.is_own]:
+        title = _("%(names)s: renewed at your registrar") % {"names": listed(own)}
+        notices.append(Notice("wait", title, _("A domain that you own is paid for and renewed there, never here.")))
     if provision.state in ENDED:
         text = _("This order is cancelled: no domain of it is renewed. Each stays registered until its day.")
         notices.append(Notice("wait", _("Nothing is renewed"), text))
@@ -109,6 +112,8 @@ def price(provision: Provision, domain: Domain) -> str:
 
 def paid_until(student: User, domain: Domain) -> str:
     """Say until when a domain is paid for."""
+    if domain.is_own:
+        return _("as at your registrar")
     if domain.expires_at is None:
         return _("not known yet")
     return formats.date_format(in_zone_of(student, domain.expires_at), "j F Y")
@@ -116,6 +121,8 @@ def paid_until(student: User, domain: Domain) -> str:
 
 def what_happens(student: User, provision: Provision, domain: Domain, choice: str) -> str:
     """Say what becomes of a domain when its year ends, as far as that is known."""
+    if domain.is_own:
+        return _("It is yours: lead it elsewhere at your registrar. Until you do, its mail still comes here.")
     stands = domain.facts.get("renewal", "unknown")
     if provision.state in ENDED or choice == RenewalChoice.Choice.DROP:
         if stands == "off":

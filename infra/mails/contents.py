@@ -39,7 +39,6 @@ from infra.models import (
     RunKind,
     User,
 )
-from infra.models.domain import GONE
 from infra.presenters_base import day, in_zone_of, listed, money
 from provisioning.inventory import choices, owned
 from provisioning.models import Run
@@ -304,11 +303,14 @@ HEALTH_CAUSES: dict[str, tuple[str | Promise, str | Promise]] = {
 def _cancelled(mail: Mail) -> Values:
     """What works until when. Before anything was bought there is nothing to say."""
     provision = _provision(mail)
-    owned = provision.domains.filter(bought_at__isnull=False).exclude(state__in=GONE).order_by("position", "name")
+    own = provision.domains.filter(connected_at__isnull=False).exclude(state=DomainState.LOST)
     return {
         "leaving_link": f"{absolute('leaving')}?order={provision.reference}",
         "has_mailboxes": provision.mailboxes.exclude(state__in=[MailboxState.PLANNED, MailboxState.REMOVED]).exists(),
-        "domains": [_("%(name)s: until %(day)s") % {"name": one.name, "day": _paid_until(one)} for one in owned],
+        "domains": [
+            *(_("%(name)s: until %(day)s") % {"name": one.name, "day": _paid_until(one)} for one in owned(provision)),
+            *(_("%(name)s: stays at your registrar") % {"name": one.name} for one in own),
+        ],
     }
 
 

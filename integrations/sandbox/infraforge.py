@@ -371,7 +371,7 @@ def disable_autorenew(world: World, request: Request, now: float, domain: str = 
 def _switch_renewal(world: World, request: Request, domain_id: str, word: str) -> Response:
     ids = [domain_id] if domain_id else texts(read_object(request), "domainIds")
     for found in [_domain(world, one) for one in ids]:
-        found.auto_renew = word
+        found.auto_renew = word if world.switches.infraforge_autorenew == "as_asked" else "failed"
     return Response(204)
 
 

@@ -208,6 +208,7 @@ class Switches:
     infraforge_dns_visible_seconds: Span = (300.0, 3600.0)
     infraforge_dns_change_seconds: float = 60.0
     infraforge_owner_seconds: Span = (0.0, 0.0)
+    infraforge_autorenew: Literal["as_asked", "fails"] = "as_asked"
     infraforge_transfer_seconds: Span = (3600.0, 86_400.0)
     infraforge_mailbox_active_seconds: Span = (300.0, 900.0)
     infraforge_export_seconds: Span = (60.0, 300.0)

@@ -16,9 +16,21 @@ from infra import rls
 from infra.api.shapes import serializer_of
 from infra.estate import exports, presenters
 from infra.mails import contents
-from infra.models import Mail, Mailbox, MailboxSecret, MailboxState, Provision, ProvisionState, RenewalChoice
+from infra.models import (
+    Domain,
+    Mail,
+    Mailbox,
+    MailboxSecret,
+    MailboxState,
+    Origin,
+    Provision,
+    ProvisionState,
+    RenewalChoice,
+)
 from infra.secret import Secret
 from integrations.http.transport import HttpTransport
+from provisioning import inventory
+from provisioning.engine.holding import HeldDomain
 from provisioning.models import Event
 from tests.integration.pages import PASSWORD, signed_in, student, text
 from tests.integration.world import new_order, paid
@@ -72,6 +84,53 @@ def set_password(box: Mailbox, word: str) -> None:
     secret = MailboxSecret.objects.get(mailbox=box)
     secret.app_password = Secret(word)
     secret.save()
+
+
+def with_its_own(order: Provision, state: str = "active") -> Domain:
+    """Make the first domain of an order the student's own, as a proven one stands."""
+    own = order.domains.get(name="getacme.com")
+    own.origin, own.price_cents, own.bought_at, own.expires_at = Origin.OWN, 0, None, None
+    own.connected_at, own.state = ENDS.replace(year=2026), state
+    own.facts = {key: value for key, value in own.facts.items() if key != "renewal"}
+    own.save()
+    return own
+
+
+# A domain that the student owns -------------------------------------------------------------------------------------------
+
+
+def test_an_own_domain_is_exported_and_taken_along_but_renewed_elsewhere() -> None:
+    order = owner()
+    with_its_own(order)
+    client = signed_in(order.student)
+    names = {row["domain"] for row in table(download(client, what="domains"))}
+    assert names == {"getacme.com", "tryacme.com", "useacme.com"}
+    kit = text(client.get(LEAVING))
+    assert "lead it elsewhere at your registrar" in kit
+    assert "@ IN MX 1 smtp.google.com." in client.get(f"{LEAVING}getacme.com.zone").content.decode()
+    shown = presenters.renewals(order.student, order, now=ENDS.replace(year=2026))
+    assert [row.name for row in shown.rows] == ["tryacme.com", "useacme.com"]
+    assert [notice.title for notice in shown.notices] == ["getacme.com: renewed at your registrar"]
+
+
+def test_a_student_with_nothing_but_own_domains_may_take_them_along_after_the_end() -> None:
+    order = owner(state=ProvisionState.CANCELLED)
+    own = with_its_own(order, "released")
+    order.domains.exclude(pk=own.pk).update(state="lost", bought_at=None)
+    client = signed_in(order.student)
+    assert "getacme.com" in text(client.get(LEAVING))
+    assert [domain.name for domain in exports.domains_of(order)] == ["getacme.com"]
+
+
+def test_looks_at_what_an_order_has_keep_nothing_of_an_own_domains_year() -> None:
+    order = owner()
+    own = with_its_own(order)
+    seen = HeldDomain(own.name, "dom_1", "google", renews=False, expires_at=ENDS.replace(year=2026), is_expired=True)
+    inventory.write_down(order, inventory.Found([seen], []), since=None, now=ENDS)
+    own.refresh_from_db()
+    assert (own.state, own.expires_at, own.facts.get("renewal")) == ("active", None, None)
+    assert own.facts["provider"] == "google"
+    assert own.name not in [domain.name for domain in inventory.owned(order)]
 
 
 # Exports ----------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from infra import clock
 from infra.models import Credential, DomainState, MailboxSecret
 from integrations.sandbox.infraforge_world import break_record, top_up
-from provisioning import inventory, life
+from provisioning import actions, inventory, life
 
 from .kit import Story, story
 
@@ -162,6 +162,21 @@ def test_without_a_slot_a_person_is_asked_instead_of_warmup_being_taken_for_on()
     made = ordered(switches={"warmforge_slots": 1})
     made.play(made.parks("needs_operator"))
     assert made.items(is_open=True).filter(sentence__contains="is there a slot left").exists()
+
+
+def test_a_renewal_that_they_call_failed_is_asked_for_three_times_and_then_a_matter_for_a_person() -> None:
+    made = ordered(spares=0, switches={"infraforge_autorenew": "fails"})
+    made.play(made.parks("needs_operator"))
+    (item,) = made.items("step", is_open=True)
+    assert item.details["code"] == "renewal_on"
+    assert made.done("infraforge.enable_autorenew") == 6, "three times for each of two domains"
+    made.advance(12 * 3600)
+    made.play(lambda: made.rows("renewal_on").filter(next_attempt_at__gt=clock.vendor_now()).count() == 2)
+    assert made.done("infraforge.enable_autorenew") == 6
+    made.sandbox.switches.set(infraforge_autorenew="as_asked")
+    actions.retry_failed_step(run=made.run, actor="op", reason="the card was mended")
+    made.play()
+    made.check()
 
 
 def test_passwords_are_ours_encrypted_and_set_before_anybody_is_told() -> None:
