@@ -76,8 +76,8 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
         try:
             drafts.set_brand(draft, brand=brand, main_domain=main_domain)
         except BrandRefused as refusal:
-            # A name typed by hand needs no brand.
-            if not (action == "add" and not brand):
+            # A name typed by hand needs no brand, and neither does a domain that the student has.
+            if brand or not (action == "add" or (action == "continue" and own)):
                 form.refuse("brand", said(refusal.sentence))
                 return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
     if action in ("find", "look"):

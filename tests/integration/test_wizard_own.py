@@ -157,3 +157,12 @@ def test_the_letter_carries_the_same(draft: Provision) -> None:
     for words in ("ns1.sandbox.test", "ns2.sandbox.test", "ns37.domaincontrol.com", "Sign in at GoDaddy"):
         assert words in letter.text
         assert words in letter.html
+
+
+def test_a_student_who_brings_all_domains_needs_no_brand(draft: Provision) -> None:
+    draft.brand, draft.names_shown = "", 0
+    draft.save()
+    client = signed_in(draft.student)
+    assert choose(client, own="sample.com\nother.com", brand="").status_code == 302
+    assert draft.domains.count() == 2
+    assert choose(client, own="", brand="").status_code == 422
