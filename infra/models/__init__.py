@@ -2,7 +2,7 @@
 
 from .counter import Counter, KeyCanary
 from .credential import Credential, CredentialReveal
-from .domain import Domain, DomainHold
+from .domain import Domain, DomainHold, Origin
 from .flag import Flag
 from .inventory import Inventory, MailboxSecret, RenewalChoice
 from .mail import Mail
@@ -16,7 +16,6 @@ from .states import (
     DomainState,
     MailboxState,
     OperationState,
-    Origin,
     ParkedReason,
     ProvisionState,
     RunKind,

@@ -7,11 +7,18 @@ from django.utils.translation import gettext_lazy as _
 
 from .base import Record, empty_facts
 from .provision import Provision
-from .states import DomainState, Origin
+from .states import DomainState
 
 GONE = (DomainState.LOST, DomainState.EXPIRED, DomainState.RELEASED)
 # What an order has: a domain that was bought for it, or its student's own that was proven to lead to us.
 HELD = Q(bought_at__isnull=False) | Q(connected_at__isnull=False)
+
+
+class Origin(models.TextChoices):
+    """Where a domain comes from."""
+
+    BOUGHT = "bought", _("Bought for the order")
+    OWN = "own", _("The student's own")
 
 
 class Domain(Record):

@@ -69,13 +69,6 @@ class OperationState(models.TextChoices):
 UNRESOLVED = (OperationState.INTENDED, OperationState.CAPTURED, OperationState.UNKNOWN)
 
 
-class Origin(models.TextChoices):
-    """Where a domain comes from."""
-
-    BOUGHT = "bought", _("Bought for the order")
-    OWN = "own", _("The student's own")
-
-
 class DomainState(models.TextChoices):
     SELECTED = "selected", _("Selected")
     SPARE = "spare", _("Spare")
