@@ -324,16 +324,10 @@ class _Verdict:
         error, numbers = self.judge(raw), _numbers(raw)
         if error is None:
             return None
-        where: dict[str, Any] = {
-            "platform": error.platform,
-            "verb": error.verb,
-            "status": error.status,
-            "request_id": error.request_id,
-        }
         if raw.status == 400 and numbers & TOKEN_ERRORS:
-            return BadCredentials(error.sentence, **where)
+            return BadCredentials(error.sentence, **error.origin)
         if raw.status == 403 and self.of_zone and NO_ACCESS in numbers:
-            return Rejected("zone_not_accessible", error.sentence, **where)
+            return Rejected("zone_not_accessible", error.sentence, **error.origin)
         return error
 
 

@@ -280,14 +280,11 @@ class _Verdict:
 
     def __call__(self, raw: Raw) -> PlatformError | None:
         error, body = self.judge(raw), _body(raw)
-        where: dict[str, Any] = {} if error is None else {
-            "platform": error.platform, "verb": error.verb, "status": error.status, "request_id": error.request_id,
-        }  # fmt: skip
         if isinstance(error, RateLimited):
             waits = [wait for wait in (error.advised_wait, measure(body.get("retryAfterSec"))) if wait is not None]
-            return RateLimited(error.sentence, advised_wait=max(waits, default=None), **where)
+            return RateLimited(error.sentence, advised_wait=max(waits, default=None), **error.origin)
         if error is not None and raw.status == 403 and (code := _CODES.get(_word(body))) is not None:
-            return Rejected(code, error.sentence, **where)
+            return Rejected(code, error.sentence, **error.origin)
         return error
 
 

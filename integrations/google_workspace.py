@@ -612,25 +612,19 @@ class _Classify:
         error = self.judge(raw)
         if error is None or raw.status >= 500:
             return error
-        where: dict[str, Any] = {
-            "platform": error.platform,
-            "verb": error.verb,
-            "status": error.status,
-            "request_id": error.request_id,
-        }
         reasons = _reasons(raw)
         if raw.status == 403:
             if _RATES & reasons:
-                return RateLimited(error.sentence, advised_wait=advised_wait(raw.headers), **where)
+                return RateLimited(error.sentence, advised_wait=advised_wait(raw.headers), **error.origin)
             if "domainCannotUseApis" in reasons:
-                return Rejected("no_api_access", error.sentence, **where)
+                return Rejected("no_api_access", error.sentence, **error.origin)
             if {"limitExceeded", "conditionNotMet"} & reasons:
                 code = "domain_limit" if error.verb == "add_domain" else "no_seats"
-                return Rejected(code, error.sentence, **where)
+                return Rejected(code, error.sentence, **error.origin)
             if "forbidden" in reasons and error.verb in _AT_USERS:
-                return Rejected("forbidden", error.sentence, **where)
+                return Rejected("forbidden", error.sentence, **error.origin)
         if error.verb == "access_token" and raw.status == 400 and reasons:
-            return BadCredentials(error.sentence, **where)
+            return BadCredentials(error.sentence, **error.origin)
         return error
 
 

@@ -41,6 +41,7 @@ from integrations.http.call import Proof
 from .engine import doorbell, questions, substitution
 from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
+from .engine.recorder import take_dates
 from .engine.specs import Scope
 from .models import ACTIVE_RUN, BUILDS, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
 from .stacks import STACKS, pipeline_of, registrar_of
@@ -596,10 +597,8 @@ def _note_facts(run: Run, step: Step, facts: Mapping[str, Any]) -> None:
     owner.facts = {**owner.facts, **facts}
     if spec.ends and not isinstance(owner, Provision):
         owner.state = spec.ends
-    if isinstance(owner, Domain) and "bought" in facts:
-        owner.bought_at = owner.bought_at or timezone.now()
-    if isinstance(owner, Domain) and "connected" in facts:
-        owner.connected_at = owner.connected_at or timezone.now()
+    if isinstance(owner, Domain):
+        take_dates(owner, facts)
     if isinstance(owner, Mailbox) and owner.state == MailboxState.WARMING:
         owner.warmup_started_at = owner.warmup_started_at or clock.vendor_now()
     owner.save()

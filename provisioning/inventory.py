@@ -143,15 +143,14 @@ def _holding(provision: Provision) -> Holding | None:
 
 
 def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
-    look = Look(
-        workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in holds(provision))
-    )
+    mine = holds(provision)
+    look = Look(workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in mine))
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR
     wanted = [
         there[domain.name].key
-        for domain in holds(provision)
+        for domain in mine
         if domain.name in there and str(domain.facts.get("dns_read_at", "")) < old.isoformat()
     ]
     for key in wanted[:RECORDS_PER_LOOK]:

@@ -224,8 +224,8 @@ def select(
             domain = kept.get(name) or Domain(provision=draft, student_id=draft.student_id, name=name)
             domain.state, domain.position = state, place
             domain.origin = Origin.OWN if name in own else Origin.BOUGHT
-            known = (0, 0) if domain.is_own else (domain.price_cents, domain.renewal_cents)
-            domain.price_cents, domain.renewal_cents = known if domain.is_own else prices.get(name, known)
+            known = prices.get(name, (domain.price_cents, domain.renewal_cents))
+            domain.price_cents, domain.renewal_cents = (0, 0) if domain.is_own else known
             domain.save()
         draft.save(update_fields=["updated_at"])
     draft._prefetched_objects_cache = {}  # type: ignore[attr-defined]

@@ -563,43 +563,13 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
     """Everything that was answered, and what it costs."""
     tier = draft.tier
     assert tier is not None
-    chosen, spares = drafts.chosen(draft), drafts.spares(draft)
-    addresses = naming.plan_addresses(
-        draft.mailbox_patterns, [domain.name for domain in chosen], drafts.size(draft).mailboxes
-    )
-    renewals = sum(domain.renewal_cents for domain in chosen)
+    chosen = drafts.chosen(draft)
     share = setup_fee_cents(draft, tier.quantity(len(chosen))) // max(1, len(chosen))
     return Review(
         lede=_("Nothing is bought before you pay. The button charges the card that you have already given.")
         if draft.enlarges_id
         else _("Nothing is bought before you pay. You pay on a page of Stripe, and come back here."),
-        rows=[
-            _row(_("Package"), [tier.name], steps.address(draft, "package"), _("the package")),
-            _row(
-                _("Domains"),
-                [_domain_line(domain) for domain in chosen],
-                steps.address(draft, "domains"),
-                _("the domains"),
-            ),
-            _row(
-                _("Spares"),
-                [domain.name for domain in spares] or [_("None")],
-                steps.address(draft, "domains"),
-                _("the spares"),
-            ),
-            _row(
-                _("Sender"),
-                [f"{draft.sender_first_name} {draft.sender_last_name}".strip()],
-                steps.address(draft, "mailboxes"),
-                _("the sender"),
-            ),
-            _row(
-                _("Mailboxes"),
-                [one.address for one in addresses],
-                steps.address(draft, "mailboxes"),
-                _("the mailboxes"),
-            ),
-        ],
+        rows=_answers(draft, tier),
         totals=bill.lines,
         today=money(bill.today_cents, bill.currency),
         monthly=money(bill.monthly_cents, bill.currency),
@@ -608,38 +578,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
             "%(share)s back for it."
         )
         % {"share": money(share, tier.currency)},
-        notes=[
-            *(
-                [
-                    _(
-                        "The bootcamp's operator registers the domains in its own name, for your use."
-                        " You can take them along."
-                    )
-                ]
-                if any(not domain.is_own for domain in chosen)
-                else []
-            ),
-            *(
-                [
-                    _(
-                        "%(names)s: you keep paying your registrar. After you have paid us, we ask you to change the"
-                        " nameservers there; e-mail that you receive at it today stops then."
-                    )
-                    % {"names": listed([domain.name for domain in chosen if domain.is_own])}
-                ]
-                if any(domain.is_own for domain in chosen)
-                else []
-            ),
-            *(
-                [
-                    _("Renewing these domains costs %(amount)s a year from the second year on.")
-                    % {"amount": money(renewals, tier.currency)}
-                ]
-                if renewals
-                else []
-            ),
-            f"{words.how_long(tier.stack)} " + _("Then %(days)s of warmup begin.") % {"days": _days(tier.warmup_days)},
-        ],
+        notes=_review_notes(chosen, tier),
         button_label=_("Pay %(amount)s") % {"amount": money(bill.today_cents, bill.currency)},
         total_cents=bill.today_cents,
         monthly_cents=bill.monthly_cents,
@@ -659,6 +598,43 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
         else "",
         poll_href=f"{steps.address(draft, 'review-state')}?version={review_version(checking=checking, busy=busy)}",
     )
+
+
+def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
+    """Return what was answered, page by page."""
+    chosen, spares = drafts.chosen(draft), drafts.spares(draft)
+    names = [domain.name for domain in chosen]
+    addresses = naming.plan_addresses(draft.mailbox_patterns, names, drafts.size(draft).mailboxes)
+    package, domains, mailboxes = (steps.address(draft, page) for page in ("package", "domains", "mailboxes"))
+    sender = f"{draft.sender_first_name} {draft.sender_last_name}".strip()
+    return [
+        _row(_("Package"), [tier.name], package, _("the package")),
+        _row(_("Domains"), [_domain_line(domain) for domain in chosen], domains, _("the domains")),
+        _row(_("Spares"), [domain.name for domain in spares] or [_("None")], domains, _("the spares")),
+        _row(_("Sender"), [sender], mailboxes, _("the sender")),
+        _row(_("Mailboxes"), [one.address for one in addresses], mailboxes, _("the mailboxes")),
+    ]
+
+
+def _review_notes(chosen: Sequence[Domain], tier: Tier) -> list[str]:
+    """Return what somebody should know before paying."""
+    own = [domain.name for domain in chosen if domain.is_own]
+    notes = []
+    if len(own) < len(chosen):
+        notes.append(
+            _("The bootcamp's operator registers the domains in its own name, for your use. You can take them along.")
+        )
+    if own:
+        text = _(
+            "%(names)s: you keep paying your registrar. After you have paid us, we ask you to change the"
+            " nameservers there; e-mail that you receive at it today stops then."
+        )
+        notes.append(text % {"names": listed(own)})
+    if renewals := sum(domain.renewal_cents for domain in chosen):
+        text = _("Renewing these domains costs %(amount)s a year from the second year on.")
+        notes.append(text % {"amount": money(renewals, tier.currency)})
+    warmup = _("Then %(days)s of warmup begin.") % {"days": _days(tier.warmup_days)}
+    return [*notes, f"{words.how_long(tier.stack)} {warmup}"]
 
 
 def _domain_line(domain: Domain) -> str:

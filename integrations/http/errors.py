@@ -12,6 +12,8 @@ No error carries a body, a header or an address that has not passed `redact`.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PlatformError(Exception):
     """Base of everything a platform call can raise.
@@ -35,6 +37,11 @@ class PlatformError(Exception):
         self.status = status
         self.request_id = request_id
         super().__init__(sentence)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What names the call and its answer: for a client that knows better what an answer means."""
+        return {"platform": self.platform, "verb": self.verb, "status": self.status, "request_id": self.request_id}
 
     def __str__(self) -> str:
         where = f"{self.platform}.{self.verb}" if self.platform else "platform"

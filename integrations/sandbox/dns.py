@@ -33,7 +33,6 @@ import dns.rrset
 if TYPE_CHECKING:
     from .core import Sandbox
     from .platforms import Platform
-    from .switches import Switches
     from .world import World
 
 SERVERS = ("first", "lagging", "failing", "authoritative")
@@ -234,9 +233,10 @@ class Dns:
         `by_delegation` leaves out what lies on servers that nobody is led to.
         """
         switches, seen = self.sandbox.switches, now - lag
-        shown = (one for one in zones(self.sandbox, now) if one.since <= seen < one.until)
+        world, platforms = self.sandbox.world, self.sandbox.platforms.values()
+        shown = (one for one in zones(world, platforms, now) if one.since <= seen < one.until)
         if by_delegation:
-            shown = (one for one in shown if is_led_to(self.sandbox.world, one, seen))
+            shown = (one for one in shown if is_led_to(world, one, seen))
         names = Names(shown, int(switches.dns_negative_ttl_seconds))
         zone = names.zone_of(name)
         if not zone:
@@ -276,39 +276,26 @@ def is_led_to(world: World, record: ZoneRecord, at: float) -> bool:
     return not record.servers or set(record.servers) == set(delegation(world, record.zone, at))
 
 
-def zones(sandbox: Sandbox | Present, now: float) -> Iterable[ZoneRecord]:
+def zones(world: World, platforms: Iterable[Platform], now: float) -> Iterable[ZoneRecord]:
     """Yield every record of the world at a moment; those that `dns_withheld_names` names are left out."""
-    withheld = set(sandbox.switches.dns_withheld_names.split())
-    delegations = sandbox.world.delegations
-    for record in (*BEYOND, *published(sandbox, now), *delegating(sandbox.world)):
+    withheld, delegations = set(world.switches.dns_withheld_names.split()), world.delegations
+    for record in (*BEYOND, *published(world, platforms, now), *delegating(world)):
         is_apex = record.type == "NS" and record.name == record.zone in delegations and not record.is_above
         if record.name not in withheld and not is_apex:
             yield record
 
 
-@dataclass(frozen=True)
-class Present:
-    """What `zones` asks of a sandbox, for a platform that looks names up by itself."""
-
-    world: World
-    platforms: Mapping[str, Platform]
-
-    @property
-    def switches(self) -> Switches:
-        return self.world.switches
-
-
 def texts(world: World, name: str, now: float) -> list[str]:
     """Return the TXT records that somebody outside finds at a name now: he follows delegations and keeps nothing."""
-    from .core import all_platforms
+    from .core import all_platforms  # a platform asks this, and `core` knows all platforms
 
-    present, switches = Present(world, {one.name: one for one in all_platforms()}), world.switches
-    shown = [one for one in zones(present, now) if one.since <= now < one.until and is_led_to(world, one, now)]
-    names = Names(shown, int(switches.dns_negative_ttl_seconds))
-    zone = names.zone_of(name)
-    if not zone or zone in switches.dns_broken_zones.split() or switches.dns_authoritative != "answers":
+    switches = world.switches
+    shown = (one for one in zones(world, all_platforms(), now) if one.since <= now < one.until)
+    names = Names((one for one in shown if is_led_to(world, one, now)), int(switches.dns_negative_ttl_seconds))
+    if names.zone_of(name) in switches.dns_broken_zones.split() or switches.dns_authoritative != "answers":
         return []
-    return [one.value for one in names.by_name[name]["TXT"]] if name in names.by_name else []
+    rows = [row for rows in names.find(name, "TXT").answer if rows.rdtype == dns.rdatatype.TXT for row in rows]
+    return [b"".join(row.strings).decode() for row in rows]
 
 
 def delegating(world: World) -> Iterable[ZoneRecord]:
@@ -319,13 +306,13 @@ def delegating(world: World) -> Iterable[ZoneRecord]:
             yield from (ZoneRecord(zone, zone, "NS", h, since=since, until=until, is_above=True) for h in hosts)
 
 
-def published(sandbox: Sandbox | Present, now: float) -> Iterable[ZoneRecord]:
+def published(world: World, platforms: Iterable[Platform], now: float) -> Iterable[ZoneRecord]:
     """Yield what the platforms publish, and what lies beyond them of the names that people own."""
-    for one in sandbox.world.registrar.values():
-        if set(delegation(sandbox.world, one.name, now)) not in (set(), set(NAME_SERVERS)):
+    for one in world.registrar.values():
+        if set(delegation(world, one.name, now)) not in (set(), set(NAME_SERVERS)):
             yield from one.records
-    for platform in sandbox.platforms.values():
-        yield from platform.records_of(sandbox.world, now)
+    for platform in platforms:
+        yield from platform.records_of(world, now)
 
 
 def _rrset(name: str, kind: str, records: Iterable[ZoneRecord]) -> dns.rrset.RRset:

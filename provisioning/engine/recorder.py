@@ -169,7 +169,7 @@ class Recorder:
             if spec.ends:
                 item.state = self._state_of(row, spec.ends)
             if isinstance(item, Domain):
-                _date(item, outcome.facts)
+                take_dates(item, outcome.facts)
             if isinstance(item, Mailbox) and item.state == MailboxState.WARMING:
                 item.warmup_started_at = item.warmup_started_at or self.now.vendor
             self._note(item)
@@ -463,7 +463,7 @@ class Recorder:
         )
 
 
-def _date(domain: Domain, facts: Mapping[str, Any]) -> None:
+def take_dates(domain: Domain, facts: Mapping[str, Any]) -> None:
     """Take the dates that a step has learnt into the domain's columns."""
     if "bought" in facts:
         domain.bought_at = domain.bought_at or timezone.now()

@@ -8,7 +8,6 @@ name) and after.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -89,9 +88,3 @@ def _ask(ctx: Context, domain: DomainItem, facts: dict[str, Any], found: Delegat
         code=NOT_UPDATED if is_late else "",
         facts=facts,
     )
-
-
-def ends_on(asked_at: str) -> Any:
-    """Return the moment until which the owner of a domain may change its nameservers before the operator is told."""
-    asked = parse_datetime(asked_at)
-    return asked + timedelta(seconds=LATE_AFTER) if asked else None

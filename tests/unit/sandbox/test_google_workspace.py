@@ -26,7 +26,7 @@ from integrations.http.errors import (
     Rejected,
 )
 from integrations.http.redact import Hidden
-from integrations.sandbox import google_world
+from integrations.sandbox import Request, Response, google_world
 from integrations.sandbox.dns import delegate
 from integrations.sandbox.reading import Refusal
 from tests.integration.test_clients_against_sandbox import Bench
@@ -233,6 +233,79 @@ def test_a_licence_where_none_is_assigned_by_itself() -> None:
     account.do(account.google.assign_licence(ADDRESS))
     account.sandbox.advance(3600)
     assert account.do(account.google.get_user(ADDRESS)).mailbox_ready
+
+
+# What our client never asks for, and other programs of the account may
+
+
+def ask(account: Account, method: str, path: str, body: Any = None, *, scope: str = "") -> Response:
+    """Ask with a right of the administrator's, as any program of the account may."""
+    held = google_world.Token(google_world.ADMIN, frozenset({scope or google_workspace.USER}), account.now + 3600)
+    account.state.tokens["other"] = held
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = {"authorization": "Bearer other"}
+    return account.sandbox.handle(Request.to(method, f"/google_workspace{path}", headers=headers, body=content))
+
+
+def test_a_deleted_user_can_be_brought_back_for_a_while(account: Account) -> None:
+    account.settled()
+    key = account.do(account.google.get_user(ADDRESS)).id
+    users = "/admin/directory/v1/users"
+    assert ask(account, "DELETE", f"{users}/{ADDRESS}").status == 204
+    assert isinstance(account.error(account.google.get_user(ADDRESS)), NotFound)
+    assert ask(account, "POST", f"{users}/{key}/undelete").status == 204
+    assert account.do(account.google.get_user(ADDRESS)).id == key
+    ask(account, "DELETE", f"{users}/{key}")
+    account.sandbox.advance(21 * 86_400)
+    assert ask(account, "POST", f"{users}/{key}/undelete").status == 400
+
+
+def test_aliases_have_a_limit_and_take_a_name() -> None:
+    account = Account(google_workspace_most_aliases=1)
+    path, scope = "/admin/directory/v1/customer/my_customer/domainaliases", google_workspace.DOMAIN
+    first, second = ({"domainAliasName": name, "parentDomainName": NAME} for name in ("one.com", "two.com"))
+    assert ask(account, "POST", path, first, scope=scope).status == 200
+    assert ask(account, "POST", path, second, scope=scope).status == 412
+    assert isinstance(account.error(account.google.add_domain("one.com")), AlreadyExists)
+    (alias,) = json.loads(ask(account, "GET", path, scope=scope).body)["domainAliases"]
+    assert alias["domainAliasName"] == "one.com"
+
+
+def test_an_app_password_that_is_deleted_opens_nothing(account: Account) -> None:
+    account.settled()
+    world, scope = account.sandbox.world, google_workspace.SECURITY
+    google_world.switch_two_step(world, ADDRESS, True)
+    made = google_world.make_app_password(world, ADDRESS, "Smartlead", account.now)
+    path = f"/admin/directory/v1/users/{ADDRESS}/asps/{made.code_id}"
+    assert json.loads(ask(account, "GET", path, scope=scope).body)["name"] == "Smartlead"
+    assert ask(account, "DELETE", path, scope=scope).status == 204
+    assert not google_world.opens(world, ADDRESS, account.now, password=made.value)
+    assert ask(account, "GET", path, scope=scope).status == 404
+
+
+@pytest.mark.parametrize(
+    ("position", "words"), [("compliant", {"COMPLIANT"}), ("needs_work", {"NEEDS_WORK"}), ("absent", set())]
+)
+def test_compliance_is_as_the_switch_says(position: str, words: set[str]) -> None:
+    account = Account(google_workspace_compliance=position)
+    path, scope = f"/v2/domains/{NAME}/complianceStatus", "https://www.googleapis.com/auth/postmaster"
+    assert ask(account, "GET", path, scope=scope).status == 403
+    account.state.verified.add((google_world.ADMIN, NAME))
+    rows = json.loads(ask(account, "GET", path, scope=scope).body).get("complianceData", {}).get("rowData", [])
+    assert {row["status"]["status"] for row in rows} == words
+
+
+def test_users_are_made_no_faster_than_the_account_allows() -> None:
+    account = Account(google_workspace_users_per_second=2)
+    calls = [account.google.create_user(account.person(f"person{number}")) for number in range(4)]
+    errors = [call.classify(account.transport.send(call)) for call in calls]
+    assert [type(error) for error in errors] == [type(None), type(None), RateLimited, RateLimited]
+
+
+def test_a_domain_that_left_the_account_is_unknown(account: Account) -> None:
+    path = f"/admin/directory/v1/customer/my_customer/domains/{NAME}"
+    assert ask(account, "DELETE", path, scope=google_workspace.DOMAIN).status == 204
+    assert isinstance(account.error(account.google.get_domain(NAME)), NotFound)
 
 
 # What people do
