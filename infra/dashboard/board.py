@@ -563,6 +563,8 @@ def _seen_record(row: dict[str, Any]) -> Line:
 
 
 def _paid_until(student: User, domain: Domain) -> str:
+    if domain.is_own:
+        return _("as at your registrar")
     if domain.expires_at:
         return formats.date_format(in_zone_of(student, domain.expires_at), "j F Y")
     noted = parse_date(str(domain.facts.get("expires_on") or "")[:10])

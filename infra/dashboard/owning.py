@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from infra.clock import vendor_now
 from infra.dns.names import display
 from infra.models import Domain
-from infra.presenters_base import listed, moment
+from infra.presenters_base import ago, listed
 
 # By the ending of the servers that a registrar gives to names of its own.
 REGISTRARS = (
@@ -41,13 +41,12 @@ def ask_of(domain: Domain) -> Ask:
     """Return what the owner of a domain is asked."""
     seen = [str(one) for one in domain.facts.get("nameservers_seen", ())]
     looked = parse_datetime(str(domain.facts.get("nameservers_seen_at") or ""))
-    now = timezone.now()
     registrar = _registrar(seen)
     return Ask(
         name=display(domain.name),
         servers=[str(one) for one in domain.facts.get("nameservers", ())],
         seen=listed(seen) if seen else _("nothing yet"),
-        checked=moment(domain.student, looked, now=now) if looked else _("not yet"),
+        checked=ago(looked, now=vendor_now()) if looked else _("not yet"),
         registrar=registrar or _("your registrar"),
         how=_how(registrar),
     )

@@ -240,8 +240,9 @@ class Dns:
         names = Names(shown, int(switches.dns_negative_ttl_seconds))
         zone = names.zone_of(name)
         if not zone:
-            leads_nowhere = name in self.sandbox.world.registrar  # the servers above it know no such name
-            return Found(dns.rcode.NXDOMAIN if leads_nowhere else dns.rcode.REFUSED)
+            # Where a name is, the servers above it are asked, and they know that there is no such name.
+            is_asked_above = kind == "NS" or name in world.registrar
+            return Found(dns.rcode.NXDOMAIN if is_asked_above else dns.rcode.REFUSED)
         if zone in switches.dns_broken_zones.split():
             return Found(dns.rcode.SERVFAIL)
         return names.find(name, kind)

@@ -46,7 +46,11 @@ PROFILES = {
             # Last: a fault's number is part of its chance, and those before keep theirs.
             *({"platform": platform, **fault} for platform in FORGE for fault in _ON_EVERY_PLATFORM),
         ),
-        switches=(("zapmail_taken_share", 0.2), ("infraforge_taken_share", 0.2)),
+        switches=(
+            ("zapmail_taken_share", 0.2),
+            ("infraforge_taken_share", 0.2),
+            ("infraforge_owner_changes_nameservers", "by_control"),  # whoever plays the student presses the button
+        ),
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from infra import clock
 from infra.models import Domain, DomainState, Mail, Origin, Provision, RunState, StepState
 from infra.wizard import drafts
 from provisioning.models import Run, Step
@@ -115,7 +116,10 @@ def asked(draft: Provision, *seen: str) -> Domain:
     draft.save()
     own = Domain.objects.create(
         provision=draft, student=draft.student, name="sample.com", origin=Origin.OWN, ordered_at=draft.created_at,
-        facts={"nameservers": ["ns1.sandbox.test", "ns2.sandbox.test"], "nameservers_seen": list(seen)},
+        facts={
+            "nameservers": ["ns1.sandbox.test", "ns2.sandbox.test"], "nameservers_seen": list(seen),
+            "nameservers_seen_at": clock.later(clock.vendor_now(), -11.5 * 60).isoformat(),
+        },
     )  # fmt: skip
     run = Run.objects.create(
         provision=draft, student=draft.student, stack="forge", order=draft.order, stack_version=1,
@@ -145,6 +149,7 @@ def test_the_progress_page_says_what_to_change_and_what_is_seen(draft: Provision
     for words in ("ns1.sandbox.test", "ns2.sandbox.test", f"We see {server}", f"How to do it at {registrar}"):
         assert words in page
     assert "Go on without it and get $40 back" in page
+    assert "Last look 12 minutes ago" in page, "in the platforms' time, which may run ahead of the reader's"
     assert "Somebody else registered" not in page
 
 

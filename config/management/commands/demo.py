@@ -137,8 +137,8 @@ GTM Infrastructure is running:  {environment["SITE_URL"]}/
   student    {STUDENT.email} / {STUDENT.password}
 {SECOND if _is_played() else ""}  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
 
-Simulated: Zapmail, PlusVibe, HeyReach, InfraForge, Salesforge, Warmforge, Cloudflare, GoDaddy, Stripe,
-the mail server and DNS.
+Simulated: Zapmail, PlusVibe, HeyReach, InfraForge, Salesforge, Warmforge, Cloudflare, GoDaddy,
+Google Workspace, Stripe, the mail server and DNS.
 Nothing leaves this machine and nothing is charged.
   what they hold   {environment["SANDBOX_URL"]}/
   mails            {environment["SANDBOX_URL"]}/mail/

@@ -115,6 +115,15 @@ def test_a_domain_that_leads_nowhere_yet_may_be_brought_along() -> None:
     made.check()
 
 
+def test_a_name_of_which_nothing_is_known_is_asked_about_like_any_other() -> None:
+    made = make_world(switches=ASKED)
+    order_of_it = order(made, ("never-heard-of.com",))
+    order_of_it.play(asked(order_of_it, "never-heard-of.com"))
+    delegate(order_of_it, name="never-heard-of.com")
+    order_of_it.play(hours=72)
+    order_of_it.check()
+
+
 def test_after_a_day_the_owner_is_reminded_and_after_two_the_operator_is_told_and_nothing_is_lost() -> None:
     made = ordered()
     made.play(asked(made))
