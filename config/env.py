@@ -46,6 +46,7 @@ SANDBOX_PATHS = {
     "CLOUDFLARE_API_URL": "/cloudflare/client/v4",
     "GODADDY_API_URL": "/godaddy",
     "GOOGLE_WORKSPACE_API_URL": "/google_workspace",
+    "SMARTLEAD_API_URL": "/smartlead/api/v1",
 }
 
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
@@ -67,6 +68,7 @@ SANDBOX_CREDENTIALS = {
     "CLOUDFLARE_ACCOUNT_ID": "5a4db0c05a4db0c05a4db0c05a4db0c0",
     "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": (Path(__file__).parent / "sandbox_service_account.json").read_text(),
     "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
+    "SMARTLEAD_API_KEY": "sandbox-smartlead-key",
 }
 
 # What a stack cannot work without; Stripe is needed by all of them.

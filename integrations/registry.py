@@ -15,6 +15,7 @@ from . import (
     infraforge,
     plusvibe,
     salesforge,
+    smartlead,
     warmforge,
     zapmail,
 )
@@ -27,6 +28,7 @@ from .http.options import Options
 from .infraforge import InfraforgeClient, InfraforgeSettings
 from .plusvibe import PlusvibeClient, PlusvibeSettings
 from .salesforge import SalesforgeClient, SalesforgeSettings
+from .smartlead import SmartleadClient, SmartleadSettings
 from .warmforge import WarmforgeClient, WarmforgeSettings
 from .zapmail import ZapmailClient, ZapmailSettings
 
@@ -178,6 +180,21 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
         secrets=("GOOGLE_WORKSPACE_SERVICE_ACCOUNT",),
         needs=("GOOGLE_WORKSPACE_ADMIN",),
     ),
+    # Three readings: 10 in 2 s; 60 a minute and 1,000 an hour on their plan "Standard"; 200 a minute as callers see it, the
+    # account's own sending included. One a second, ten at once, keeps all of them with the hour beside it.
+    Platform(
+        slug="smartlead",
+        title="Smartlead",
+        base_url=smartlead.BASE_URL,
+        client=SmartleadClient,
+        settings=SmartleadSettings.from_mapping,
+        budgets=(
+            Budget(smartlead.GENERAL, limit=10, window=10.0, reserved_paid=5),
+            Budget(smartlead.HOUR, limit=1000, window=3600.0, reserved_paid=500),
+            Budget(smartlead.RECONNECT, limit=3, window=86_400.0),
+        ),
+        secrets=("SMARTLEAD_API_KEY",),
+    ),
 )
 
 
@@ -242,6 +259,10 @@ class Clients:
     @cached_property
     def google_workspace(self) -> GoogleWorkspaceClient:
         return GoogleWorkspaceClient(GoogleWorkspaceSettings.from_mapping(self.values))
+
+    @cached_property
+    def smartlead(self) -> SmartleadClient:
+        return SmartleadClient(SmartleadSettings.from_mapping(self.values))
 
 
 def build_clients(settings: Mapping[str, object]) -> Clients:

@@ -58,7 +58,8 @@ class Grant:
 class Request:
     """One HTTP request. `url` is absolute and without query; `json` and `form` exclude each other.
 
-    A name of `query` that has several values is sent once for each of them.
+    A name of `query` that has several values is sent once for each of them. `secret_query` is added to it when the
+    request goes out, and stays out of digests: for platforms that take their key nowhere else.
     """
 
     method: str
@@ -70,9 +71,10 @@ class Request:
     form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
     otherwise: Otherwise | None = field(default=None, repr=False)
     grant: Grant | None = field(default=None, repr=False)
+    secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def digest(self, key: bytes) -> str:
-        """Return the HMAC-SHA256 of the canonical request under `key`. Headers are left out: they carry credentials."""
+        """Return the HMAC-SHA256 of the canonical request under `key`, without what carries credentials."""
         canonical = json.dumps(
             [self.method, self.url, sorted(self.query.items()), self.json, self.form],
             sort_keys=True,

@@ -294,7 +294,7 @@ def _prepare(call: Call[Any]) -> requests.PreparedRequest:
         request.method,
         request.url,
         headers={**_HEADERS, **request.headers, **({"connection": "close"} if call.is_write else {})},
-        params=dict(request.query),
+        params={**request.query, **request.secret_query},
         json=request.json,
         data=list(request.form) if request.form is not None else None,
     ).prepare()

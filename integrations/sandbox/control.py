@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import infraforge_world, profiles, registrar, stripe_life, warmforge
+from . import infraforge_world, profiles, registrar, smartlead_world, stripe_life, warmforge
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, texts, whole
@@ -184,9 +184,10 @@ def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 def warmup(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """{"email", "profile"}: let the figures of a PlusVibe account develop so; an empty profile: as the switch says.
 
-    With "platform": "warmforge" the profile is one of Warmforge's scenarios.
+    With "platform": "warmforge" or "smartlead" the profile is one of that platform's scenarios.
     """
-    setter = warmforge.set_scenario if body.get("platform") == warmforge.NAME else set_profile
+    setters = {warmforge.NAME: warmforge.set_scenario, smartlead_world.NAME: smartlead_world.set_scenario}
+    setter = setters.get(str(body.get("platform")), set_profile)
     return {"changed": setter(sandbox.world, str(body.get("email")), str(body.get("profile")))}
 
 

@@ -20,6 +20,7 @@ from . import (
     profiles,
     registrar,
     salesforge,
+    smartlead,
     stripe,
     warmforge,
     zapmail,
@@ -66,6 +67,7 @@ def all_platforms() -> tuple[Platform, ...]:
         cloudflare.PLATFORM,
         godaddy.PLATFORM,
         google_workspace.PLATFORM,
+        smartlead.PLATFORM,
     )
 
 

@@ -85,6 +85,7 @@ BEYOND = (
     ZoneRecord("outlook.com", "spf.protection.outlook.com", "TXT", "v=spf1 ip4:198.51.100.0/25 -all"),
     ZoneRecord("outlook.com", "*.mail.protection.outlook.com", "A", "198.51.100.25"),
     ZoneRecord("ops.example", "*._report._dmarc.ops.example", "TXT", "v=DMARC1"),
+    ZoneRecord("sleadtrack.com", "open.sleadtrack.com", "A", "192.0.2.80"),
     ZoneRecord("ns.cloudflare.com", "*.ns.cloudflare.com", "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[0], "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[1], "A", "127.0.0.1"),

@@ -10,7 +10,7 @@ from .faults import Fault
 from .http import Response, Wire
 
 HTML = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
-ID_NAMES = frozenset({"id", "_id", "client_id", "clientId", "export_id", "exportId"})
+ID_NAMES = frozenset({"id", "_id", "client_id", "clientId", "export_id", "exportId", "emailAccountId"})
 WORD_NAMES = frozenset({"status", "warmup_status", "provider", "serviceProvider", "listType", "appName"})
 ODD_WORD = "PENDING_REVIEW"
 

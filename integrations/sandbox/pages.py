@@ -50,6 +50,11 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "zapmail_down": ("Zapmail answers 503", {"kind": "status", "platform": "zapmail", "status": 503}),
     "plusvibe_down": ("PlusVibe answers 503", {"kind": "status", "platform": "plusvibe", "status": 503}),
     "heyreach_down": ("HeyReach answers 503", {"kind": "status", "platform": "heyreach", "status": 503}),
+    "smartlead_down": ("Smartlead answers 503", {"kind": "status", "platform": "smartlead", "status": 503}),
+    "smartlead_lost": (
+        "Smartlead loses the logins of all mailboxes",
+        {"kind": "account_disconnected", "platform": "smartlead"},
+    ),
     "infraforge_down": ("InfraForge answers 503", {"kind": "status", "platform": "infraforge", "status": 503}),
     "partial": (
         "One name of the next InfraForge order is left out",
@@ -165,6 +170,7 @@ def _root(sandbox: Sandbox, request: Request) -> Response:
         _other_part("InfraForge", state.get("infraforge")),
         _other_part("Cloudflare", state.get("cloudflare")),
         _other_part("GoDaddy", state.get("godaddy")),
+        _smartlead_part(state["smartlead"]),
         _registrar_part(state),
         _other_part("Stripe", state.get("stripe")),
         f"<h2>Mail</h2><p>{len(state['mail'])} received. <a href='/mail/'>Read the mail</a></p>",
@@ -297,6 +303,23 @@ def _plusvibe_part(state: Mapping[str, Any]) -> str:
 def _heyreach_part(state: Mapping[str, Any]) -> str:
     rows = ((item["name"], item["id"], item["kind"], item["leads"]) for item in state["lists"])
     return "<h2>HeyReach</h2>" + _table("HeyReach lists", ("Name", "Id", "Kind", "Leads"), rows)
+
+
+def _smartlead_part(state: Mapping[str, Any]) -> str:
+    rows = (
+        (
+            a["email"],
+            a["by"],
+            "; ".join(filter(None, a["failures"].values())) or "works",
+            "blocked" if a["blocked"] else "on" if a["warmup"] else "off",
+            a["warmup_days"],
+            a["per_day"],
+            a["tracking"] or "none",
+        )
+        for a in state["accounts"]
+    )
+    heads = ("Address", "Connected by", "Logins", "Warmup", "Days of warmup", "Most mails a day", "Tracking host")
+    return "<h2>Smartlead</h2>" + _table("Smartlead accounts", heads, rows)
 
 
 def _other_part(title: str, state: Any) -> str:

@@ -291,6 +291,36 @@ class Switches:
     google_workspace_undelete_seconds: float = 1_728_000.0
     google_workspace_dkim_wait_seconds: Span = (86_400.0, 259_200.0)
     google_workspace_dkim_start_seconds: Span = (60.0, 3600.0)
+    # Smartlead: limits
+    smartlead_per_2_seconds: int = 10
+    smartlead_per_minute: int = 60
+    smartlead_per_hour: int = 1000
+    smartlead_reconnects_per_day: int = 3
+    smartlead_429_advice: Literal["both", "header", "body", "none"] = "both"
+    smartlead_max_accounts: int = 0
+    # Smartlead: shapes
+    smartlead_save_reply: Literal["old", "new", "openapi"] = "old"
+    smartlead_write_reply: Literal["full", "bare"] = "full"
+    smartlead_stats_reply: Literal["old", "new", "openapi"] = "old"
+    smartlead_refusal: Literal["status", "200"] = "status"
+    smartlead_error_form: Literal["error", "guide", "validation"] = "error"
+    smartlead_validation_status: Literal[400, 422] = 400
+    smartlead_login_failure: Literal["400 code", "400 message", "406 code"] = "400 code"
+    smartlead_passwords_as: Literal["plain", "base64"] = "plain"
+    smartlead_reputation_as: Literal["text", "number"] = "text"
+    smartlead_tag_list: Literal["works", "absent"] = "works"
+    smartlead_tags_in_lists: bool = True
+    # Smartlead: rules
+    smartlead_user_agent: Literal["python_refused", "any"] = "python_refused"
+    smartlead_held_addresses: str = ""
+    smartlead_imap_failure: Literal["saved", "refused"] = "saved"
+    smartlead_warmup_bounds: Literal["strict", "lax"] = "strict"
+    smartlead_deleted_history: Literal["gone", "kept"] = "gone"
+    smartlead_fresh_password_seconds: float = 0.0
+    smartlead_check_seconds: float = 3600.0
+    smartlead_scenario: Literal["healthy", "bad_start", "collapse", "recovery", "spam_at_microsoft", "blocked"] = (
+        "healthy"
+    )
 
     def set(self, **values: Any) -> None:
         """Set switches by name. Raises ValueError for an unknown name or position; then none is changed."""

@@ -47,7 +47,8 @@ def request_of(call: Call[Any]) -> Request:
     elif request.json is not None:
         body = json.dumps(request.json).encode()
         headers.setdefault("content-type", "application/json")
-    query = "?" + urlencode(request.query, doseq=True) if request.query else ""
+    pairs = {**request.query, **request.secret_query}
+    query = "?" + urlencode(pairs, doseq=True) if pairs else ""
     return Request.to(request.method, request.url + query, headers=headers, body=body)
 
 

@@ -20,6 +20,7 @@ from .quota import Quotas
 from .registrar import Registration
 from .salesforge import SalesforgeState
 from .seeds import fraction, hexadecimal
+from .smartlead_world import SmartleadState
 from .switches import Switches
 from .warmforge import WarmforgeState
 from .zapmail_world import ZapmailState
@@ -58,6 +59,7 @@ class World:
     godaddy: GodaddyState = field(default_factory=GodaddyState)
     registrar: dict[str, Registration] = field(default_factory=dict)  # by name; see registrar.py
     google_workspace: GoogleWorkspaceState = field(default_factory=GoogleWorkspaceState)
+    smartlead: SmartleadState = field(default_factory=SmartleadState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py

@@ -31,6 +31,7 @@ class Reader:
             request.url,
             tuple(sorted(request.query.items())),
             tuple(sorted(request.headers.items())),  # the workspace travels in a header
+            tuple(sorted(request.secret_query.items())),
             repr(request.json),
             request.grant.key if request.grant else (),  # the same address shows other things to another account
         )

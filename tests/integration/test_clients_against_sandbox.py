@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from config.env import SANDBOX_CREDENTIALS
-from integrations import google_workspace, registry, salesforge, warmforge
+from integrations import google_workspace, registry, salesforge, smartlead, warmforge
 from integrations.cloudflare import DnsRecord as CloudRecord
 from integrations.cloudflare import mark
 from integrations.godaddy import Consent, Contact, Money
@@ -44,7 +44,7 @@ from integrations.logins import Login
 from integrations.plusvibe import NewAccount, WarmupSettings
 from integrations.sandbox import ManualClock, Sandbox, mailhost
 from integrations.sandbox.dns import delegate
-from integrations.sandbox.google_world import make_app_password, switch_two_step
+from integrations.sandbox.google_world import MAIL, Domain, User, make_app_password, switch_two_step, user_at
 from integrations.sandbox.server import Options, Servers
 from integrations.zapmail import NewMailbox
 
@@ -75,6 +75,8 @@ SETTINGS: dict[str, object] = {
     "GOOGLE_WORKSPACE_API_URL": "http://sandbox.test/google_workspace",
     "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"],
     "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
+    "SMARTLEAD_API_URL": "http://sandbox.test/smartlead/api/v1",
+    "SMARTLEAD_API_KEY": "sandbox-smartlead-key",
 }
 BILLING = {
     "company": "Sample GTM", "firstName": "Sample", "lastName": "Operator", "addressLineOne": "1 Sample Street",
@@ -106,7 +108,7 @@ class Bench:
         self.warmforge, self.salesforge = clients.warmforge, clients.salesforge
         self.infraforge = clients.infraforge
         self.cloudflare, self.godaddy = clients.cloudflare, clients.godaddy
-        self.google = clients.google_workspace
+        self.google, self.smartlead = clients.google_workspace, clients.smartlead
         self.used: set[str] = set()
 
     def do(self, call: Call[T]) -> T:
@@ -455,6 +457,106 @@ def test_a_workspace_account_is_filled_in_the_other_positions(switches: dict[str
     fill_a_workspace_account(Bench(**switches))
 
 
+def a_google_mailbox(bench: Bench, address: str, *, imap: bool = True) -> str:
+    """Let a user with a mailbox be in the simulated account; return an app password of theirs."""
+    world, now, domain = bench.sandbox.world, bench.sandbox.clock.now(), address.partition("@")[2]
+    world.google_workspace.domains.setdefault(domain, Domain(domain, now, now))
+    user = User(world.hex_id("a person"), address, "Sample", "Sender", "Word-4-you-and-me", now, imap=imap)
+    world.google_workspace.users[user.id] = user
+    switch_two_step(world, address, True)
+    return make_app_password(world, address, "Smartlead", now).value
+
+
+def by_password(address: str, password: str, **more: Any) -> smartlead.NewAccount:
+    smtp = Login("smtp.gmail.com", 465, address, Hidden(password))
+    credential = smartlead.AppPassword(smtp, replace(smtp, host="imap.gmail.com", port=993))
+    return smartlead.NewAccount(address, "Sample Sender", credential, **more)
+
+
+def send_by_smartlead(bench: Bench) -> None:
+    """Mailboxes by app password and by token: connected, warmed, measured, stopped, taken away; with every verb."""
+    client, do, switches, world = bench.smartlead, bench.do, bench.sandbox.switches, bench.sandbox.world
+    address, neighbour, by_token = (f"{local}@ownexample.com" for local in ("sam", "pam.sam", "token"))
+    do(client.check_key())
+    assert do(client.list_accounts()).accounts == ()
+    do(client.save_account(by_password(neighbour, a_google_mailbox(bench, neighbour))))
+
+    wanted = smartlead.AccountSettings(per_day=60, gap_minutes=5, tracking_host="EmailTracking.OwnExample.com")
+    new = by_password(address, a_google_mailbox(bench, address, imap=False), settings=wanted)
+    user = user_at(world, address)
+    assert user is not None
+    if switches.smartlead_imap_failure == "refused":
+        assert getattr(bench.error(client.save_account(new)), "code", "") == "imap_off"
+        user.imap = True
+    made = do(client.save_account(new))
+    assert made.failed is (switches.smartlead_imap_failure == "saved" and switches.smartlead_save_reply == "new")
+    assert isinstance(bench.error(client.save_account(new)), AlreadyExists)
+    (found,) = do(client.list_accounts(address=address.upper())).accounts
+    assert (found.id, found.differing(wanted), found.warmup) == (made.id, (), None)
+    if switches.smartlead_imap_failure == "saved":
+        assert (found.smtp_works, found.imap_works, "IMAP" in found.failure) == (True, False, True)
+        user.imap = True
+        do(client.reconnect_failed())
+    assert do(client.get_account(made.id)).connected
+    if switches.smartlead_tag_list == "works":
+        assert do(client.find_ids([address, "nobody@ownexample.com"])) == {address: made.id}
+    else:
+        assert isinstance(bench.error(client.find_ids([address])), Rejected | Unavailable)
+
+    warm = smartlead.WarmupSettings()
+    do(client.set_warmup(address, made.id, warm))
+    do(client.update_account(address, made.id, smartlead.AccountSettings(per_day=50, name="Sam Sample")))
+    bench.sandbox.advance(10 * 86_400)
+    for seen in (do(client.get_account(made.id)), do(client.list_accounts(address=address)).accounts[0]):
+        assert (seen.name, seen.per_day, seen.campaign_per_day, seen.warming) == ("Sam Sample", 50, 20, True)
+        assert seen.warmup is not None
+        assert (seen.warmup.differing(warm), (seen.warmup.reputation or 0) > 90) == ((), True)
+    stats = do(client.warmup_stats(made.id))
+    assert stats.sent > 100
+    assert (stats.inbox_percent or 0) > 90
+    assert len(stats.days) == (0 if switches.smartlead_stats_reply == "openapi" else 7)
+
+    do(client.suspend_account(address, made.id))
+    assert do(client.get_account(made.id)).suspended is True
+    do(client.suspend_account(address, made.id, suspended=False))
+    assert do(client.get_account(made.id)).suspended is False
+
+    a_google_mailbox(bench, by_token)
+    token = do(bench.google.access_token(MAIL, by_token, at=time.time())).value
+    tokens = smartlead.Tokens(token, Hidden("refresh-token-1"), 1_900_000_000)
+    brought = do(client.save_account(smartlead.NewAccount(by_token, "Token Sender", tokens)))
+    assert do(client.get_account(brought.id)).connected
+    assert isinstance(bench.error(client.save_account(smartlead.NewAccount(by_token, "T", tokens))), AlreadyExists)
+
+    do(client.delete_account(address, made.id))
+    assert isinstance(bench.error(client.get_account(made.id)), NotFound)
+    assert isinstance(bench.error(client.delete_account(address, made.id)), NotFound)
+    assert {one.address for one in do(client.list_accounts()).accounts} == {neighbour, by_token}
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"smartlead_save_reply": "new", "smartlead_write_reply": "bare"},
+        {"smartlead_save_reply": "openapi", "smartlead_stats_reply": "openapi"},
+        {"smartlead_stats_reply": "new", "smartlead_reputation_as": "number"},
+        {"smartlead_refusal": "200"},
+        {"smartlead_refusal": "200", "smartlead_error_form": "guide", "smartlead_save_reply": "new"},
+        {"smartlead_error_form": "validation", "smartlead_validation_status": 422},
+        {"smartlead_imap_failure": "refused"},
+        {"smartlead_imap_failure": "refused", "smartlead_login_failure": "400 message"},
+        {"smartlead_imap_failure": "refused", "smartlead_login_failure": "406 code", "smartlead_refusal": "200"},
+        {"smartlead_imap_failure": "refused", "smartlead_login_failure": "406 code"},
+        {"smartlead_tag_list": "absent", "smartlead_tags_in_lists": False},
+        {"smartlead_passwords_as": "base64", "smartlead_user_agent": "any"},
+        {"smartlead_warmup_bounds": "lax", "smartlead_deleted_history": "kept"},
+    ],
+    ids=lambda switches: "-".join(f"{name}={value}" for name, value in switches.items()),
+)
+def test_mailboxes_send_by_smartlead_in_the_other_positions(switches: dict[str, Any]) -> None:
+    send_by_smartlead(Bench(**switches))
+
+
 def buy_at_godaddy(bench: Bench) -> None:
     """A name from the first look to its own name servers, in v3."""
     godaddy, do, name = bench.godaddy, bench.do, "boughtexample.com"
@@ -519,6 +621,7 @@ def test_every_verb_works() -> None:
     set_up_a_student_at_infraforge(bench)
     bring_a_domain_to_cloudflare(bench)
     fill_a_workspace_account(bench)
+    send_by_smartlead(bench)
     buy_at_godaddy(bench)
     old = Bench({"GODADDY_API": "v1"})
     buy_at_old_godaddy(old)
@@ -631,10 +734,11 @@ def test_the_job_works_over_real_http() -> None:
             for name, value in SETTINGS.items()
             if name.endswith("_URL")
         }
-        bench = Bench(dict(addresses), sandbox=servers.sandbox, transport=transport)
+        bench = Bench(dict(addresses), sandbox=servers.sandbox, transport=Delegated(transport))
         set_up_a_student(bench)
         hold_and_warm_a_mailbox(bench)
         set_up_a_student_at_infraforge(bench)
+        send_by_smartlead(bench)
     finally:
         transport.close()
         servers.stop()
@@ -898,6 +1002,11 @@ def test_things_that_are_not_there() -> None:
     assert isinstance(bench.error(bench.plusvibe.delete_client(AGENCY, "65f0c0ffee0000000000dead")), NotFound)
 
 
+def by_mail_server(address: str) -> smartlead.NewAccount:
+    door = Login("mx1.sample.example", 465, address, Hidden("the first password"))
+    return smartlead.NewAccount(address, "Sample", smartlead.AppPassword(door, door), smartlead.SMTP)
+
+
 def reads_and_writes(bench: Bench) -> list[Call[Any]]:
     return [
         bench.zapmail.list_workspaces(),
@@ -912,6 +1021,8 @@ def reads_and_writes(bench: Bench) -> list[Call[Any]]:
         bench.salesforge.create_workspace(NAME),
         bench.infraforge.list_workspaces(),
         bench.infraforge.create_workspace(NAME),
+        bench.smartlead.list_accounts(),
+        bench.smartlead.save_account(by_mail_server("fresh@sample.example")),
     ]
 
 
@@ -958,6 +1069,9 @@ def test_faults_are_lost_answers(kind: str) -> None:
     bench.do(bench.warmforge.create_workspace("An older one"))
     bench.do(bench.salesforge.create_workspace("An older one"))
     bench.do(bench.infraforge.create_workspace("An older workspace"))
+    for address in ("older@sample.example", "fresh@sample.example"):
+        mailhost.set_password(bench.sandbox.world, address, "the first password", bench.sandbox.clock.now())
+    bench.do(bench.smartlead.save_account(by_mail_server("older@sample.example")))
     bench.sandbox.advance(60)
     for call in reads_and_writes(bench):
         bench.sandbox.faults.add(kind, platform=call.platform, verb=call.verb, times=1, amount=2_000_000, status=502)

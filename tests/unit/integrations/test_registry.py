@@ -22,6 +22,7 @@ COMPLETE = {
     "GODADDY_API_TOKEN": "gd_pat_sandbox-godaddy-token",
     "GOOGLE_WORKSPACE_SERVICE_ACCOUNT": SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"],
     "GOOGLE_WORKSPACE_ADMIN": "admin@operator.example",
+    "SMARTLEAD_API_KEY": "sandbox-smartlead-key",
 }
 
 
@@ -50,7 +51,7 @@ def test_a_missing_key_is_noticed_when_the_client_is_used() -> None:
 def test_missing_names_what_live_mode_needs() -> None:
     assert registry.missing(COMPLETE) == ()
     assert registry.missing({**COMPLETE, "PLUSVIBE_API_KEY": " "}) == ("PLUSVIBE_API_KEY",)
-    assert len(registry.missing({})) == 11
+    assert len(registry.missing({})) == 12
 
 
 def test_neither_clients_nor_settings_show_a_key() -> None:
@@ -80,6 +81,8 @@ def test_neither_clients_nor_settings_show_a_key() -> None:
         ("GODADDY_PHONE_AS", "number"),
         ("GODADDY_API_TOKEN", "t\u00f6ken-1"),
         ("CLOUDFLARE_PAGE_SIZE", "0"),
+        ("SMARTLEAD_PAGE_SIZE", "101"),
+        ("SMARTLEAD_CLIENT_ID", "white"),
     ],
 )
 def test_settings_that_make_no_sense(name: str, value: str) -> None:
@@ -124,6 +127,9 @@ class TestBudgets:
             "godaddy.general": (50, 60.0),
             "google_workspace.general": (20, 1.0),
             "google_workspace.users": (8, 1.0),
+            "smartlead.general": (10, 10.0),
+            "smartlead.hour": (1000, 3600.0),
+            "smartlead.reconnect": (3, 86_400.0),
         }
 
     def test_settings_override(self) -> None:

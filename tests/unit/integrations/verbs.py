@@ -23,6 +23,9 @@ from integrations.logins import Login
 from integrations.plusvibe import NewAccount, PlusvibeClient, PlusvibeSettings, WarmupSettings
 from integrations.salesforge import NewMailbox as SendingMailbox
 from integrations.salesforge import SalesforgeClient, SalesforgeSettings
+from integrations.smartlead import AccountSettings, AppPassword, SmartleadClient, SmartleadSettings, Tokens
+from integrations.smartlead import NewAccount as SmartAccount
+from integrations.smartlead import WarmupSettings as SmartWarmup
 from integrations.warmforge import NewMailbox as WarmMailbox
 from integrations.warmforge import WarmforgeClient, WarmforgeSettings
 from integrations.warmforge import WarmupSettings as WarmforgeWarmup
@@ -30,7 +33,17 @@ from integrations.zapmail import NewMailbox, ZapmailClient, ZapmailSettings
 
 WORKSPACE = "0b6e0000-0000-4000-8000-000000000001"
 HEX = "65f0c0ffee00000000000002"
-PLATFORMS = ("zapmail", "plusvibe", "heyreach", "warmforge", "salesforge", "infraforge", "cloudflare", "godaddy")
+PLATFORMS = (
+    "zapmail",
+    "plusvibe",
+    "heyreach",
+    "warmforge",
+    "salesforge",
+    "infraforge",
+    "cloudflare",
+    "godaddy",
+    "smartlead",
+)
 SERVICE_ACCOUNT = str(SANDBOX_CREDENTIALS["GOOGLE_WORKSPACE_SERVICE_ACCOUNT"])
 KEYS = {name: f"{name}-key-1234" for name in PLATFORMS}
 KEYS["google_workspace"] = json.loads(SERVICE_ACCOUNT)["private_key"]
@@ -42,6 +55,7 @@ warmforge = WarmforgeClient(WarmforgeSettings(api_key=Hidden(KEYS["warmforge"]))
 salesforge = SalesforgeClient(SalesforgeSettings(api_key=Hidden(KEYS["salesforge"])))
 infraforge = InfraforgeClient(InfraforgeSettings(api_key=Hidden(KEYS["infraforge"])))
 cloudflare = CloudflareClient(CloudflareSettings(api_token=Hidden(KEYS["cloudflare"]), account_id="acc1"))
+smartlead = SmartleadClient(SmartleadSettings(api_key=Hidden(KEYS["smartlead"])))
 godaddy = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"]}))
 godaddy_v1 = GodaddyClient(GodaddySettings.from_mapping({"GODADDY_API_TOKEN": KEYS["godaddy"], "GODADDY_API": "v1"}))
 
@@ -84,6 +98,9 @@ NEW_USER = NewUser(ADDRESS, "Sample", "Sender", Hidden("Word-4-you-and-me"), "GT
 LICENCE = {"userId": ADDRESS, "productId": "Google-Apps", "skuId": "1010020027"}
 SCOPE = "https://www.googleapis.com/auth/admin.directory.domain"
 DOOR = Login("mx1.example.com", 465, ADDRESS, Hidden("door-key-1"))
+SMART = {"id": 2849, "from_email": ADDRESS, "is_smtp_success": True, "is_imap_success": True, "warmup_details": None}
+BY_PASSWORD = SmartAccount(ADDRESS, "Sample Sender", AppPassword(DOOR, DOOR), "SMTP")
+BY_TOKENS = SmartAccount(ADDRESS, "Sample Sender", Tokens(Hidden("access-1"), Hidden("refresh-1"), 1_800_000_000))
 WARM = {"id": "mbx_1", "address": ADDRESS, "status": "active", "warmupEnabled": True}
 SENDING = {"id": "mbx_9", "address": ADDRESS, "status": "pending", "dailyEmailLimit": 30}
 ZONE = {
@@ -261,6 +278,20 @@ VERBS = [
     Verb(lambda: google.enable_imap(ADDRESS), {"enabled": True}),
     Verb(lambda: google.imap_enabled(ADDRESS), {"enabled": True}),
     Verb(lambda: google.list_app_passwords(ADDRESS), {"kind": "admin#directory#aspList", "items": [{"codeId": 1}]}),
+    Verb(lambda: smartlead.check_key(), [SMART]),
+    Verb(lambda: smartlead.list_accounts(0, ADDRESS), [SMART]),
+    Verb(
+        lambda: smartlead.find_ids([ADDRESS]), {"data": [{"email_account_id": 2849, "email_id": ADDRESS, "tags": []}]}
+    ),
+    Verb(lambda: smartlead.get_account(2849), SMART),
+    Verb(lambda: smartlead.save_account(BY_PASSWORD), {"ok": True, "emailAccountId": 2849, "warmupKey": "apple-keys"}),
+    Verb(lambda: smartlead.save_account(BY_TOKENS), {"ok": True, "id": 2849}),
+    Verb(lambda: smartlead.update_account(ADDRESS, 2849, AccountSettings(per_day=60)), {"ok": True}),
+    Verb(lambda: smartlead.set_warmup(ADDRESS, 2849, SmartWarmup()), {"ok": True, "emailAccountId": 2849}),
+    Verb(lambda: smartlead.warmup_stats(2849), {"id": 2849, "sent_count": "40", "spam_count": "1"}),
+    Verb(lambda: smartlead.suspend_account(ADDRESS, 2849), {"ok": True}),
+    Verb(lambda: smartlead.delete_account(ADDRESS, 2849), {"ok": True}),
+    Verb(lambda: smartlead.reconnect_failed(), {"ok": True, "message": "queued"}),
 ]
 
 WRITES = [verb for verb in VERBS if verb.build().is_write]

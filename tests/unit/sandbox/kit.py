@@ -19,6 +19,7 @@ WARMFORGE = "/warmforge/public/v1"
 SALESFORGE = "/salesforge/public/v2"
 INFRAFORGE = "/infraforge/public"
 CLOUDFLARE = "/cloudflare/client/v4"
+SMARTLEAD = "/smartlead/api/v1"
 GODADDY_TOKEN = "Bearer gd_pat_sandbox-godaddy-token"
 BILLING = {
     "company": "Operator Ltd",
@@ -53,6 +54,9 @@ class Box:
             infraforge_per_second=0,
             cloudflare_per_5_min=0,
             godaddy_per_minute=0,
+            smartlead_per_2_seconds=0,
+            smartlead_per_minute=0,
+            smartlead_per_hour=0,
         )
         self.sandbox.switches.set(**switches)
 
@@ -109,6 +113,19 @@ class Box:
         usual = "sso-key sandbox-godaddy-key:sandbox-godaddy-secret" if path.startswith("/v1") else GODADDY_TOKEN
         headers = {"Authorization": auth or usual, **({"Idempotency-Key": key} if key else {})}
         return self.send(method, f"/godaddy{path}", body, headers, query)
+
+    def smartlead(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = "sandbox-smartlead-key",
+        agent: str = "gtm-infrastructure",
+        **query: object,
+    ) -> Response:
+        keyed = {"api_key": key, **query} if key else query
+        return self.send(method, SMARTLEAD + path, body, {"user-agent": agent} if agent else {}, keyed)
 
     def send(self, method: str, path: str, body: Any, headers: dict[str, str], query: dict[str, object]) -> Response:
         content = b"" if body is None else json.dumps(body).encode()

@@ -113,3 +113,7 @@ def test_our_budgets_are_the_limits_that_the_sandbox_counts() -> None:
     assert 300 / 30 * limits["cloudflare.general"] <= counted.cloudflare_per_5_min
     assert limits["cloudflare.zones"] <= counted.cloudflare_zones_per_10_min
     assert limits["godaddy.general"] <= counted.godaddy_per_minute
+    assert limits["smartlead.general"] <= counted.smartlead_per_2_seconds
+    assert 60 / 10 * limits["smartlead.general"] <= counted.smartlead_per_minute
+    assert limits["smartlead.hour"] <= counted.smartlead_per_hour
+    assert limits["smartlead.reconnect"] <= counted.smartlead_reconnects_per_day

@@ -468,10 +468,11 @@ def test_no_body_crashes_a_platform(box: Box, body: bytes) -> None:
         if platform.name == "stripe":
             continue
         key = f"sandbox-{platform.name}-key"
-        keyed = {**headers, "x-api-key": key, "authorization": key}
+        keyed = {**headers, "x-api-key": key, "authorization": key, "user-agent": "a test"}
         router = __import__(f"integrations.sandbox.{platform.name}", fromlist=["ROUTER"]).ROUTER
         for route in router.routes:
-            request = Request.to(route.method, platform.prefix + route.path, headers=keyed, body=body)
+            url = f"{platform.prefix}{route.path}?api_key={key}"
+            request = Request.to(route.method, url, headers=keyed, body=body)
             assert 200 <= box.sandbox.handle(request).status <= 500
 
 
