@@ -212,6 +212,16 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
+# ---- endings that a stack's registrar takes; without one of these, what `infra.naming` says -------------------------------
+
+# InfraForge publishes no list: .com is seen to be sold, the other four are what registrars take as a rule.
+SOLD_ENDINGS = {
+    "zapmail": env.list("ZAPMAIL_ENDINGS", default=[]),
+    "forge": env.list("INFRAFORGE_ENDINGS", default=["com", "net", "org", "biz", "info"]),
+}
+# Of domains that a student brings along; empty: all.
+OWN_ENDINGS = {"forge": env.list("INFRAFORGE_OWN_ENDINGS", default=SOLD_ENDINGS["forge"])}
+
 # ---- an overdue payment: days from the first failed attempt to the reminder, the suspension and the end --------------
 
 BILLING_GRACE_DAYS = env.int("BILLING_GRACE_DAYS", default=3)

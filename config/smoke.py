@@ -35,6 +35,7 @@ class Package:
     """What a story orders.
 
     usernames  one for each mailbox of the fullest domain
+    own        how many of the domains the student has already
     compare    yields a sentence for everything in which the order's rows and its stack's platforms differ
     deadline   seconds of real time until it must be ready
     """
@@ -44,6 +45,7 @@ class Package:
     usernames: tuple[str, ...]
     compare: Callable[[Provision, list[Domain], State], Iterator[str]]
     deadline: float = DEADLINE
+    own: int = 0
 
 
 def nothing(provision: Provision) -> None:
@@ -69,6 +71,7 @@ class Story:
         self.browser: Any = mechanicalsoup.StatefulBrowser(raise_on_404=False, user_agent="gtm-smoke")
         self.ends = time.monotonic() + self.package.deadline
         self.brand = f"Smoke {secrets.token_hex(3)}"
+        self.own = [f"own-{secrets.token_hex(4)}.com" for _ in range(self.package.own)]
 
     # ---- the main job ------------------------------------------------------------------------------------------------
 
@@ -81,7 +84,7 @@ class Story:
         self._open("/infrastructure/setup/package/")
         self._press("tier", self.package.slug)
         self.say(0.10, "search domains")
-        self._choose_domains(self.package.domains)
+        self._choose_domains(self.package.domains - len(self.own))
         self.say(0.25, "name mailboxes")
         self._name_mailboxes()
         self.say(0.30, "review and pay")
@@ -123,6 +126,8 @@ class Story:
         form = self.browser.select_form("#domains")
         for name in names[:count]:
             form.set_checkbox({"chosen": [name]}, uncheck_other_boxes=False)
+        if self.own:
+            form.set("own", "\n".join(self.own))
         self._press("action", "find", form)  # any button keeps the choice; now the spares are offered
         form = self.browser.select_form("#domains")
         if self.browser.page.select("select[name=spare_1]"):

@@ -1,59 +1,165 @@
-"""The story of the `forge` stack: two packages, each with a record that is broken in public DNS and mended in between."""
+"""The story of the `forge` stack: two packages, each with a record that is broken in public DNS and mended in between, and a
+third one with a domain that its student owns already.
+
+The first record stays broken until the check that takes place every hour has been seen twice, in the platforms' time.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from infra.models import Domain, MailboxState, Provision
+from infra.models import Domain, DomainState, MailboxState, Provision
 from infra.models.credential import MAILBOX
 
 from .smoke import Package, SmokeFailed, State, Story
 
-LONG = 900.0  # seconds: records take up to an hour of the platforms' time to be seen, and are broken on top of that
+LONG = 1500.0  # seconds: records take up to an hour of the platforms' time to be seen, and are broken on top of that
 USERNAMES = ("sam", "sam.smoke", "s.smoke")
+HOUR = 3600.0
+HARDLY_LESS = (
+    0.97  # of an hour: between two looks that are an hour apart, the later one may be a moment earlier in its turn
+)
+OLD_SERVERS, OLD_MAIL = ("ns37.domaincontrol.com", "ns38.domaincontrol.com"), "mx.old.example"
+SOON = (1 * HOUR, 1.5 * HOUR)  # until a domain is active whose nameservers were changed; it may take a day
 
 
 def main(story: Story) -> None:
-    """Order Ignition and then Dominance, each by a student of its own."""
-    for number, (package, kind, way) in enumerate(((IGNITION, "spf", "missing"), (DOMINANCE, "mx", "wrong"))):
+    """Order Ignition, Dominance, and Velocity with a domain of one's own, each by a student of its own."""
+    acts = (
+        hourly,
+        lambda told: _with_a_broken_record(told, DOMINANCE, "mx", "wrong"),
+        own,
+    )
+    for number, act in enumerate(acts):
 
         def say(share: float, sentence: str, began: int = number) -> None:
-            story.say((began + share) / 2, sentence)
+            story.say((began + share) / len(acts), sentence)
 
-        told = Story(site=story.site, control=story.control, say=say, package=package)
-        spoilt = Spoilt(told, kind, way)
-        told.meanwhile = spoilt
+        act(Story(site=story.site, control=story.control, say=say, package=story.package))
+
+
+def _with_a_broken_record(story: Story, package: Package, kind: str, way: str, *, hourly: bool = False) -> None:
+    told = Story(site=story.site, control=story.control, say=story.say, package=package)
+    spoilt = Spoilt(told, kind, way, hourly=hourly)
+    told.meanwhile = spoilt
+    told.main()
+    if not spoilt.is_mended:
+        raise SmokeFailed(f"The {kind.upper()} record of {spoilt.name or 'no domain'} was broken, and nobody saw it.")
+    if hourly and len(spoilt.hours) < 2:
+        raise SmokeFailed(
+            f"{spoilt.name} was not looked at every hour: {spoilt.hours} hours lay between its last looks."
+        )
+
+
+def hourly(story: Story) -> None:
+    """Order Ignition alone, with a record that stays broken until it was looked for every hour."""
+    _with_a_broken_record(story, IGNITION, "spf", "missing", hourly=True)
+
+
+def own(story: Story) -> None:
+    """Order Velocity with a domain that its student has already, mail arriving at it, and do what the page says."""
+    told = Story(site=story.site, control=story.control, say=story.say, package=WITH_OWN)
+    (name,) = told.own
+    switches = story.browser.session.get(f"{story.control}/switches", timeout=10).json()["switches"]
+    told.control_post(
+        "/nameservers", {"domain": name, "servers": list(OLD_SERVERS), "owned": True, "mail_server": OLD_MAIL}
+    )
+    told.control_post("/switches", {"infraforge_transfer_seconds": SOON})
+    owner = Owner(told, name)
+    told.meanwhile = owner
+    try:
         told.main()
-        if not spoilt.is_mended:
-            raise SmokeFailed(
-                f"The {kind.upper()} record of {spoilt.name or 'no domain'} was broken, and nobody saw it."
-            )
+    finally:
+        told.control_post("/switches", {"infraforge_transfer_seconds": switches["infraforge_transfer_seconds"]})
+    if not owner.has_changed:
+        raise SmokeFailed(f"Nobody asked for the nameservers of {name}.")
+
+
+class Owner:
+    """The owner of a domain, who reads the page and does what it says.
+
+    Raises SmokeFailed when the page names the servers before it was confirmed that mail may stop, or when anything is done
+    for the domain before it leads to them.
+    """
+
+    def __init__(self, story: Story, name: str) -> None:
+        self.story, self.name = story, name
+        self.has_confirmed = self.has_changed = False
+
+    def __call__(self, provision: Provision) -> None:
+        domain = provision.domains.get(name=self.name)
+        if domain.connected_at is None and domain.mailboxes.exclude(state=MailboxState.PLANNED).exists():
+            raise SmokeFailed(f"Mailboxes are made on {self.name} before it leads to us.")
+        if self.has_changed or domain.state != DomainState.PENDING_NAMESERVERS:
+            return
+        self.story._open("/infrastructure/progress/")
+        said = self.story.browser.page.select_one(f"#choice-{domain.pk}")
+        if said is None:
+            return
+        if "What stops at" in said.get_text():
+            self._confirm(said)
+        elif servers := [str(button["data-copy"]) for button in said.select("[data-copy]")]:
+            self._change(said, servers)
+
+    def _confirm(self, said: Any) -> None:
+        if OLD_MAIL not in said.get_text() or said.select("[data-copy]"):
+            raise SmokeFailed(f"The page does not say what stops at {self.name}, or names the servers already.")
+        if not self.has_confirmed:
+            self.story._press("action", "stop")
+            self.has_confirmed = True
+
+    def _change(self, said: Any, servers: list[str]) -> None:
+        if not self.has_confirmed or any(host not in said.get_text() for host in OLD_SERVERS):
+            raise SmokeFailed(f"The page names servers for {self.name} unasked, or does not say what is seen.")
+        self.story.say(0.5, f"{self.name} is led to {', '.join(servers)}")
+        self.story.control_post("/nameservers", {"domain": self.name, "servers": servers})
+        self.has_changed = True
 
 
 class Spoilt:
-    """A record that resolvers do not see as it should be, from before the first look until our evidence shows it.
+    """A record that resolvers do not see as it should be, from before the first look until our evidence shows it; `hourly`:
+    until it was looked for an hour later again.
 
-    Raises SmokeFailed when mailboxes are made on the domain meanwhile.
+    Once it is mended, the next look must see that. Raises SmokeFailed when mailboxes are made on the domain meanwhile.
     """
 
-    def __init__(self, story: Story, kind: str, way: str) -> None:
-        self.story, self.kind, self.way = story, kind, way
+    def __init__(self, story: Story, kind: str, way: str, *, hourly: bool = False) -> None:
+        self.story, self.kind, self.way, self.hourly = story, kind, way, hourly
         self.name, self.is_mended = "", False
+        self.looks: list[datetime] = []
+
+    @property
+    def hours(self) -> list[float]:
+        """The hours between looks that are an hour apart or more, the one that saw it mended included."""
+        gaps = [
+            (later - sooner).total_seconds() / HOUR for sooner, later in zip(self.looks, self.looks[1:], strict=False)
+        ]
+        return [round(gap, 2) for gap in gaps if gap >= HARDLY_LESS]
 
     def __call__(self, provision: Provision) -> None:
-        if self.is_mended:
-            return
         if not self.name:
             self._break(provision)
             return
         domain = provision.domains.get(name=self.name)
+        self._count(domain)
+        if self.is_mended:
+            return
         if domain.mailboxes.exclude(state=MailboxState.PLANNED).exists():
             raise SmokeFailed(f"Mailboxes are made on {self.name}, whose {self.kind.upper()} record is broken.")
-        if self._is_noticed(domain):
+        if self._is_noticed(domain) and (self.hours or not self.hourly):
             self.story.control_post("/records", {"domain": self.name, "kind": self.kind, "as": ""})
             self.is_mended = True
+
+    def _count(self, domain: Domain) -> None:
+        at = domain.facts.get("dns_evidence", {}).get("at")
+        if not at or (self.looks and self.looks[-1] == datetime.fromisoformat(at)):
+            return
+        self.looks.append(datetime.fromisoformat(at))
+        if self.hourly and self.hours:
+            self.story.say(0.5, f"{self.name} is looked at every hour: {self.hours} hours between its last looks")
 
     def _break(self, provision: Provision) -> None:
         bought = provision.domains.filter(bought_at__isnull=False).order_by("position").first()
@@ -114,14 +220,14 @@ def _domains(provision: Provision, domains: list[Domain], forge: dict[str, Any])
             continue
         if row["workspace_id"] != domain.facts["infraforge_workspace_id"] or row["workspace_id"] not in spaces:
             yield f"{domain.name} lies in another workspace"
-        if not row["auto_renew"]:
-            yield f"{domain.name} is not renewed"
+        if row["auto_renew"] is domain.is_own:
+            yield f"{domain.name} is renewed although it is its student's, or is not"
         dmarc = [one["value"] for one in row["records"] if one["name"] == f"_dmarc.{domain.name}"]
         if len(dmarc) != 1 or policy not in [part.strip() for part in dmarc[0].split(";")]:
             yield f"{domain.name} has other DMARC records than one of {policy}"
         if row["broken"] or domain.facts["dns_evidence"]["state"] != "complete":
             yield f"the records of {domain.name} are not seen everywhere"
-        if (bought := forge["purchases"].get(domain.name, {}).get("bought", 0)) != 1:
+        if (bought := forge["purchases"].get(domain.name, {}).get("bought", 0)) != (0 if domain.is_own else 1):
             yield f"{domain.name} was bought {bought} times"
     yield from _uneven("domains", [domain.facts.get("infraforge_workspace_id") for domain in domains], len(spaces))
 
@@ -187,3 +293,4 @@ def _uneven(what: str, places: list[Any], count: int) -> Iterator[str]:
 
 IGNITION = Package("ignition", 2, USERNAMES[:2], _compare, LONG)
 DOMINANCE = Package("dominance", 5, USERNAMES, _compare, LONG)
+WITH_OWN = Package("velocity", 3, USERNAMES[:2], _compare, LONG, own=1)

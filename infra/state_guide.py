@@ -270,29 +270,33 @@ DOMAIN: Mapping[TextChoices, StateRow] = {
         NOBODY,
     ),
     DomainState.LOST: StateRow(
-        _("Somebody else has it, or it became too dear; another took its place."),
-        _("a refused purchase"),
+        _("Somebody else has it, or it became too dear; or its student left a domain of their own out."),
+        _("a refused purchase, or the student's choice"),
         _("nothing"),
-        _("Lost to somebody else"),
+        _("Lost to somebody else; of your own domain: left out"),
         NOBODY,
     ),
     DomainState.PURCHASING: StateRow(
         _("The purchase is on its way."), _("the request"), _("the platform's list"), _("Being registered"), NOBODY
     ),
     DomainState.PENDING_NAMESERVERS: StateRow(
-        _("The student's own domain, not pointed at us yet."),
-        _("connecting an own domain"),
-        _("the new nameservers"),
-        _("Waiting for you to change its nameservers"),
+        _("The student's own domain, not led to us yet; or not said yet that what lies there may stop."),
+        _("the platform that expects it"),
+        _("the new name servers, seen at the servers above, or another domain in its place"),
+        _("Waiting for you to change its name servers"),
         STUDENT,
     ),
     DomainState.NAMESERVERS_VERIFIED: StateRow(
-        _("The domain points at us."), _("a look at its nameservers"), _("its records"), _("Nameservers found"), NOBODY
+        _("The student's own domain leads to us; its platform takes it up, and its records are made."),
+        _("a look at its name servers"),
+        _("its records, as those of a bought domain"),
+        _("Name servers found"),
+        NOBODY,
     ),
     DomainState.DNS_PENDING: StateRow(
-        _("Bought; its address records are being made."),
-        _("the purchase, once seen"),
-        _("the platform's word that the domain is active"),
+        _("Bought, or led to us by its owner; its address records are being made and looked for."),
+        _("the purchase, once seen, or the name servers of an own domain"),
+        _("the platform's word that the domain is active, or the records seen in public DNS"),
         _("Being connected"),
         NOBODY,
     ),
@@ -304,7 +308,7 @@ DOMAIN: Mapping[TextChoices, StateRow] = {
         NOBODY,
     ),
     DomainState.ACTIVE: StateRow(
-        _("Complete."), _("the confirmed DMARC record"), _("its expiry or release"), _("Active"), NOBODY
+        _("Complete."), _("the last of its records, confirmed"), _("its expiry or release"), _("Active"), NOBODY
     ),
     DomainState.FAILED: StateRow(
         _("Set aside; the other domains go on."),

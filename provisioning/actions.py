@@ -45,6 +45,7 @@ from .engine.recorder import take_dates
 from .engine.specs import Scope
 from .models import ACTIVE_RUN, BUILDS, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
 from .stacks import STACKS, pipeline_of, registrar_of
+from .steps import owning
 from .steps.common import RETRIED
 
 ABOUT_BUILDING = ("step", "set_aside", "wallet_short", "run_failed", "run_crashes")
@@ -330,7 +331,25 @@ def _own_left_out(name: str) -> str:
     return _("Your own domain was left out; %(name)s took its place.") % {"name": name}
 
 
-MAY_GO = ("choose_replacement", "nameservers")  # questions about a domain that may also be answered with another name
+# Questions about a domain that may also be answered with another name.
+MAY_GO = ("choose_replacement", owning.QUESTION, owning.MAY_STOP)
+
+
+def let_stop(*, provision: Provision, domain: Domain, actor: str) -> None:
+    """Note that what lies at a student's own domain today, mail above all, may stop; then its servers are named.
+
+    Raises Refused when nobody asks.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        run = _open_run(provision)
+        row = _open_question(run, domain)
+        if row.facts.get("question") != owning.MAY_STOP:
+            raise Refused(_("There is nothing to choose for this domain any more."))
+        domain = provision.domains.select_for_update(of=("self",)).get(pk=domain.pk)
+        domain.facts = {**domain.facts, "may_stop_at": clock.vendor_now().isoformat()}
+        domain.save(update_fields=["facts", "updated_at"])
+        note(provision, "may_stop", run=run, actor=actor, item=domain.name)
+        _wake(run, rows=run.steps.filter(pk=row.pk))
 
 
 def _open_question(run: Run, domain: Domain) -> Step:

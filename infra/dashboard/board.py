@@ -37,12 +37,12 @@ from infra.models import (
     User,
     WarmupDay,
 )
-from infra.presenters_base import Fact, Line, Option, Tag, ago, day, in_zone_of, money
+from infra.presenters_base import Fact, Line, Option, Tag, ago, day, in_zone_of, listed, money
 from infra.warmup import RESTING, Standing
 from provisioning.engine.options import Options
 from provisioning.stacks import STACKS
 
-from . import billing_notices, calendar, presenters, words
+from . import billing_notices, calendar, owning, presenters, words
 from .presenters import Login, Notice
 from .tasks import Task, first_week
 
@@ -63,13 +63,15 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """A domain: its state, until when it is paid, its mailboxes, and what is known of its DNS in short."""
+    """A domain: its state, until when it is paid, its mailboxes, and what is known of its DNS in short. `link` leads to
+    what its owner is asked to do."""
 
     name: str
     tag: Tag
     reason: str
     facts: list[Fact]
     evidence: list[Line]
+    link: Option | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,10 @@ def _notices(
     if provision.state == ProvisionState.UPGRADING:
         text = _("Your new domains and mailboxes are being built. What you have goes on working meanwhile.")
         notices.append(Notice("busy", _("Your upgrade is under way"), text))
+        if asked := [one.name for one in domains if _waits_for_its_owner(one)]:
+            title = _("%(names)s: your domain waits for its name servers") % {"names": listed(asked)}
+            text = _("Your upgrade goes on with it once they are changed. The domain's card below says what to do.")
+            notices.append(Notice("attention", title, text))
     if provision.state == ProvisionState.CANCELLING:
         text = _(
             "Warmup and campaigns have stopped, and the login of the sending tool is removed. Mailboxes go at their next "
@@ -513,13 +519,22 @@ def _domain_card(student: User, provision: Provision, domain: Domain, found: Seq
     facts = [Fact(_("Mailboxes"), str(count)), Fact(_("Paid until"), _paid_until(student, domain))]
     if ip := provision.facts.get("dedicated_ips", {}).get(domain.facts.get("infraforge_workspace_id")):
         facts.append(Fact(_("Sends from"), str(ip)))
+    asked = owning.ask_of(domain) if _waits_for_its_owner(domain) else None
+    if asked is not None and not asked.must_say:
+        facts += [Fact(_("Name servers to set"), listed(asked.servers)), Fact(_("We see"), asked.seen)]
+    label = _("Look at what stops") if asked and asked.must_say else _("See how to change them")
     return DomainCard(
         name=domain.name,
-        tag=words.domain(domain.state),
-        reason=domain.reason,
+        tag=words.domain(domain),
+        reason=asked.stops_text if asked and asked.must_say else domain.reason,
         facts=facts,
         evidence=_evidence(domain),
+        link=Option(label, reverse("progress")) if asked else None,
     )
+
+
+def _waits_for_its_owner(domain: Domain) -> bool:
+    return domain.state == DomainState.PENDING_NAMESERVERS and bool(domain.facts.get("nameservers"))
 
 
 def _evidence(domain: Domain) -> list[Line]:
@@ -530,7 +545,9 @@ def _evidence(domain: Domain) -> list[Line]:
         return [_seen_record(row) for row in seen.get("records", [])]
     connected = domain.state in (DomainState.CONNECTED, DomainState.ACTIVE)
     rows = (
-        (_("Registered"), domain.bought_at is not None or connected),
+        (_("Leads to us"), domain.connected_at is not None)
+        if domain.is_own
+        else (_("Registered"), domain.bought_at is not None or connected),
         (_("Mail records (MX, SPF, DKIM)"), connected),
         (_("DMARC"), domain.state == DomainState.ACTIVE),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -11,7 +12,8 @@ from django.utils.translation import gettext as _
 from infra.clock import vendor_now
 from infra.dns.names import display
 from infra.models import Domain
-from infra.presenters_base import ago, listed
+from infra.presenters_base import Fact, ago, listed
+from provisioning.steps import owning
 
 # By the ending of the servers that a registrar gives to names of its own.
 REGISTRARS = (
@@ -27,6 +29,8 @@ class Ask:
 
     servers  those that are expected, exactly
     seen     in words, where the servers above it say that it leads
+    stops    what lies at the domain before and stops then, and the sentence about it; empty where nothing does
+    must_say whether its owner has still to say that this may stop, before the servers are named
     """
 
     name: str
@@ -35,6 +39,9 @@ class Ask:
     checked: str
     registrar: str
     how: list[str]
+    stops: list[Fact]
+    stops_text: str
+    must_say: bool
 
 
 def ask_of(domain: Domain) -> Ask:
@@ -49,7 +56,49 @@ def ask_of(domain: Domain) -> Ask:
         checked=ago(looked, now=vendor_now()) if looked else _("not yet"),
         registrar=registrar or _("your registrar"),
         how=_how(registrar),
+        stops=_stops(domain),
+        stops_text=_stops_text(domain) if owning.has_something_to_stop(domain.facts) else "",
+        must_say=owning.must_say(domain.facts),
     )
+
+
+def _rows(domain: Domain) -> list[Mapping[str, Any]]:
+    return [row for row in domain.facts.get("records_before") or () if isinstance(row, dict)]
+
+
+def _mail_servers(domain: Domain) -> list[str]:
+    hosts = (str(row["value"]) for row in _rows(domain) if row["type"] == "MX")
+    return [host for host in hosts if host != "."]  # a single dot says that there is none
+
+
+def _stops(domain: Domain) -> list[Fact]:
+    rows, mail = _rows(domain), _mail_servers(domain)
+    web = list(dict.fromkeys(str(row["value"]) for row in rows if row["type"] in ("A", "AAAA")))
+    texts = [str(row["value"]) for row in rows if row["type"] == "TXT"]
+    found = [Fact(_("E-mail arrives at"), listed(mail))] if mail else []
+    found += [Fact(_("Website at"), listed(web))] if web else []
+    return found + [Fact(_("Text record"), text) for text in texts]
+
+
+def _stops_text(domain: Domain) -> str:
+    name = {"name": display(domain.name)}
+    if _mail_servers(domain):
+        return (
+            _(
+                "%(name)s receives e-mail today. Once you change its name servers, that e-mail no longer arrives, and nobody"
+                " forwards it. Nothing of what is listed here comes along."
+            )
+            % name
+        )
+    if not domain.facts.get("records_before_known"):
+        return (
+            _(
+                "We could not see whether %(name)s receives e-mail today. If it does, that e-mail no longer arrives once you"
+                " change its name servers, and its website stops."
+            )
+            % name
+        )
+    return _("Nothing of what lies at %(name)s today comes along: it stops once you change its name servers.") % name
 
 
 def _registrar(servers: Sequence[str]) -> str:

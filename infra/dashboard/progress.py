@@ -28,7 +28,8 @@ from .presenters import Notice
 BUILDING = (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
 UP = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
 OFFERED_REPLACEMENTS = 6
-NAMESERVERS = "nameservers"  # the question to the owner of a domain
+NAMESERVERS, MAY_STOP = "nameservers", "may_stop"  # the questions to the owner of a domain
+TO_OWNERS = (NAMESERVERS, MAY_STOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Choice:
     error: str
     drop_label: str
     ask: owning.Ask | None = None
+    may_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,10 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     if provision.state == ProvisionState.UPGRADING:
         title = _("We are enlarging your infrastructure")
         links = [Option(_("Open the dashboard"), reverse("dashboard"))]  # what is there goes on working
-    if asked := [item.name for item in status.questions if item.question == NAMESERVERS]:
+    if asked := [item.name for item in status.questions if item.question in TO_OWNERS]:
         tag, title = Tag(_("Needs you"), "attention"), _("Change the name servers of your domain")
+        if all(item.question == MAY_STOP for item in status.questions):
+            title = _("Say whether what your domain does today may stop")
         lede = _(
             "%(names)s joins your set-up as soon as it leads to our name servers. Everything else goes on meanwhile."
         ) % {"names": listed(asked)}
@@ -375,13 +379,30 @@ def _state_words(state: str, waits_on: str) -> tuple[str, str]:
 
 def _stage_sentence(stage: StageStatus) -> str:
     waiting = {
-        "student": _("We need your choice, see above."),
+        "student": _needed_of_student(stage),
         "operator": _("The operator was told and looks at it. You need not do anything."),
         "funds": _("The operator was told and looks at it. You need not do anything."),
         "platform": _("We wait for the platform that does this, and look again every few minutes."),
         "budget": _("Other orders are ahead of yours for a moment."),
     }.get(stage.waits_on, "")
     return f"{stage.doing} {waiting}".strip()
+
+
+def _needed_of_student(stage: StageStatus) -> str:
+    asked = {question: [item.name for item in stage.items if item.question == question] for question in TO_OWNERS}
+    if any(item.question and item.question not in TO_OWNERS for item in stage.items) or not any(asked.values()):
+        return _("We need your choice, see above.")
+    sentences = []
+    if names := asked[MAY_STOP]:
+        sentences.append(_("Say whether what lies at %(names)s today may stop, see above.") % {"names": listed(names)})
+    if names := asked[NAMESERVERS]:
+        sentences.append(
+            _(
+                "%(names)s: we wait until you have changed the name servers, see above, and look again every few minutes."
+            )
+            % {"names": listed(names)}
+        )
+    return " ".join(sentences)
 
 
 def _usual(stage: StageStatus, measured: float | None, scale: float) -> str:
@@ -450,9 +471,10 @@ def _choice(provision: Provision, item: ItemStatus, refused: Refusal | None) -> 
         name not in known or (known[name].answer == NameAnswer.CHECKING and not known[name].gave_up) for name in pool
     )
     mine = refused if refused is not None and refused.domain == item.key else None
-    is_own = item.question == NAMESERVERS
+    is_own = item.question in TO_OWNERS
     return Choice(
         ask=owning.ask_of(provision.domains.get(pk=item.key)) if is_own else None,
+        may_stop=item.question == MAY_STOP,
         id=item.key,
         title=_("Another name for %(name)s") % {"name": item.name},
         text=_(

@@ -138,6 +138,11 @@ def replacement(request: HttpRequest) -> HttpResponse:
             with rls.acting_as("worker"):
                 actions.drop_domain(provision=provision, domain=domain, actor=student.email)
             messages.success(request, _("We go on without %(name)s.") % {"name": domain.name}, extra_tags="done")
+        elif action == "stop":
+            with rls.acting_as("worker"):
+                actions.let_stop(provision=provision, domain=domain, actor=student.email)
+            said_so = _("Noted. The name servers of %(name)s appear here in a moment.")
+            messages.success(request, said_so % {"name": domain.name}, extra_tags="done")
         elif action == "check":
             _check_name(request, provision, typed)
         else:

@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _text
 from django.utils.translation import gettext_lazy as _
 
-from infra.models import DomainState, MailboxState, ProvisionState
+from infra.models import Domain, DomainState, MailboxState, ProvisionState
 from infra.presenters_base import Tag
 from provisioning.stacks import STACKS
 
@@ -17,7 +17,7 @@ DOMAIN: dict[str, Words] = {
     DomainState.SPARE: (_("Spare"), "off"),
     DomainState.LOST: (_("Lost to somebody else"), "failed"),
     DomainState.PURCHASING: (_("Being bought"), "busy"),
-    DomainState.PENDING_NAMESERVERS: (_("Waiting for your nameservers"), "attention"),
+    DomainState.PENDING_NAMESERVERS: (_("Waiting for your name servers"), "attention"),
     DomainState.NAMESERVERS_VERIFIED: (_("Connected"), "busy"),
     DomainState.DNS_PENDING: (_("Address records on their way"), "wait"),
     DomainState.CONNECTED: (_("Connected"), "done"),
@@ -61,9 +61,11 @@ def how_long(stack: str) -> str:
     return _text("A set-up usually takes %(time)s.") % {"time": found.pitch.ready}
 
 
-def domain(state: str) -> Tag:
-    """Return how a domain's state reads."""
-    return _tag(DOMAIN, state)
+def domain(one: Domain) -> Tag:
+    """Return how a domain's state reads. Nobody else takes a domain that the student owns: it is left out."""
+    if one.is_own and one.state == DomainState.LOST:
+        return Tag(str(_("Left out")), "off")
+    return _tag(DOMAIN, one.state)
 
 
 def mailbox(state: str) -> Tag:

@@ -84,7 +84,7 @@ def renewals(student: User, provision: Provision, *, now: datetime) -> Renewals:
 def _renewal_row(
     student: User, provision: Provision, domain: Domain, chosen: RenewalChoice | None, can_choose: bool
 ) -> RenewalRow:
-    tag, choice = words.domain(domain.state), chosen.choice if chosen else ""
+    tag, choice = words.domain(domain), chosen.choice if chosen else ""
     facts = [
         Fact(_("Paid until"), paid_until(student, domain)),
         Fact(_("Another year costs"), price(provision, domain)),

@@ -161,6 +161,9 @@ def _nameservers(mail: Mail) -> Values:
         "servers": asked.servers,
         "seen": asked.seen,
         "how": asked.how,
+        "must_say": asked.must_say,
+        "stops": [f"{fact.label}: {fact.value}" for fact in asked.stops],
+        "stops_text": asked.stops_text,
         "is_late": int(mail.context.get("notice", 0)) > 1,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -52,8 +52,16 @@ def may_order(draft: Provision) -> flags.Verdict:
 
 def sold_endings(draft: Provision) -> tuple[str, ...]:
     """Return the endings that the draft's platform sells."""
-    configured = getattr(settings, "SOLD_ENDINGS", {}).get(stack_of(draft))
-    return tuple(configured or naming.SOLD_ENDINGS)
+    return _endings(settings.SOLD_ENDINGS, draft) or naming.SOLD_ENDINGS
+
+
+def own_endings(draft: Provision) -> tuple[str, ...]:
+    """Return the endings of the domains that may be brought along to the draft's platform; none where all may."""
+    return _endings(settings.OWN_ENDINGS, draft)
+
+
+def _endings(of: Mapping[str, Sequence[str]], draft: Provision) -> tuple[str, ...]:
+    return tuple(ending.strip().lower().lstrip(".") for ending in of.get(stack_of(draft), ()))
 
 
 def suggested(draft: Provision) -> list[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from infra.dns.names import BadName, canonical, registrable
+from infra.dns.names import BadName, canonical, display, registrable
 from infra.models import Domain, Provision
 from infra.models.domain import GONE
+from infra.presenters_base import listed
 from infra.rls import acting_as
 from provisioning.actions import own_name_taken
+
+from . import drafts
 
 MOST = 50
 
@@ -22,7 +26,7 @@ def parse(text: str, draft: Provision) -> list[str]:
     found, wrong = [], []
     for word in dict.fromkeys(typed):
         try:
-            found.append(_one(word))
+            found.append(_one(word, drafts.own_endings(draft)))
         except ValidationError as error:
             wrong.append(error)
     names = list(dict.fromkeys(found))
@@ -32,7 +36,7 @@ def parse(text: str, draft: Provision) -> list[str]:
     return names
 
 
-def _one(word: str) -> str:
+def _one(word: str, endings: Sequence[str]) -> str:
     host = re.sub(r"^[a-z]+://", "", word.lower()).partition("/")[0].removeprefix("www.")
     try:
         name = canonical(host)
@@ -47,6 +51,15 @@ def _one(word: str) -> str:
                 "%(name)s is part of the domain %(domain)s. Type %(domain)s, if the whole domain may be used for sending."
             )
             % {"name": name, "domain": domain}
+        )
+    if endings and name.partition(".")[2] not in endings:
+        values = {"name": display(name), "endings": listed([f".{ending}" for ending in endings])}
+        raise ValidationError(
+            _(
+                "%(name)s cannot be part of this package: it takes these endings: %(endings)s. Take another domain, or"
+                " ask the operator about this ending."
+            )
+            % values
         )
     return name
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from infra.clock import VendorInstant
 from infra.dns.delegation import Delegation
+from infra.dns.present import Present
 from infra.dns.propagation import Evidence
 from infra.dns.records import Record
 from infra.models import Credential, Provision
@@ -104,6 +105,10 @@ class Context:
     def delegation(self, domain: str) -> Delegation:
         """Ask the servers above a domain where it is. Equal questions of one wake-up are asked once. Raises LostClaim."""
         return self.looker.delegation(domain)
+
+    def present(self, domain: str) -> Present:
+        """Ask a domain's own servers what lies there today. Raises LostClaim."""
+        return self.looker.present(domain)
 
     def credential(self, kind: str) -> Secret:
         """Return a password that an earlier step stored. Raises Credential.DoesNotExist."""

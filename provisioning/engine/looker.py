@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from infra import clock
-from infra.dns import delegation
+from infra.dns import delegation, present
 from infra.dns.delegation import Delegation
+from infra.dns.present import Present
 from infra.dns.propagation import Evidence, Finding, look, undelegated
 from infra.dns.records import Record
 from infra.dns.resolver import NameServers, Patience, Resolver, Unreachable
@@ -67,6 +68,17 @@ class Looker:
                 else:
                     self._above[zone] = delegation.find(zone, servers.resolvers, servers.connect, patience)
         return self._above[zone]
+
+    def present(self, zone: str) -> Present:
+        """Return what lies at a domain now; nothing where it leads nowhere. Raises LostClaim and BadName."""
+        if not self.delegation(zone).is_delegated:
+            return Present()
+        servers = self.name_servers
+        with self._patience(Question(key="dns.present")) as patience:
+            own = servers.authoritative
+            if not own and servers.connect is not None:
+                own = delegation.own_servers(self._above[zone], servers.resolvers, servers.connect, patience)
+            return present.find(zone, own, patience)
 
     @contextmanager
     def _patience(self, question: Question) -> Iterator[Patience]:

@@ -67,6 +67,8 @@ STEPS = (
              origin=BOUGHT, poll=MINUTE, deadline=6 * HOUR, usual=(MINUTE, 15 * MINUTE),
              begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING,
              asks="infraforge", notes=("infraforge_domain_id", "infraforge_workspace_id", "bought")),
+    StepSpec("own_before", DOMAIN, "Looking at the student's own domains", "domains", owning.first_look,
+             origin=OWN, poll=5 * MINUTE),
     StepSpec("connect_domains", DOMAIN, "Connecting the student's own domains", "domains", domains.connect_domains,
              origin=OWN, poll=MINUTE, deadline=6 * HOUR, asks="infraforge",
              notes=("infraforge_domain_id", "infraforge_workspace_id", "nameservers")),

@@ -54,9 +54,9 @@ class Fresh(dict[str, str]):
         return self.setdefault(old, str(uuid.uuid4()))
 
 
-def copy(world: World, name: str, *, tier: str, spares: int) -> Story:
+def copy(world: World, name: str, *, tier: str, spares: int, own: int = 0) -> Story:
     """Begin one order under exactly this name, as `kit.order` does, in one round trip."""
-    pattern = _pattern(connection.settings_dict["NAME"], tier, spares)
+    pattern = _pattern(connection.settings_dict["NAME"], tier, spares, own)
     fresh, reference = Fresh({pattern.tier: pattern.tier}), new_reference()
 
     def renamed(text: str) -> str:
@@ -70,11 +70,11 @@ def copy(world: World, name: str, *, tier: str, spares: int) -> Story:
 
 
 @cache
-def _pattern(database: str, tier: str, spares: int) -> Pattern:
+def _pattern(database: str, tier: str, spares: int, own: int) -> Pattern:
     """Order once and take it back; the tier stays."""
     kept = make_tier(tier)
     with transaction.atomic():
-        made = order(None, NAME, tier=tier, spares=spares)  # type: ignore[arg-type]
+        made = order(None, NAME, tier=tier, spares=spares, own=own)  # type: ignore[arg-type]
         provision, run = made.provision, made.run
         about = {"order": provision.pk, "student": provision.student_id, "run": run.pk, "names": f"%{NAME}%"}
         texts = tuple(_rows(TABLES.items(), about))

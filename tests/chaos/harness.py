@@ -270,8 +270,8 @@ def story(*, tier: str = "starter", spares: int = 1, name: str = "acme", **world
     return first_order(new_world(**world), name, tier=tier, spares=spares)
 
 
-def first_order(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Story:
+def first_order(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1, own: int = 0) -> Story:
     """Begin an order in a world in which no time has passed: as `begin`, and much quicker (see `copies.py`)."""
-    begun = copy(world, world.fresh(name), tier=tier, spares=spares)
+    begun = copy(world, world.fresh(name), tier=tier, spares=spares, own=own)
     world.copies.append(begun.provision.pk)
     return begun

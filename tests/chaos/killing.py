@@ -7,7 +7,7 @@ undisturbed story tells which places a stack has; nobody lists them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,7 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
     A story ends when its run does, or when only a person can go on.
     """
     where = new_world(**{**tale.world, **world})
-    made = first_order(where, tier=tale.tier)
+    made = first_order(where, tier=tale.tier, own=tale.own)
     if tale.mischief is not None:
         where.actors.append(once(tale.mischief, where.sandbox))
     passages, places, deaths, passed = Passages(), list[Place](), list[Place](), 0
@@ -155,6 +155,17 @@ def rows(places: Sequence[Place]) -> list[Place]:
     every look at DNS."""
     wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": (*STEP_POINTS, *LOOK_POINTS)}
     return [place for place in places if place.failpoint in wanted[place.kind]]
+
+
+def within(places: Sequence[Place], steps: Collection[str]) -> list[Place]:
+    """Return the places that are passed while one of these steps is worked on: all since the record before, its own
+    included."""
+    found, since = list[Place](), 0
+    for number, place in enumerate(places, start=1):
+        if place.failpoint == "after_record":
+            found += places[since:number] if place.what in steps else []
+            since = number
+    return found
 
 
 def wrongs(model: Told, told: Told) -> list[str]:

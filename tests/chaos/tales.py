@@ -28,6 +28,8 @@ class Tale:
     world     what `new_world` takes: faults and switches
     mischief  something else that befalls the platforms; called now and then until it returns True
     then      what happens to the order once it is set up: begins another run, which the tale plays too
+    own       how many of the domains are the student's own
+    steps     those that the detour leads through: every place in them is a row, whatever the plain tale calls
     """
 
     title: str
@@ -35,6 +37,8 @@ class Tale:
     world: Mapping[str, Any] = field(default_factory=dict)
     mischief: Callable[[Sandbox], bool] | None = None
     then: Callable[[Provision], object] | None = None
+    own: int = 0
+    steps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.title
@@ -119,5 +123,6 @@ DETOURS = [
     Tale("forge-answers-lost", "ignition", {"faults": [lost_answer(*call) for call in FORGED]}),
     Tale("forge-old-answers", "ignition", {"switches": {"infraforge_ip_seconds": (1800.0, 1800.0)}}),
     Tale("forge-bulk-by-name", "ignition", {"switches": {"infraforge_bulk_dns_by": "name"}}),
+    Tale("forge-own-domain", "ignition", own=1, steps=("connect_domains", "nameservers", "own_active")),
     Tale("forge-export-lost", "ignition", {"switches": {"infraforge_export_lands": "never"}}),
 ]

@@ -28,13 +28,25 @@ from tests.integration.books import Books
 from . import whole
 from .figures import Figures
 from .harness import World
-from .killing import Deaths, Place, Told, rows, tell, wrongs
+from .killing import (
+    LOOK_POINTS,
+    READ_POINTS,
+    STEP_POINTS,
+    WRITE_POINTS,
+    Deaths,
+    Place,
+    Told,
+    rows,
+    tell,
+    within,
+    wrongs,
+)
 from .tales import DETOURS, PLAIN, SMALLEST, Tale, smallest_like
 
 SHARDS = 4  # tests among which the places of a tier are dealt out, so that all processes have something to do
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART, PART_OF_OTHERS, PART_OF_DETOURS = 40, 6, 1
+PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 40, 6, 1, 12
 PAIRS = 2000
 PAIRS_IN_PART = 16
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
@@ -55,19 +67,33 @@ def undisturbed(tale: Tale) -> Told:
 
 def places(tale: Tale) -> list[Place]:
     """Return the rows of the matrix that a tale adds: all of a package's, all of another run's, of a detour those of its
-    further calls."""
+    further calls or of the steps that it leads through."""
     told = undisturbed(tale)
     found = rows(told.places[told.then_at if tale.then else 0 :])
     if tale.then is not None:
         return found
     if tale not in DETOURS:
         return found
+    if tale.steps:
+        return rows(within(told.places, tale.steps))
     plain = undisturbed(smallest_like(tale)).calls()
     return [place for place in found if place.kind in ("read", "write") and place.what not in plain]
 
 
 def test_every_stack_has_packages_in_the_matrix() -> None:
     assert set(DEFAULTS) == set(STACKS)
+
+
+def test_a_detour_through_steps_has_rows_around_everything_in_them() -> None:
+    tale = next(tale for tale in DETOURS if tale.steps)
+    wanted = {
+        *((point, "infraforge.transfer_domains") for point in WRITE_POINTS),
+        *((point, "infraforge.transfer_nameservers") for point in READ_POINTS),
+        *((point, "infraforge.list_domains") for point in READ_POINTS),
+        *((point, "dns.delegation") for point in LOOK_POINTS),
+        *((point, step) for point in STEP_POINTS for step in tale.steps),
+    }
+    assert wanted <= {(place.failpoint, place.what) for place in places(tale)}
 
 
 @pytest.mark.parametrize("tale", DETOURS, ids=str)
@@ -91,7 +117,7 @@ def test_a_death_at_any_point_of_any_call_changes_nothing(tale: Tale, shard: int
 
 @pytest.mark.parametrize("tale", DETOURS, ids=str)
 def test_a_death_on_a_detour_changes_nothing(tale: Tale, figures: Figures) -> None:
-    chosen = whole.sample(places(tale), part=PART_OF_DETOURS)
+    chosen = whole.sample(places(tale), part=PART_OF_STEPS if tale.steps else PART_OF_DETOURS)
     figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
 
 

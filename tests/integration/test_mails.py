@@ -231,7 +231,11 @@ def test_every_kind_is_complete_and_its_links_are_absolute(order: Provision) -> 
         ("refunded", {"amount_cents": 3233, "currency": "usd", "reason": "A name was lost."}, "$32.33 of your order"),
         ("needs_you", {"item": "getacme.com"}, "Somebody else registered getacme.com after you had paid."),
         ("needs_you", {"sentence": "The bank refused."}, "The bank refused. Everything that you chose is kept"),
-        ("nameservers", {"item": "getacme.com", "notice": 0}, "Set exactly these name servers, and no others:"),
+        (
+            "nameservers",
+            {"item": "getacme.com", "notice": 0},
+            "Before we name the servers to you, say on the page of your order that this may stop.",
+        ),
         ("nameservers", {"item": "getacme.com", "notice": 2}, "the operator was told as well"),
         ("delayed", {"stage": "records"}, "Address records of your order"),
         ("fixed", {"stage": "gone"}, "What we were waiting for is done (One step)"),

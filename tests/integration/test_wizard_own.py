@@ -70,7 +70,31 @@ def test_too_many_are_refused_with_their_number(draft: Provision) -> None:
     assert "Choose 2 domains; 3 are ticked" in text(response)
 
 
-def test_all_of_them_may_be_own_ones_and_of_another_script(draft: Provision) -> None:
+def test_an_ending_that_the_platform_does_not_take_is_refused_before_anything_is_paid(draft: Provision) -> None:
+    response = choose(signed_in(draft.student), own="sample.de\nsample.co.uk\nsample.com")
+    assert response.status_code == 422
+    page = text(response)
+    assert "sample.de cannot be part of this package: it takes these endings: .com, .net, .org, .biz and .info" in page
+    assert "sample.co.uk cannot be part of this package" in page
+    assert "sample.com cannot be part of this package" not in page
+    assert not draft.domains.exists()
+
+
+def test_a_name_to_buy_on_such_an_ending_is_refused_as_well(draft: Provision) -> None:
+    response = choose(signed_in(draft.student), own="", action="add", wanted="acme.live")
+    assert response.status_code == 422
+    assert ".live" in text(response)
+
+
+def test_the_operator_says_which_endings_they_take(draft: Provision, settings: Any) -> None:
+    settings.OWN_ENDINGS = {"forge": [" .DE"]}
+    client = signed_in(draft.student)
+    assert choose(client, own="sample.com other.de").status_code == 422
+    assert choose(client, own="sample.de other.de").status_code == 302
+
+
+def test_all_of_them_may_be_own_ones_and_of_another_script(draft: Provision, settings: Any) -> None:
+    settings.OWN_ENDINGS = {}
     assert choose(signed_in(draft.student), own="müller.de, sample.co.uk").status_code == 302
     assert set(draft.domains.values_list("name", flat=True)) == {"xn--mller-kva.de", "sample.co.uk"}
 
@@ -109,16 +133,21 @@ def test_a_package_without_a_registrar_has_this_part_alone(draft: Provision, mon
     assert "Find domains" not in page
 
 
-def asked(draft: Provision, *seen: str) -> Domain:
-    draft.state, draft.order = "provisioning", {
+def asked(
+    draft: Provision, *seen: str, state: str = "provisioning", question: str = "nameservers", **facts: Any
+) -> Domain:
+    draft.state, draft.order = state, {
         "stack": "forge", "currency": "usd", "domain_price_cap_cents": 2000, "refund_share_cents": 4000,
     }  # fmt: skip
     draft.save()
     own = Domain.objects.create(
         provision=draft, student=draft.student, name="sample.com", origin=Origin.OWN, ordered_at=draft.created_at,
+        state=DomainState.PENDING_NAMESERVERS,
         facts={
+            "records_before": [], "records_before_known": True,
             "nameservers": ["ns1.sandbox.test", "ns2.sandbox.test"], "nameservers_seen": list(seen),
             "nameservers_seen_at": clock.later(clock.vendor_now(), -11.5 * 60).isoformat(),
+            **facts,
         },
     )  # fmt: skip
     run = Run.objects.create(
@@ -128,7 +157,7 @@ def asked(draft: Provision, *seen: str) -> Domain:
     place = next(n for n, spec in enumerate(STACKS["forge"].steps) if spec.key == "nameservers")
     Step.objects.create(
         run=run, student=draft.student, key="nameservers", position=place, domain=own, item_key=str(own.pk),
-        state=StepState.WAITING, waits_on="student", facts={"question": "nameservers"}, started_at=draft.created_at,
+        state=StepState.WAITING, waits_on="student", facts={"question": question}, started_at=draft.created_at,
     )  # fmt: skip
     return own
 
@@ -162,6 +191,120 @@ def test_the_letter_carries_the_same(draft: Provision) -> None:
     for words in ("ns1.sandbox.test", "ns2.sandbox.test", "ns37.domaincontrol.com", "Sign in at GoDaddy"):
         assert words in letter.text
         assert words in letter.html
+
+
+PROGRESS, DASHBOARD = "/infrastructure/progress/", "/infrastructure/dashboard/"
+MAIL: dict[str, Any] = {
+    "records_before": [
+        {"type": "MX", "owner": "sample.com", "value": "mx.old.example", "priority": 10},
+        {"type": "A", "owner": "sample.com", "value": "203.0.113.9", "priority": None},
+        {"type": "TXT", "owner": "sample.com", "value": "v=spf1 include:old.example -all", "priority": None},
+    ]
+}
+
+
+def test_the_stage_says_that_it_waits_for_name_servers_and_asks_for_no_choice(draft: Provision) -> None:
+    asked(draft, "ns37.domaincontrol.com")
+    page = text(signed_in(draft.student).get(PROGRESS))
+    assert "sample.com: we wait until you have changed the name servers, see above" in page
+    assert "We need your choice" not in page
+
+
+def test_what_stops_is_shown_and_confirmed_before_the_servers_are_named(draft: Provision) -> None:
+    own = asked(draft, "ns37.domaincontrol.com", question="may_stop", **MAIL)
+    client = signed_in(draft.student)
+    page = text(client.get(PROGRESS))
+    for words in (
+        "What stops at sample.com",
+        "sample.com receives e-mail today. Once you change its name servers, that e-mail no longer arrives",
+        "E-mail arrives at mx.old.example",
+        "Website at 203.0.113.9",
+        "Text record v=spf1 include:old.example -all",
+        "Say whether what lies at sample.com today may stop, see above",
+    ):
+        assert words in page
+    assert "ns1.sandbox.test" not in page
+    assert "We need your choice" not in page
+
+    assert client.post(f"{PROGRESS}replacement/", {"domain": str(own.pk), "action": "stop"}).status_code == 302
+    own.refresh_from_db()
+    assert own.facts["may_stop_at"]
+    assert draft.events.filter(kind="may_stop", actor=draft.student.email, item="sample.com").exists()
+
+
+def test_what_may_stop_is_not_noted_where_nobody_asks(draft: Provision) -> None:
+    own = asked(draft, "ns37.domaincontrol.com")
+    response = signed_in(draft.student).post(f"{PROGRESS}replacement/", {"domain": str(own.pk), "action": "stop"})
+    assert response.status_code == 422
+    own.refresh_from_db()
+    assert "may_stop_at" not in own.facts
+
+
+def test_another_student_cannot_let_it_stop(draft: Provision) -> None:
+    own = asked(draft, "ns37.domaincontrol.com", question="may_stop", **MAIL)
+    client = signed_in(student("bob@students.example"))
+    assert client.post(f"{PROGRESS}replacement/", {"domain": str(own.pk), "action": "stop"}).status_code == 404
+    own.refresh_from_db()
+    assert "may_stop_at" not in own.facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"records_before_known": False}, "We could not see whether sample.com receives e-mail today"),
+        ({"records_before": MAIL["records_before"][1:]}, "Nothing of what lies at sample.com today comes along"),
+        ({"records_before": "typed by hand"}, "Nothing of what lies at sample.com today comes along"),
+    ],
+)
+def test_what_is_known_of_it_decides_the_sentence(draft: Provision, facts: dict[str, Any], words: str) -> None:
+    asked(draft, "ns37.domaincontrol.com", question="may_stop", **facts)
+    page = text(signed_in(draft.student).get(PROGRESS))
+    assert words in page
+    assert "E-mail arrives at" not in page
+
+
+def test_the_letter_names_what_stops_and_not_yet_the_servers(draft: Provision) -> None:
+    from infra.mails import contents
+
+    asked(draft, "ns37.domaincontrol.com", question="may_stop", **MAIL)
+    Mail.post("nameservers", key="1", provision=draft, item="sample.com", notice=0)
+    letter = contents.letter(Mail.objects.get())
+    assert letter.subject == "Before sample.com leads to us: what stops"
+    for told in (letter.text, letter.html):
+        assert "mx.old.example" in told
+        assert "ns1.sandbox.test" not in told
+
+
+def test_the_dashboard_of_an_upgrade_says_what_it_waits_for(draft: Provision) -> None:
+    asked(draft, "ns37.domaincontrol.com", state="upgrading")
+    response = signed_in(draft.student).get(DASHBOARD)
+    page = text(response)
+    for words in (
+        "sample.com: your domain waits for its name servers",
+        "Name servers to set ns1.sandbox.test and ns2.sandbox.test",
+        "We see ns37.domaincontrol.com",
+        "Leads to us",
+    ):
+        assert words in page
+    assert 'href="/infrastructure/progress/"' in response.content.decode()
+    assert "Registered" not in page
+
+
+def test_an_own_domain_that_was_left_out_was_not_lost_to_somebody_else(draft: Provision) -> None:
+    own = asked(draft, state="active")
+    own.state = DomainState.LOST
+    own.save()
+    page = text(signed_in(draft.student).get(DASHBOARD))
+    assert "Left out" in page
+    assert "Lost to somebody else" not in page
+
+
+def test_or_that_something_may_have_to_stop_first(draft: Provision) -> None:
+    asked(draft, "ns37.domaincontrol.com", state="upgrading", question="may_stop", **MAIL)
+    page = text(signed_in(draft.student).get(DASHBOARD))
+    assert "sample.com receives e-mail today" in page
+    assert "Look at what stops" in page
+    assert "ns1.sandbox.test" not in page
 
 
 def test_a_student_who_brings_all_domains_needs_no_brand(draft: Provision) -> None:

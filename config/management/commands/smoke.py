@@ -18,7 +18,7 @@ BAR = 28
 # By stack: its smallest package, and its stories.
 STACKS: dict[str, tuple[Package, dict[str, Callable[[Story], None]]]] = {
     "zapmail": (STARTER, {"main": Story.main, **smoke_billing.STORIES}),
-    "forge": (smoke_forge.IGNITION, {"main": smoke_forge.main}),
+    "forge": (smoke_forge.IGNITION, {"main": smoke_forge.main, "own": smoke_forge.own, "hourly": smoke_forge.hourly}),
 }
 
 

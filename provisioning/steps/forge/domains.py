@@ -21,7 +21,6 @@ from ...engine.registrar import Registrar
 from ...engine.specs import MINUTE
 from ..buying import NO_MONEY, Shop, buy
 from ..common import chances, for_all, one_by_one, wait_for
-from ..owning import first_seen
 from .common import domains_there, workspace_of
 from .workspaces import LOOK_FOR_MONEY, lack_of_credits
 
@@ -70,9 +69,7 @@ def connect_domains(ctx: Context) -> Mapping[str, Outcome]:
 
 
 def _connect(ctx: Context, domain: DomainItem) -> Outcome:
-    name, seen = domain.name, first_seen(ctx, domain)
-    if not seen:
-        return Wait(ctx.poll, why=f"nobody says where {name} leads at the moment")
+    name = domain.name
     workspace, email = workspace_of(ctx, domain), ctx.options.dmarc_report_email
     book = ctx.ledger.bring_about(
         [name],
@@ -90,7 +87,7 @@ def _connect(ctx: Context, domain: DomainItem) -> Outcome:
     if there is None:
         return wait_for(book, name, ctx, "whether InfraForge expects the domain is being checked")
     named = ctx.read(ctx.clients.infraforge.transfer_nameservers())
-    return Done({**SHOP.note(there), **seen, "nameservers": list(named)})
+    return Done({**SHOP.note(there), "nameservers": list(named)})
 
 
 def _not_taken(name: str, refusal: Rejected) -> Outcome:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from infra import clock
 from infra.management.commands.load_tiers import DEFAULTS
-from infra.models import Domain, DomainState, Mail, NameAnswer, NameCheck, OperatorItem, Provision, Tier, User
+from infra.models import Domain, DomainState, Mail, NameAnswer, NameCheck, OperatorItem, Origin, Provision, Tier, User
 from integrations.sandbox import Sandbox
 from integrations.sandbox.zapmail_world import top_up
 from provisioning import actions
@@ -175,8 +175,9 @@ def make_tier(slug: str) -> Tier:
     return tier
 
 
-def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) -> Provision:
-    """Make a complete draft: names with fresh answers, spares, mailbox patterns, sender."""
+def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1, own: int = 0) -> Provision:
+    """Make a complete draft: names with fresh answers, spares, mailbox patterns, sender. The last `own` of the chosen
+    domains are the student's."""
     size = make_tier(tier)
     student = User.objects.create_user(
         f"{name}@students.example", "pw", first_name="Ada", last_name="Sample", is_enrolled=True
@@ -198,6 +199,7 @@ def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1) ->
             name=domain,
             position=position,
             state=DomainState.SELECTED if position < size.domain_count else DomainState.SPARE,
+            origin=Origin.OWN if size.domain_count - own <= position < size.domain_count else Origin.BOUGHT,
         )
         for position, domain in enumerate(names)
     )
@@ -226,9 +228,9 @@ def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: in
     return order(world, world.fresh(name), tier=tier, spares=spares)
 
 
-def order(world: World, name: str, *, tier: str, spares: int) -> Story:
+def order(world: World, name: str, *, tier: str, spares: int, own: int = 0) -> Story:
     """Begin one order under exactly this name."""
-    provision = make_order(name, tier=tier, spares=spares)
+    provision = make_order(name, tier=tier, spares=spares, own=own)
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now() - timedelta(seconds=1))
     provision.refresh_from_db()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from infra.dns import present
 from infra.models import Domain, DomainState, Mail, OrderLine, Origin, Provision
 from integrations.sandbox import registrar
 from integrations.sandbox.infraforge_world import top_up
@@ -22,11 +23,13 @@ OLD = ("ns37.domaincontrol.com", "ns38.domaincontrol.com")
 ASKED = {"infraforge_owner_changes_nameservers": "by_control"}
 
 
-def ordered(*own: str, tier: str = "ignition", name: str = "acme", spares: int = 1, **world: Any) -> Story:
-    """Begin an order whose last domains are the student's own, registered elsewhere."""
+def ordered(
+    *own: str, tier: str = "ignition", name: str = "acme", spares: int = 1, mail: str = "", **world: Any
+) -> Story:
+    """Begin an order whose last domains are the student's own, registered elsewhere, where `mail` may receive theirs."""
     made = make_world(**{"switches": {}, **world} | {"switches": ASKED | world.get("switches", {})})
     for one in own or (OWN,):
-        registrar.register(made.sandbox.world, one, nameservers=OLD, mail_server="mx.old.example")
+        registrar.register(made.sandbox.world, one, nameservers=OLD, mail_server=mail)
     return order(made, own or (OWN,), tier=tier, name=name, spares=spares)
 
 
@@ -159,7 +162,7 @@ def test_while_nobody_above_answers_the_owner_is_asked_all_the_same_with_what_wa
 
 def test_before_anybody_says_where_it_leads_nothing_is_brought_in() -> None:
     made = ordered(switches={"dns_authoritative": "servfail"})
-    made.play(lambda: made.rows("connect_domains").filter(why__contains="nobody says").exists())
+    made.play(lambda: made.rows("own_before").filter(why__contains="nobody says").exists())
     assert not made.calls()["infraforge.transfer_domains"]
     made.sandbox.switches.set(dns_authoritative="answers")
     made.play(asked(made))
@@ -264,6 +267,55 @@ def test_an_answer_that_is_lost_brings_it_in_once() -> None:
     made.sandbox.faults.add("timeout_after", platform="infraforge", verb="transfer_domains", times=1)
     made.play(asked(made))
     assert made.done("infraforge.transfer_domains") == 1
+
+
+def stops(made: Story) -> Any:
+    return lambda: made.rows("nameservers").filter(waits_on="student", facts__question="may_stop").exists()
+
+
+def names_servers(made: Story) -> Any:
+    return lambda: made.rows("nameservers").filter(waits_on="student", facts__question="nameservers").exists()
+
+
+def test_where_mail_arrives_today_its_owner_says_that_it_may_stop_before_the_servers_are_named() -> None:
+    made = ordered(mail="mx.old.example")
+    made.play(stops(made))
+    own = made.domain(OWN)
+    assert own.facts["records_before"] == [{"type": "MX", "owner": OWN, "value": "mx.old.example", "priority": 10}]
+    assert letters(made) == [0]
+    made.advance(3 * 86400)
+    made.play(lambda: letters(made) == [0, 2])
+    assert not names_servers(made)(), "however long that takes"
+
+    actions.let_stop(provision=made.provision, domain=own, actor="student")
+    made.play(names_servers(made))
+    with pytest.raises(actions.Refused):
+        actions.let_stop(provision=made.provision, domain=own, actor="student")
+    delegate(made)
+    made.play(is_ready(made, OWN), hours=72)
+    assert made.provision.events.filter(kind="may_stop", actor="student", item=OWN).count() == 1
+
+
+def test_an_owner_who_has_changed_them_already_is_not_asked_what_may_stop() -> None:
+    made = ordered(mail="mx.old.example")
+    made.play(stops(made))
+    delegate(made)
+    made.play(lambda: made.domain(OWN).connected_at is not None, hours=2)
+
+
+def test_where_nobody_says_what_lies_there_it_is_asked_about_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(present, "find", lambda zone, servers, patience: present.Present(was_answered=False))
+    made = ordered()
+    made.play(stops(made))
+    facts = made.domain(OWN).facts
+    assert (facts["records_before"], facts["records_before_known"]) == ([], False)
+
+
+def test_where_nothing_lies_the_servers_are_named_at_once() -> None:
+    made = ordered()
+    made.play(asked(made))
+    assert names_servers(made)()
+    assert made.domain(OWN).facts["records_before"] == []
 
 
 @pytest.mark.parametrize("point", ["before_look", "after_look"])
