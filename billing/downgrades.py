@@ -273,7 +273,6 @@ def follow(*, provision: Provision, actor: str) -> None:
     """Do what follows from how the subscription of a planned change stands now. Raises PlatformError."""
     row = open_plan(provision)
     if row is None:
-        _look_back(provision)
         return
     state = Provision.objects.values_list("state", flat=True).get(pk=provision.pk)
     if state in ENDED:
@@ -285,21 +284,6 @@ def follow(*, provision: Provision, actor: str) -> None:
         State.PLANNED: lambda: _begin_if_due(row, actor=actor),
     }
     steps[row.state]()
-
-
-def _look_back(provision: Provision) -> None:
-    """Tell a person of a plan that was withdrawn and whose price counts all the same, carried out later than thought.
-
-    It is settled, and Stripe is asked no more, once the price is another one when no such write can be on its way.
-    """
-    row = Downgrade.objects.filter(provision=provision).select_related("tier", "provision").first()
-    if row is None or row.state != State.WITHDRAWN or row.settled_at or provision.tier_id == row.tier_id:
-        return
-    is_late = _is_old(row)
-    if gateway.current().contract(row.subscription_id).price_id == row.price_id:
-        _report(row, "it was withdrawn, and Stripe has the smaller price all the same: set it back.")
-    elif is_late:
-        Downgrade.objects.filter(pk=row.pk).update(settled_at=machine_now())
 
 
 def _is_old(row: Downgrade) -> bool:

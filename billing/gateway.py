@@ -166,11 +166,12 @@ class SubscriptionNow:
     """A subscription as it is now, with its latest invoice and what became of its payments.
 
     `dispute` is Stripe's word for the dispute that weighs most (lost, then undecided, then won), "" without one; `card` is
-    how it is paid, as people read it.
+    how it is paid, as people read it; `monthly_cents` is what its price comes to, None where that is no fixed amount.
     """
 
     id: str
     status: str
+    monthly_cents: int | None
     period_end: datetime | None
     cancel_at_period_end: bool
     cancel_at: datetime | None
@@ -730,6 +731,7 @@ def _subscription_now(row: Any, charges: list[Any], needs_action: bool, dispute:
     return SubscriptionNow(
         id=row.id,
         status=str(row.status),
+        monthly_cents=_amount_of(item),
         period_end=_instant(item.current_period_end),
         cancel_at_period_end=bool(row.cancel_at_period_end),
         cancel_at=_instant(row.cancel_at),
@@ -745,6 +747,11 @@ def _subscription_now(row: Any, charges: list[Any], needs_action: bool, dispute:
         charged_cents=sum(int(charge.amount) for charge in charges),
         refunded_cents=sum(int(charge.amount_refunded) for charge in charges),
     )
+
+
+def _amount_of(item: Any) -> int | None:
+    unit = item.price.unit_amount
+    return None if unit is None else int(unit) * int(item.quantity or 1)
 
 
 def _instant(seconds: Any) -> datetime | None:

@@ -24,7 +24,7 @@ from provisioning import life as orders
 from provisioning.actions import Refused
 from provisioning.models import Event
 
-from . import downgrades, gateway, refunds
+from . import agreed, downgrades, gateway, refunds
 from .actions import LOOK_EVERY, post, report_refused_key
 from .gateway import SubscriptionNow
 from .models import Checkout, Payment, Subscription
@@ -70,6 +70,8 @@ def follow(*, subscription_id: str, actor: str) -> bool:
         if verdict is not None:
             _end_at_stripe(row, verdict)
         downgrades.follow(provision=row.provision, actor=actor)
+        if verdict is not None:
+            agreed.compare(row, said)
         return True
 
 

@@ -18,7 +18,6 @@ class Downgrade(Record):
     order         what the set-up is once the change is done
     price_id      the price from the next period on; `price_before` is put back when the plan is withdrawn
     period_end    Stripe's time: the period after which the smaller price counts
-    settled_at    machine time from which on a withdrawn plan can have left no price behind
     """
 
     class State(models.TextChoices):
@@ -41,7 +40,6 @@ class Downgrade(Record):
     monthly_cents = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, default="usd")
     period_end = models.DateTimeField(null=True, blank=True)
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("downgrade")

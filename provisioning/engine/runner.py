@@ -151,7 +151,7 @@ class Wakeup:
         moved = True
         while moved and clock.monotonic() < self.ends:
             moved, now = False, self.recorder.now.vendor
-            if self.wave.has_nothing_left():  # people take items out of the wave too
+            if self._is_in_vain():  # people take items out of the wave too
                 self.recorder.fail(NOTHING_LEFT)
                 return
             for spec in self.stack.steps:
@@ -167,13 +167,17 @@ class Wakeup:
                 if isinstance(failed, Failed):
                     self.recorder.fail(failed)
                     return
-                if self.wave.has_nothing_left():
+                if self._is_in_vain():
                     self.recorder.fail(NOTHING_LEFT)
                     return
         if self.wave.is_finished():
             self.recorder.finish()
         else:
             self.recorder.release(self.recorder.now.vendor)
+
+    def _is_in_vain(self) -> bool:
+        """Tell whether nothing is left of an order that is being set up. What changes one ends with exceptions then."""
+        return self.stack.ending.failed is not None and self.wave.has_nothing_left()
 
     def _that_go(self, spec: StepSpec, rows: list[Step], now: VendorInstant) -> list[Step]:
         """Return the rows to attempt now; hold those that had better travel with siblings that are on their way, and put

@@ -139,7 +139,8 @@ class Pitch:
 class Ending:
     """What becomes of an order when a run has come to its end; None where it stays as it is.
 
-    done, partly, failed  the order's state: all is there; something was set aside; it cannot go on
+    done, partly, failed  the order's state: all is there; something was set aside; it cannot go on. Without `failed` a run
+                          also ends `partly` when everything was set aside: the order was there before
     ready, missing, trouble  the mails that say so; empty where nobody is told
     act                   what else becomes true in the same commit
     """

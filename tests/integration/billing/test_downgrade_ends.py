@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import downgrades, gateway
+from billing import agreed, downgrades, gateway, prices
+from billing import life as billing_life
 from billing.meter import Why
 from billing.models import Downgrade
 from infra import clock
@@ -150,38 +152,84 @@ def test_what_did_not_stop_by_itself_is_told_to_the_student_too(life_: Smaller, 
     assert "This did not stop by itself" not in dashboard(life_)
 
 
+def test_a_change_of_which_the_operator_skips_everything_is_done_by_hand_and_ends(life_: Smaller, mini: Tier) -> None:
+    run, dropped = skipped(life_, mini)  # nothing else was left out
+    assert (run.state, life_.provision.state) == (RunState.DONE, ProvisionState.ACTIVE)
+    assert (life_.provision.tier, mails(life_)) == (mini, ["downgraded_partly"])
+    assert life_.provision.domains.get(name=dropped).state == DomainState.RELEASED
+    assert f"This did not stop by itself: {dropped}." in dashboard(life_)
+    assert not OperatorItem.objects.filter(kind="run_failed", resolved_at=None).exists()
+
+
 def test_a_change_that_failed_is_not_hidden_from_the_student(life_: Smaller, mini: Tier) -> None:
-    run, _dropped = skipped(life_, mini)  # nothing else was left out
-    assert (run.state, mails(life_)) == (RunState.FAILED, ["downgrade_held_up"])
+    run, _dropped = skipped(life_, mini)
+    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
     page = dashboard(life_)
     assert "Your change to Mini takes longer" in page
     assert "The operator was told and continues it." in page
 
 
-def test_stripe_is_asked_about_a_withdrawn_plan_only_as_long_as_it_can_matter(life_: Smaller, mini: Tier) -> None:
-    def asked() -> int:
-        before = len(life_.sandbox.log)
-        downgrades.follow(provision=life_.provision, actor="test")
-        return len(list(life_.sandbox.log)[before:])
-
-    life_.plan(mini)
-    downgrades.withdraw(provision=life_.provision, actor="ada")
-    assert (asked(), asked()) == (1, 1)
-    assert Downgrade.objects.get().settled_at is None
-    Downgrade.objects.update(updated_at=clock.machine_now() - downgrades.AGAIN - timedelta(minutes=1))
-    assert (asked(), asked()) == (1, 0)
-    assert Downgrade.objects.get().settled_at is not None
-    assert not OperatorItem.objects.filter(resolved_at=None).exists()
-
-
-def test_a_smaller_price_that_comes_late_for_a_withdrawn_plan_is_told_to_a_person(life_: Smaller, mini: Tier) -> None:
-    life_.plan(mini)
-    downgrades.withdraw(provision=life_.provision, actor="ada")
+def set_price(life_: Smaller, tier: Tier) -> None:
+    """Let Stripe carry out a change of the price that nobody waits for any more."""
     contract = gateway.current().contract(life_.subscription()["id"])
-    late = {"items": [{"id": contract.item_id, "price": mini.stripe_monthly_price_id}], "proration_behavior": "none"}
-    gateway.current().change_subscription(contract.id, late, key="much later")
+    late = {"items": [{"id": contract.item_id, "price": tier.stripe_monthly_price_id}], "proration_behavior": "none"}
+    gateway.current().change_subscription(contract.id, late, key=f"much later: {tier.slug}")
     life_.hear()
-    assert OperatorItem.objects.get(resolved_at=None).kind == "downgrade_trouble"
-    Downgrade.objects.update(updated_at=clock.machine_now() - downgrades.AGAIN - timedelta(minutes=1))
-    downgrades.follow(provision=life_.provision, actor="test")
-    assert Downgrade.objects.get().settled_at is None
+
+
+def withdrawn_and_late(life_: Smaller, mini: Tier, *, hours: float) -> OperatorItem:
+    life_.plan(mini)
+    downgrades.withdraw(provision=life_.provision, actor="ada")
+    life_.hear()
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()
+    Downgrade.objects.update(updated_at=clock.machine_now() - timedelta(hours=hours))
+    life_.advance(hours * 3600)
+    life_.hear()
+    set_price(life_, mini)
+    return OperatorItem.objects.get(resolved_at=None)
+
+
+@pytest.mark.parametrize("hours", [0.0, 1.0, 60.0])
+def test_a_smaller_price_that_comes_for_a_withdrawn_plan_is_told_to_a_person_however_late(
+    life_: Smaller, mini: Tier, hours: float
+) -> None:
+    item = withdrawn_and_late(life_, mini, hours=hours)
+    assert item.kind == "subscription_price"
+    assert "Stripe charges 27.00 USD a month, agreed are 47.00" in item.sentence
+    starter = life_.provision.tier
+    assert starter is not None
+    set_price(life_, starter)  # by the operator, in Stripe's dashboard
+    item.refresh_from_db()
+    assert item.resolution == "Stripe charges what was agreed."
+    assert Mail.objects.filter(kind="operator_subscription_price").count() == 1
+
+
+def test_a_price_that_the_operator_says_is_meant_is_not_asked_about_again(life_: Smaller, mini: Tier) -> None:
+    item = withdrawn_and_late(life_, mini, hours=1.0)
+    OperatorItem.close(item.kind, key=item.key.partition(":")[2], resolution="A discount for a friend.")
+    life_.advance(2 * 86_400)
+    life_.hear()
+    billing_life.follow(subscription_id=life_.subscription()["id"], actor="test")
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()
+    starter = life_.provision.tier
+    assert starter is not None
+    other = Tier.objects.create(
+        name="Odd", slug="odd", stack="zapmail", domain_count=3, mailbox_count=6, monthly_fee_cents=100,
+        setup_fee_cents=100,
+    )  # fmt: skip
+    prices.sync_prices(actor="test")
+    other.refresh_from_db()
+    set_price(life_, other)
+    assert "Stripe charges 1.00 USD" in OperatorItem.objects.get(resolved_at=None).sentence
+
+
+def test_a_change_that_is_under_way_is_no_difference_of_the_price(life_: Smaller, mini: Tier) -> None:
+    life_.plan(mini)
+    assert agreed.agreed_cents(life_.provision) == {4700, 2700}
+    life_.month()
+    assert life_.provision.runs.filter(kind=RunKind.DOWNGRADE).exists()
+    assert agreed.agreed_cents(life_.provision) == {4700, 2700}
+    life_.build()
+    assert agreed.agreed_cents(life_.provision) == {2700}
+    life_.hear()
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()

@@ -230,7 +230,7 @@ def test_a_plan_that_another_tab_withdraws_meanwhile_is_not_said_to_be_planned(
     with pytest.raises(Refused, match="withdrawn in the meantime"):
         life_.plan(mini)
     life_.hear()
-    assert OperatorItem.objects.get(resolved_at=None).kind == "downgrade_trouble"
+    assert OperatorItem.objects.get(resolved_at=None).kind == "subscription_price"
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "timeout_before"])

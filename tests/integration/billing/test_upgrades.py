@@ -23,13 +23,14 @@ from infra.models import (
     Provision,
     ProvisionState,
     RunKind,
+    RunState,
     Tier,
     User,
 )
 from infra.wizard import upgrade as pages
 from integrations.sandbox import Request, stripe_life
 from integrations.sandbox.stripe import Account
-from provisioning import life, search
+from provisioning import actions, life, search
 from provisioning.models import ACTIVE_RUN, Run
 from tests.integration.stories.kit import World, answer
 from tests.integration.world import open_workshop, synchronise
@@ -131,6 +132,22 @@ def test_only_the_difference_is_built_and_there_is_one_subscription(life_: Life,
     assert Payment.objects.filter(provision=order).count() == 2
     assert Mail.objects.filter(provision=order, kind="upgraded").count() == 1
     assert not OperatorItem.objects.filter(resolved_at=None).exists()
+
+
+def test_an_upgrade_of_which_the_operator_skips_everything_ends_with_what_was_there(life_: Life, growth: Tier) -> None:
+    there = set(life_.provision.domains.filter(state=DomainState.ACTIVE))
+    draft = life_.draft(growth)
+    upgrades.quote(extension=draft)
+    upgrades.pay(extension=draft, actor="ada")
+    run = life_.provision.runs.get(kind=RunKind.UPGRADE)
+    for row in run.steps.filter(key="buy_domains"):
+        actions.skip_item(run=run, step=row, actor="olive", reason="The student asked for it.")
+    life_.build()
+    run.refresh_from_db()
+    assert (run.state, life_.provision.state) == (RunState.DONE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
+    assert set(life_.provision.domains.filter(state=DomainState.ACTIVE)) == there
+    assert Mail.objects.get(provision=life_.provision, kind="ready_with_exceptions")
+    assert [one.verb for one in life_.sandbox.log].count("buy_domains") == 1
 
 
 def test_pressed_twice_and_heard_often_it_is_paid_and_built_once(life_: Life, growth: Tier) -> None:

@@ -138,6 +138,20 @@ def test_one_refused_domain_is_asked_about_and_does_not_hold_up_the_others() -> 
     assert all(box.scheduled_for_removal for box in zapmail_of(made)[1])
 
 
+def test_an_order_whose_every_domain_a_person_takes_over_ends_all_the_same() -> None:
+    made = story()
+    made.play()
+    run = tear_down(made)
+    made.play(lambda: is_asked(made))
+    for row in Step.objects.filter(run=run, key="renewal_off", state=StepState.WAITING):
+        actions.skip_item(run=run, step=row, actor="ann", reason="it is done in the browser")
+    play_all(made)
+    run.refresh_from_db()
+    assert (run.state, made.provision.state) == (RunState.DONE, ProvisionState.CANCELLED)
+    assert run.steps.get(key="remove_login").state == StepState.COMPLETED
+    assert not OperatorItem.objects.filter(kind="run_failed", resolved_at=None).exists()
+
+
 def test_what_was_never_built_is_cancelled_at_once() -> None:
     made = story()
     made.refresh()
