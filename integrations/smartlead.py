@@ -14,8 +14,6 @@ Their behaviour that shapes this file (their documentation, and what people who 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -140,6 +138,15 @@ class WarmupSettings:
         for name, least, most in (("per_day", 1, 50), ("ramp_up", 5, 20), ("reply_rate_percent", 20, 100)):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} lies outside {least} to {most}")
+
+    @property
+    def values(self) -> dict[str, int]:
+        """The figures by the names that they have when writing."""
+        return {
+            "total_warmup_per_day": self.per_day,
+            "daily_rampup": self.ramp_up,
+            "reply_rate_percentage": self.reply_rate_percent,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,8 +437,8 @@ class SmartleadClient:
 
         query = {"offset": str(offset), "limit": str(self.settings.page_size)}
         if wanted:
-            query["username"] = wanted
-        if self.settings.client_id is not None:
+            query["username"] = wanted  # in whatever sub-account: a duplicate is refused everywhere
+        elif self.settings.client_id is not None:
             query["client_id"] = str(self.settings.client_id)
         return self._read("list_accounts", "/email-accounts/", parse, query=query)
 
@@ -528,7 +535,7 @@ class SmartleadClient:
         Raises NotFound, Rejected bad_value.
         """
         path = f"/email-accounts/{_whole(account_id)}/warmup"
-        body = {"warmup_enabled": settings.enabled, **_warmup_values(settings), "is_rampup_enabled": settings.ramps_up}
+        body = {"warmup_enabled": settings.enabled, **settings.values, "is_rampup_enabled": settings.ramps_up}
         return self._of_one("set_warmup", "POST", path, address, body | {"auto_adjust_warmup": settings.auto_adjust})
 
     def warmup_stats(self, account_id: int) -> Call[WarmupStats]:
@@ -599,7 +606,7 @@ class SmartleadClient:
         if (imap.username, imap.password) != (smtp.username, smtp.password):
             body |= {"imap_user_name": imap.username, "imap_password": imap.password.open()}
         if account.warmup is not None:
-            body |= _warmup_values(account.warmup)
+            body |= account.warmup.values
         if self.settings.client_id is not None:
             body["client_id"] = self.settings.client_id
         return body | account.settings.written | {"from_name": account.settings.name or account.name}
@@ -844,14 +851,6 @@ def _day(row: Object) -> WarmupDay:
     )
 
 
-def _warmup_values(settings: WarmupSettings) -> dict[str, Any]:
-    return {
-        "total_warmup_per_day": settings.per_day,
-        "daily_rampup": settings.ramp_up,
-        "reply_rate_percentage": settings.reply_rate_percent,
-    }
-
-
 def _id(row: Object, *names: str) -> int:
     """Return an account's id. Raises UnknownShape for what is none."""
     value = first(row, *names)
@@ -875,68 +874,3 @@ def _address(address: str) -> str:
 def _host(value: str) -> str:
     """Return a bare host, also of what they show with `http://` before it."""
     return value.strip().lower().removeprefix("https://").removeprefix("http://").rstrip("/.")
-
-
-# --- their import from a file ----------------------------------------------------------------------------------------
-
-# In this order, as their page "Import" wants them (written down by other callers).
-IMPORT_COLUMNS: Final = (
-    *("from_name", "from_email", "user_name", "password", "smtp_host", "smtp_port", "imap_host", "imap_port"),
-    *("max_email_per_day", "custom_tracking_url", "warmup_enabled", "total_warmup_per_day", "daily_rampup"),
-    *("reply_rate_percentage", "bcc", "signature", "different_reply_to_address", "imap_user_name", "imap_password"),
-)
-_PASSWORDS: Final = ("password", "imap_password")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-class UnsafeForSpreadsheets(ValueError):
-    """A password would be executed by a spreadsheet: names the addresses."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self.addresses = list(addresses)
-        super().__init__(", ".join(addresses))
-
-
-def import_file(accounts: Sequence[NewAccount], *, for_spreadsheets: bool = False) -> bytes:
-    """Return accounts as the CSV (RFC 4180) that their own page imports: for when the API refuses them.
-
-    Passwords are written byte for byte; every other cell that begins like a formula gets an apostrophe in front.
-    Raises UnsafeForSpreadsheets where a person would open the file and a password begins like a formula, ValueError for
-    an account by OAuth: tokens have no column.
-    """
-    if any(not isinstance(one.credential, AppPassword) for one in accounts):
-        raise ValueError("an account by OAuth does not fit into a file")
-    rows = [_import_row(one, one.credential) for one in accounts if isinstance(one.credential, AppPassword)]
-    risky = [row["from_email"] for row in rows if any(row[name].startswith(_FORMULA) for name in _PASSWORDS)]
-    if for_spreadsheets and risky:
-        raise UnsafeForSpreadsheets(risky)
-    content = io.StringIO(newline="")
-    writer = csv.writer(content, lineterminator="\r\n")
-    writer.writerow(IMPORT_COLUMNS)
-    for row in rows:
-        writer.writerow([row[name] if name in _PASSWORDS else _defused(row[name]) for name in IMPORT_COLUMNS])
-    return content.getvalue().encode()
-
-
-def _import_row(account: NewAccount, credential: AppPassword) -> dict[str, str]:
-    written, warmup = account.settings.written, account.warmup
-    values = {
-        "from_name": account.name,
-        "from_email": _address(account.address),
-        "user_name": credential.smtp.username,
-        "password": credential.smtp.password.open(),
-        "smtp_host": credential.smtp.host,
-        "smtp_port": credential.smtp.port,
-        "imap_host": credential.imap.host,
-        "imap_port": credential.imap.port,
-        "warmup_enabled": "TRUE" if warmup is not None and warmup.enabled else "FALSE",
-        "imap_user_name": credential.imap.username,
-        "imap_password": credential.imap.password.open(),
-        **(_warmup_values(warmup) if warmup is not None else {}),
-        **written,
-    }
-    return {name: str(values.get(name, "")) for name in IMPORT_COLUMNS}
-
-
-def _defused(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -85,6 +85,8 @@ def _answer(world: World, request: Request, now: float, owner: int) -> Response:
         if found is None:
             raise Refusal(404, "Not found")
         route, names = found
+        if world.faults.draw({"quotes_address"}, NAME, verb_of(request), items_of(request)):
+            raise Refusal(400, f"Cannot {request.method} {request.path}?api_key={request.query['api_key']}")
         if "account" not in names:
             return route.function(world, request, now, owner)
         return route.function(world, request, now, owner, _account(world, owner, names["account"]))
@@ -669,4 +671,5 @@ PLATFORM = Platform(
     error=error,
     key_of=lambda request: request.query.get("api_key", ""),
     snapshot=snapshot,
+    fault_kinds=frozenset({"quotes_address"}),
 )

@@ -267,6 +267,8 @@ def passwords_of(sandbox: Sandbox) -> list[str]:
     for mailbox in world.zapmail.mailboxes.values():
         secrets += [mailbox.app_password, mailbox.password]
     secrets += [mailbox.password for mailbox in sandbox.world.infraforge.mailboxes.values()]
+    for account in world.smartlead.accounts.values():
+        secrets += [door.password for door in account.doors.values() if door.password]
     return secrets
 
 

@@ -32,17 +32,15 @@ from integrations.http.redact import Hidden, without_secrets
 from integrations.http.transport import HttpTransport
 from integrations.logins import Login
 from integrations.smartlead import (
-    IMPORT_COLUMNS,
     AccountSettings,
     AppPassword,
     NewAccount,
     SmartleadClient,
     SmartleadSettings,
-    UnsafeForSpreadsheets,
     WarmupDay,
     WarmupSettings,
-    import_file,
 )
+from integrations.smartlead_import import IMPORT_COLUMNS, UnsafeForSpreadsheets, import_file
 
 from .socket_server import answer as served
 from .socket_server import receive_request, reset, serving
@@ -379,6 +377,7 @@ class TestAccounts:
     def test_a_sub_account_is_listed_alone(self) -> None:
         client = SmartleadClient(SmartleadSettings(Hidden("key-123456"), client_id=7, page_size=10))
         assert client.list_accounts().request.query == {"offset": "0", "limit": "10", "client_id": "7"}
+        assert "client_id" not in client.list_accounts(0, ADDRESS).request.query  # a duplicate is refused everywhere
 
     def test_ids_by_address(self) -> None:
         call = smartlead.find_ids(["B@acme.io", ADDRESS])
