@@ -10,5 +10,6 @@ from .names import NAMES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
+from .smartlead import SMARTLEAD
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD)

@@ -295,7 +295,7 @@ class TestErrors:
         assert isinstance(error(get, {"success": False, "message": "Invalid API Key"}, 200), BadCredentials)
 
     def test_a_refusal_under_200_that_nobody_knows_proves_nothing(self) -> None:
-        told = {"success": False, "message": "Something happened"}
+        told = {"success": False, "message": "Something happened", "emailAccountId": 2849, "sent_count": 1}
         assert type(error(SAVE, told, 200)) is OutcomeUnknown
         assert type(error(smartlead.warmup_stats(2849), told, 200)) is Unavailable
 
