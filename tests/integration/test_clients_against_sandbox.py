@@ -683,6 +683,19 @@ def test_pages_are_read_on_to_their_end() -> None:
     assert {row.id for page in pages for row in page.workspaces} == made
 
 
+def test_a_mailbox_is_found_behind_a_page_of_its_neighbours() -> None:
+    bench = Bench({"SMARTLEAD_PAGE_SIZE": "2"})
+    addresses = [f"{local}@sample.example" for local in ("a.sam", "b.sam", "c.sam", "sam")]
+    for address in addresses:
+        mailhost.set_password(bench.sandbox.world, address, "the first password", bench.sandbox.clock.now())
+        bench.do(bench.smartlead.save_account(by_mail_server(address)))
+    found, offset, last = list[str](), 0, False
+    while not last:
+        page = bench.do(bench.smartlead.list_accounts(offset, "sam@sample.example"))
+        found, offset, last = [*found, *(one.address for one in page.accounts)], page.next_offset, page.last
+    assert (found, offset) == (["sam@sample.example"], 4)
+
+
 @pytest.mark.parametrize(
     "switches",
     [
@@ -832,6 +845,106 @@ def test_refusals_are_understood(cause: Cause, switches: dict[str, Any], meaning
     error = bench.error(cause(bench))
     assert isinstance(error, Rejected)
     assert error.code == meaning
+
+
+def at_the_limit(bench: Bench) -> Call[Any]:
+    for address in ("older@sample.example", "fresh@sample.example"):
+        mailhost.set_password(bench.sandbox.world, address, "the first password", bench.sandbox.clock.now())
+    bench.do(bench.smartlead.save_account(by_mail_server("older@sample.example")))
+    return bench.smartlead.save_account(by_mail_server("fresh@sample.example"))
+
+
+def known_twice(bench: Bench) -> Call[Any]:
+    """A mailbox that another user of Smartlead has connected already."""
+    call = at_the_limit(bench)
+    students = registry.build_clients({**SETTINGS, "SMARTLEAD_API_KEY": "sandbox-smartlead-other-key"}).smartlead
+    bench.do(students.save_account(by_mail_server("fresh@sample.example")))
+    return call
+
+
+def of_no_kind(bench: Bench) -> Call[Any]:
+    return bench.smartlead.save_account(replace(by_mail_server("fresh@sample.example"), kind="ZOHO"))
+
+
+@pytest.mark.parametrize("refusal", ["status", "200"])
+@pytest.mark.parametrize(
+    ("cause", "switches", "meaning"),
+    [
+        (known_twice, {}, "elsewhere"),
+        (at_the_limit, {"smartlead_held_addresses": "fresh@sample.example"}, "elsewhere"),
+        (at_the_limit, {"smartlead_max_accounts": 1}, "account_limit"),
+        (at_the_limit, {"smartlead_max_accounts": 1, "smartlead_error_form": "guide"}, "account_limit"),
+        (of_no_kind, {}, "bad_value"),
+        (of_no_kind, {"smartlead_validation_status": 400, "smartlead_error_form": "guide"}, "bad_value"),
+        (of_no_kind, {"smartlead_validation_status": 422, "smartlead_error_form": "validation"}, "bad_value"),
+        (lambda b: b.smartlead.save_account(by_mail_server("no@sample.example")), {}, "wrong_login"),
+        (
+            lambda b: b.smartlead.save_account(by_mail_server("no@sample.example")),
+            {"smartlead_login_failure": "400 message"},
+            "wrong_login",
+        ),
+        (
+            lambda b: b.smartlead.save_account(by_mail_server("no@sample.example")),
+            {"smartlead_login_failure": "406 code"},
+            "wrong_login",
+        ),
+        (lambda b: b.smartlead.find_ids([ADDRESS]), {"smartlead_tag_list": "absent"}, "no_such_path"),
+    ],
+)
+def test_refusals_of_smartlead_are_understood(
+    cause: Cause, switches: dict[str, Any], meaning: str, refusal: str
+) -> None:
+    bench = Bench(smartlead_refusal=refusal, **switches)
+    error = bench.error(cause(bench))
+    assert isinstance(error, Rejected)
+    assert error.code == meaning
+
+
+def test_a_fresh_app_password_is_refused_as_a_wrong_one_and_taken_later() -> None:
+    bench = Bench(smartlead_fresh_password_seconds=600.0)
+    call = bench.smartlead.save_account(by_password(ADDRESS, a_google_mailbox(bench, ADDRESS)))
+    error = bench.error(call)
+    assert isinstance(error, Rejected)
+    assert error.code == "wrong_login"
+    bench.sandbox.advance(900)
+    assert bench.do(call).id
+
+
+def test_a_save_whose_answer_is_lost_is_found_by_its_address() -> None:
+    bench = Bench()
+    mailhost.set_password(bench.sandbox.world, ADDRESS, "the first password", bench.sandbox.clock.now())
+    call = bench.smartlead.save_account(by_mail_server(ADDRESS))
+    bench.sandbox.faults.add("reset_after", platform="smartlead", verb="save_account", times=1)
+    assert isinstance(bench.error(call), OutcomeUnknown)
+    (found,) = bench.do(bench.smartlead.list_accounts(address=ADDRESS)).accounts
+    assert isinstance(bench.error(call), AlreadyExists)
+    assert bench.do(bench.smartlead.find_ids([ADDRESS])) == {ADDRESS: found.id}
+
+
+def test_warmup_that_they_have_blocked_is_not_warming() -> None:
+    bench = Bench(smartlead_scenario="blocked")
+    mailhost.set_password(bench.sandbox.world, ADDRESS, "the first password", bench.sandbox.clock.now())
+    warm = smartlead.WarmupSettings()
+    made = bench.do(bench.smartlead.save_account(replace(by_mail_server(ADDRESS), warmup=warm)))
+    bench.sandbox.advance(6 * 86_400)
+    for seen in (
+        bench.do(bench.smartlead.get_account(made.id)),
+        bench.do(bench.smartlead.list_accounts()).accounts[0],
+    ):
+        assert (seen.connected, seen.warming) == (True, False)
+        assert seen.warmup is not None
+        assert "spam" in seen.warmup.blocked
+
+
+@pytest.mark.parametrize(("advice", "waits"), [("both", True), ("header", True), ("body", True), ("none", False)])
+def test_a_limit_of_smartlead_is_waited_for_as_advised(advice: str, waits: bool) -> None:
+    bench = Bench(smartlead_429_advice=advice, smartlead_reconnects_per_day=1, smartlead_per_minute=3)
+    for call in (bench.smartlead.reconnect_failed(), bench.smartlead.check_key()):
+        for _ in range(3):
+            bench.transport.send(call)
+        error = call.classify(bench.transport.send(call))
+        assert isinstance(error, RateLimited)
+        assert (error.advised_wait is not None and error.advised_wait > 1) is waits
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
