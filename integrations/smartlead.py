@@ -57,7 +57,6 @@ RECONNECT: Final = "smartlead.reconnect"
 USER_AGENT: Final = "gtm-infrastructure"
 MOST_ROWS: Final = 100
 GMAIL, OUTLOOK, SMTP = "GMAIL", "OUTLOOK", "SMTP"
-OAUTH_KINDS: Final = {GMAIL: "gmail", OUTLOOK: "microsoft"}  # lower case there, and another word
 
 # What their resets may look like: seconds from now, or a moment since 1970.
 _A_MOMENT: Final = 1_000_000_000
@@ -75,6 +74,7 @@ class SmartleadSettings:
     page_size        rows of a page; 100 is the most
     tracking_label   first label of a domain's tracking host, e.g. "emailtracking"
     tracking_target  where its CNAME leads. Nobody there documents it
+    oauth_types      what they call GMAIL and OUTLOOK where accounts come by OAuth; one of their documents says it in capitals
     spf              a mechanism for SPF: empty, because they send through the mailbox's own server
     save_deadline    two logins take up to a minute; what takes longer is read back
     """
@@ -85,6 +85,7 @@ class SmartleadSettings:
     page_size: int = MOST_ROWS
     tracking_label: str = "emailtracking"
     tracking_target: str = "open.sleadtrack.com"
+    oauth_types: tuple[str, str] = ("gmail", "microsoft")
     spf: str = ""
     deadline: float = 30.0
     save_deadline: float = 60.0
@@ -98,6 +99,9 @@ class SmartleadSettings:
         size = options.whole("SMARTLEAD_PAGE_SIZE", MOST_ROWS, least=1)
         if size > MOST_ROWS:
             raise NotConfigured(f"SMARTLEAD_PAGE_SIZE is more than {MOST_ROWS}", platform=PLATFORM)
+        types = options.words("SMARTLEAD_OAUTH_TYPES", ("gmail", "microsoft"))
+        if len(types) != 2:
+            raise NotConfigured("SMARTLEAD_OAUTH_TYPES are not two words", platform=PLATFORM)
         return cls(
             api_key=options.secret("SMARTLEAD_API_KEY"),
             base_url=options.address("SMARTLEAD_API_URL", BASE_URL),
@@ -105,6 +109,7 @@ class SmartleadSettings:
             page_size=size,
             tracking_label=options.text("SMARTLEAD_TRACKING_LABEL", "emailtracking").lower(),
             tracking_target=options.text("SMARTLEAD_TRACKING_TARGET", "open.sleadtrack.com").lower(),
+            oauth_types=(types[0], types[1]),
             spf=options.text("SMARTLEAD_SPF"),
             late_execution=options.seconds("SMARTLEAD_LATE_EXECUTION_SECONDS", 300.0),
             list_lag=options.seconds("SMARTLEAD_LIST_LAG_SECONDS", 120.0),
@@ -391,7 +396,7 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
         Refusal("imap_off", r"not enabled for imap|imap[^;]{0,40}(disabled|turned off|switched off|not enabled)"),
         Refusal(
             "wrong_login",
-            r"verification_failed|verif|credential|password|authenticat|log ?in|(smtp|imap).*(fail|refused|error)|\b535\b",
+            r"verif|oauth token|credential|password|authenticat|log ?in|(smtp|imap).*(fail|refused|error)|\b535\b",
         ),
     ),
     "update_account": (_GONE, _VALUE),
@@ -612,12 +617,13 @@ class SmartleadClient:
         return body | account.settings.written | {"from_name": account.settings.name or account.name}
 
     def _by_tokens(self, account: NewAccount, credential: Tokens) -> dict[str, Any]:
-        if account.kind not in OAUTH_KINDS:
-            raise ValueError(f"by OAuth an account is one of {', '.join(OAUTH_KINDS)}")
+        kinds = dict(zip((GMAIL, OUTLOOK), self.settings.oauth_types, strict=True))
+        if account.kind not in kinds:
+            raise ValueError(f"by OAuth an account is one of {', '.join(kinds)}")
         body: dict[str, Any] = {
             "from_name": account.settings.name or account.name,
             "from_email": _address(account.address),
-            "type": OAUTH_KINDS[account.kind],
+            "type": kinds[account.kind],
             "token": {
                 "access_token": credential.access_token.open(),
                 "refresh_token": credential.refresh_token.open(),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 100
 FIRST_ID = 2848
 KINDS = ("GMAIL", "OUTLOOK", "SMTP")
-OAUTH_KINDS = {"gmail": "GMAIL", "microsoft": "OUTLOOK"}
+OAUTH_KINDS = {"lower": {"gmail": "GMAIL", "microsoft": "OUTLOOK"}, "upper": {"GMAIL": "GMAIL", "OUTLOOK": "OUTLOOK"}}
 BOUNDS = {"total_warmup_per_day": (1, 50), "daily_rampup": (5, 20), "reply_rate_percentage": (20, 100)}
 # Name when writing -> member of an account. Readers see them under other names: `_row`.
 CHANGES = {
@@ -189,9 +189,10 @@ def save_oauth(world: World, request: Request, now: float, owner: int) -> Respon
     body = read_object(request)
     address, token = _email(body), body.get("token")
     _check_is_free(world, owner, address)
-    kind = OAUTH_KINDS.get(text(body, "type"))
+    kinds = OAUTH_KINDS[world.switches.smartlead_oauth_types]
+    kind = kinds.get(text(body, "type"))
     if kind is None:
-        raise Refusal(400, "type must be one of gmail, microsoft", "type")
+        raise Refusal(400, f"type must be one of {', '.join(kinds)}", "type")
     if not isinstance(token, dict):
         raise Refusal(400, "token is required", "token")
     access = text(token, "access_token")

@@ -312,6 +312,7 @@ class Switches:
     smartlead_tags_in_lists: bool = True
     # Smartlead: rules
     smartlead_user_agent: Literal["python_refused", "any"] = "python_refused"
+    smartlead_oauth_types: Literal["lower", "upper"] = "lower"
     smartlead_held_addresses: str = ""
     smartlead_imap_failure: Literal["saved", "refused"] = "saved"
     smartlead_warmup_bounds: Literal["strict", "lax"] = "strict"

@@ -557,6 +557,10 @@ def test_mailboxes_send_by_smartlead_in_the_other_positions(switches: dict[str, 
     send_by_smartlead(Bench(**switches))
 
 
+def test_kinds_may_be_named_in_capitals_by_token() -> None:
+    send_by_smartlead(Bench({"SMARTLEAD_OAUTH_TYPES": "GMAIL,OUTLOOK"}, smartlead_oauth_types="upper"))
+
+
 def buy_at_godaddy(bench: Bench) -> None:
     """A name from the first look to its own name servers, in v3."""
     godaddy, do, name = bench.godaddy, bench.do, "boughtexample.com"

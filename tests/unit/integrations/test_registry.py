@@ -82,6 +82,7 @@ def test_neither_clients_nor_settings_show_a_key() -> None:
         ("GODADDY_API_TOKEN", "t\u00f6ken-1"),
         ("CLOUDFLARE_PAGE_SIZE", "0"),
         ("SMARTLEAD_PAGE_SIZE", "101"),
+        ("SMARTLEAD_OAUTH_TYPES", "google"),
         ("SMARTLEAD_CLIENT_ID", "white"),
     ],
 )

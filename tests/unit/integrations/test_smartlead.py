@@ -196,6 +196,11 @@ class TestSave:
         with pytest.raises(ValueError, match="tokens"):
             smartlead.save_account(BY_TOKENS, 2849)
 
+    def test_what_kinds_are_called_by_oauth_is_a_setting(self) -> None:
+        values = {"SMARTLEAD_API_KEY": "key-123456", "SMARTLEAD_OAUTH_TYPES": "GMAIL, OUTLOOK"}
+        client = SmartleadClient(SmartleadSettings.from_mapping(values))
+        assert client.save_account(replace(BY_TOKENS, kind="OUTLOOK")).request.json["type"] == "OUTLOOK"
+
     def test_passwords_and_tokens_are_shown_nowhere(self) -> None:
         for call in (SAVE, smartlead.save_account(BY_TOKENS)):
             shown = f"{call!r} {without_secrets(call.request.json, call.secret_fields)}"
@@ -250,6 +255,7 @@ class TestSave:
                 "imap_off",
             ),
             ({"error": "The limit of email accounts of your plan is reached"}, "account_limit"),
+            ({"ok": False, "message": "Invalid or expired OAuth token"}, "wrong_login"),
             ({"error": "password is required"}, "bad_value"),
         ],
     )  # fmt: skip

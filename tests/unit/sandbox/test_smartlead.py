@@ -15,6 +15,7 @@ from tests.unit.sandbox.kit import DAY, HOUR, Box
 ADDRESS, PASSWORD = "sam@acme.io", "Sam-and-nobody-else-1"
 ACCOUNTS = "/email-accounts/"
 OTHER = "sandbox-smartlead-other-key"
+ALL_KINDS = {"lower": "gmail, microsoft", "upper": "GMAIL, OUTLOOK"}
 WARM: dict[str, Any] = {
     "warmup_enabled": True,
     "total_warmup_per_day": 30,
@@ -303,6 +304,16 @@ def test_tokens_are_brought_along_and_open_both_doors(box: Box) -> None:
     assert (row["password"], row["imap_password"], row["type"]) == (None, None, "GMAIL")
     assert row["is_smtp_success"] is row["is_imap_success"] is True
     assert by_token(box, "ya29.sam").json()["errorCode"] == "ACCOUNT_ALREADY_EXIST"
+
+
+@pytest.mark.parametrize(("form", "taken", "refused"), [("lower", "gmail", "GMAIL"), ("upper", "GMAIL", "gmail")])
+def test_kinds_have_other_names_by_token(form: str, taken: str, refused: str) -> None:
+    box = a_box(smartlead_oauth_types=form)
+    at_google(box)
+    held = google_world.Token(ADDRESS, frozenset({google_world.MAIL}), box.clock.now() + DAY)
+    box.sandbox.world.google_workspace.tokens["ya29.sam"] = held
+    assert by_token(box, "ya29.sam", type=refused).json() == {"error": f"type must be one of {ALL_KINDS[form]}"}
+    assert by_token(box, "ya29.sam", type=taken).status == 200
 
 
 # --- 4. Write and read names differ; list and detail differ; warmup_details null at first; strings as numbers; "98%" --
