@@ -49,10 +49,20 @@ def open_plan(provision: Provision) -> Downgrade | None:
 
 def smaller_tiers(live: Provision) -> list[Tier]:
     """Return the packages to which a live order can be reduced: of its stack, if that can take a part down, and smaller."""
+    stack = STACKS.get(live.order.get("stack", ""))
+    return _smaller(live) if stack is not None and life.DOWNGRADE in stack.pipelines else []
+
+
+def why_not_smaller(live: Provision) -> str:
+    """Return why none of the smaller packages that there are can be changed to; nothing where one can, or there is none."""
+    stack = STACKS.get(live.order.get("stack", ""))
+    if stack is None or life.DOWNGRADE in stack.pipelines or not _smaller(live):
+        return ""
+    return str(stack.pitch.not_smaller)
+
+
+def _smaller(live: Provision) -> list[Tier]:
     there = live.order
-    stack = STACKS.get(there.get("stack", ""))
-    if stack is None or life.DOWNGRADE not in stack.pipelines:
-        return []
     tiers = Tier.objects.filter(is_active=True, stack=there.get("stack", ""), domain_count_max=None)
     return [
         tier

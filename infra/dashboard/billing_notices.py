@@ -73,6 +73,8 @@ def _packages(provision: Provision) -> list[Option]:
     ways = [Option(_("Choose a bigger package"), reverse("upgrade"))]
     if downgrades.smaller_tiers(provision):
         ways.append(Option(_("Choose a smaller package"), reverse("downgrade")))
+    elif downgrades.why_not_smaller(provision):
+        ways.append(Option(_("About a smaller package"), reverse("downgrade")))
     return ways
 
 

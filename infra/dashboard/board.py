@@ -177,7 +177,7 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
     logins = presenters.logins(student, provision, now=now)
     return Dashboard(
         tag=words.provision(provision.state),
-        sentences=three_sentences(student, provision, found),
+        sentences=three_sentences(student, provision, found, domains),
         notices=[
             *billing_notices.notices(student, provision, now=now),
             *_notices(provision, domains, found, measurement, now=now),
@@ -226,10 +226,12 @@ def percent(figure: float) -> str:
 # The first three sentences ------------------------------------------------------------------------------------------
 
 
-def three_sentences(student: User, provision: Provision, found: Sequence[Standing]) -> list[str]:
+def three_sentences(
+    student: User, provision: Provision, found: Sequence[Standing], domains: Sequence[Domain] = ()
+) -> list[str]:
     """How many are healthy, what needs attention, when sending may start."""
     wanted = [one for one in found if one.mailbox.state != MailboxState.REMOVED]
-    return [_how_many(wanted), _attention(wanted), _sending(provision, wanted)]
+    return [_how_many(wanted), _attention(wanted, domains), _sending(provision, wanted)]
 
 
 def _how_many(wanted: Sequence[Standing]) -> str:
@@ -246,7 +248,7 @@ def _how_many(wanted: Sequence[Standing]) -> str:
     ) % {**count, "good": good}
 
 
-def _attention(wanted: Sequence[Standing]) -> str:
+def _attention(wanted: Sequence[Standing], domains: Sequence[Domain]) -> str:
     bad = sum(one.needs_attention for one in wanted)
     if bad:
         return ngettext("%(n)s needs attention.", "%(n)s need attention.", bad) % {"n": bad}
@@ -260,6 +262,8 @@ def _attention(wanted: Sequence[Standing]) -> str:
     early = sum(one.health == Health.TOO_EARLY and one.ramp is not None for one in wanted)
     if early and early < len(wanted):
         return ngettext("%(n)s has not enough data yet.", "%(n)s have not enough data yet.", early) % {"n": early}
+    if asked := [one.name for one in domains if _waits_for_its_owner(one)]:
+        return ngettext("%(names)s needs you.", "%(names)s need you.", len(asked)) % {"names": listed(asked)}
     return _("Nothing needs your attention.")
 
 
@@ -311,8 +315,8 @@ def _notices(
         text = _("Your new domains and mailboxes are being built. What you have goes on working meanwhile.")
         notices.append(Notice("busy", _("Your upgrade is under way"), text))
         if asked := [one.name for one in domains if _waits_for_its_owner(one)]:
-            title = _("%(names)s: your domain waits for its name servers") % {"names": listed(asked)}
-            text = _("Your upgrade goes on with it once they are changed. The domain's card below says what to do.")
+            title = _("We wait for you to change the name servers of %(names)s") % {"names": listed(asked)}
+            text = _("The rest of your upgrade goes on meanwhile. The domain's card below says what to do.")
             notices.append(Notice("attention", title, text))
     if provision.state == ProvisionState.CANCELLING:
         text = _(

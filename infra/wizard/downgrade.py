@@ -38,6 +38,7 @@ def downgrade(request: HttpRequest) -> HttpResponse:
         "package": live.order.get("tier_name", ""),
         "plan": _plan_rows(_person(request), live, plan) if plan else None,
         "is_unsure": plan is not None and plan.state != Downgrade.State.PLANNED,
+        "why_not": "" if plan else downgrades.why_not_smaller(live),
         "cards": [] if plan else presenters.downgrades(downgrades.smaller_tiers(live), live),
     }
     return render(request, "wizard/downgrade.html", context)

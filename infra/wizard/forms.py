@@ -71,7 +71,7 @@ class DomainsForm(ProvisionForm):
     own = forms.CharField(
         label=gettext_lazy("Domains that you own already"),
         help_text=gettext_lazy(
-            "One per line. You change their nameservers after you have paid, and keep paying your registrar. E-mail that"
+            "One per line. You change their name servers after you have paid, and keep paying your registrar. E-mail that"
             " you receive at such a domain today stops then, and so does its website: use one that nothing else needs."
         ),
         required=False,

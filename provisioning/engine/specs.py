@@ -124,6 +124,7 @@ class Pitch:
     domain_year_cents  about what a domain costs from its second year on
     sending_tool       name of the setting with the address where students work with their mailboxes
     has_lead_list      whether it makes a lead list
+    not_smaller        why nobody can change to a smaller package, where the stack has no pipeline for that
     """
 
     title: str | Promise = ""
@@ -133,6 +134,7 @@ class Pitch:
     domain_year_cents: int = 0
     sending_tool: str = ""
     has_lead_list: bool = False
+    not_smaller: str | Promise = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,12 @@ PITCH = Pitch(
     ready=_("2-4 hours, up to 2 days"),
     domain_year_cents=1400,
     sending_tool="SALESFORGE_TOOL_URL",
+    not_smaller=_(
+        "Mailboxes on sending addresses of your own cannot be ended one by one for the end of a period: taking one away"
+        " deletes its mail and its warmup at once, and a sending address ends together with everything that sends from it."
+        " If you want less, cancel at the end of the period on the dashboard, and order the smaller package then, with new"
+        " domains."
+    ),
 )
 
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX

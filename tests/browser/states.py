@@ -31,6 +31,7 @@ from infra.models import (
     MailboxState,
     NameAnswer,
     OperatorItem,
+    Origin,
     ParkedReason,
     Provision,
     ProvisionState,
@@ -45,6 +46,7 @@ from infra.secret import Secret
 from infra.wizard import upgrade as upgrades
 from provisioning.models import Run, Step
 from tests.integration.pages import PASSWORD, answered, at_domains, student
+from tests.integration.stories.kit import answer, make_tier
 from tests.integration.warm import looked, measured, remember
 from tests.integration.world import new_order, paid
 
@@ -248,6 +250,22 @@ def domains_with_errors(house: House, name: str) -> Shown:
 @state
 def domains_too_few(house: House, name: str) -> Shown:
     return Shown(domains_filled_for(name, "Lumio"), DOMAINS, then=press("Continue"), sees="There is a problem")
+
+
+@state
+def domains_own(house: House, name: str) -> Shown:
+    """A package that takes a domain which the student has: one of those, and one to buy."""
+    return Shown(bringing(name, f"own-{name}.com").student, DOMAINS, sees="1 chosen and 1 of your own, of 2")
+
+
+@state
+def domains_own_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("Domains that you own already").fill("mail.sample-agency.com\nsample-agency.de\nco.uk")
+        button(page, "Continue").click()
+
+    sees = "sample-agency.de cannot be part of this package"
+    return Shown(bringing(name, f"own-{name}.com").student, DOMAINS, then=then, sees=sees)
 
 
 @state
@@ -752,6 +770,16 @@ def downgrade_planned(house: House, name: str) -> Shown:
 
 
 @state
+def downgrade_not_offered(house: House, name: str) -> Shown:
+    order = subscribed(name)
+    make_tier("velocity")
+    Provision.objects.filter(pk=order.pk).update(
+        order={**order.order, "stack": "forge", "tier_name": "Dominance", "domain_count": 5, "mailbox_count": 11}
+    )
+    return Shown(order.student, reverse("downgrade"), sees="This package cannot be made smaller")
+
+
+@state
 def dashboard_downgrade_planned(house: House, name: str) -> Shown:
     return Shown(shrinking(name, is_planned=True).student, DASHBOARD, sees="Your package changes to Mini on")
 
@@ -864,6 +892,17 @@ def pause(house: House) -> None:
     house.undo.callback(Flag.objects.filter(key="orders").delete)
 
 
+def bringing(name: str, own: str) -> Provision:
+    """Make a draft of a package on dedicated IPs, with a name to buy and a domain of the student's own."""
+    draft = at_domains(somebody(name), brand=name.title())
+    Provision.objects.filter(pk=draft.pk).update(tier=make_tier("ignition"))
+    names = [f"{one}{name}.com" for one in ("get", "try", "use", "go", "hey")]
+    answer(*names, platform="infraforge")
+    Domain.objects.create(provision=draft, student=draft.student, name=names[0], position=0)
+    Domain.objects.create(provision=draft, student=draft.student, name=own, position=1, origin=Origin.OWN)
+    return draft
+
+
 def domains_filled_for(name: str, brand: str) -> User:
     draft = at_domains(somebody(name), brand=brand)
     answered(*[f"{one}{brand.lower()}.com" for one in ("get", "try", "use", "go", "hey")])
@@ -908,17 +947,48 @@ def building(name: str, *, spares: int = 1) -> Run:
 def progress_own_domain(house: House, name: str) -> Shown:
     """The owner of a domain is asked to change its name servers."""
     run = building(name)
-    domain = run.provision.domains.get(name=f"get{name}.com")
-    servers, seen = ["ns1.sandbox.test", "ns2.sandbox.test"], ["ns37.domaincontrol.com", "ns38.domaincontrol.com"]
-    Domain.objects.filter(pk=domain.pk).update(
-        origin="own", price_cents=0, facts={"nameservers": servers, "nameservers_seen": seen}
-    )
-    steps(run, "buy_domains").filter(domain=domain).update(
-        state=StepState.WAITING, waits_on="student", facts={"question": "nameservers"}, started_at=ago(minutes=3)
-    )
-    Run.objects.filter(pk=run.pk).update(state=RunState.PARKED)
-    Provision.objects.filter(pk=run.provision_id).update(parked_reason=ParkedReason.NEEDS_STUDENT)
+    ask_the_owner(run, f"get{name}.com", "nameservers", may_stop_at=timezone.now().isoformat())
     return Shown(run.provision.student, PROGRESS, sees="Set exactly these name servers")
+
+
+@state
+def progress_what_stops(house: House, name: str) -> Shown:
+    """Mail arrives at the domain, and its owner has not said that it may stop."""
+    run = building(name)
+    ask_the_owner(run, f"get{name}.com", "may_stop")
+    return Shown(run.provision.student, PROGRESS, sees="receives e-mail today")
+
+
+@state
+def dashboard_own_domain(house: House, name: str) -> Shown:
+    """An upgrade waits for the name servers of one domain, and for a word about what stops at another."""
+    order = subscribed(name)
+    run = order.runs.get()
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.UPGRADING)
+    ask_the_owner(run, f"get{name}.com", "nameservers", may_stop_at=timezone.now().isoformat())
+    ask_the_owner(run, f"try{name}.com", "may_stop")
+    return Shown(order.student, DASHBOARD, sees="See how to change them")
+
+
+TEXTS = ("v=spf1 include:_spf.old-mail-service.example ~all", f"old-site-verification={'8f2c' * 16}")
+
+
+def ask_the_owner(run: Run, name: str, question: str, **facts: str) -> None:
+    """Let a domain be the student's own, and a question about it wait for its owner."""
+    domain = run.provision.domains.get(name=name)
+    servers, seen = ["ns1.sandbox.test", "ns2.sandbox.test"], ["ns37.domaincontrol.com", "ns38.domaincontrol.com"]
+    lies = [("MX", "mx1.old-mail-service.example"), ("A", "203.0.113.9"), *(("TXT", text) for text in TEXTS)]
+    Domain.objects.filter(pk=domain.pk).update(
+        origin="own", price_cents=0, state="pending_nameservers", bought_at=None, facts={
+            "nameservers": servers, "nameservers_seen": seen, "records_before_known": True,
+            "records_before": [{"type": kind, "owner": name, "value": value} for kind, value in lies], **facts,
+        },
+    )  # fmt: skip
+    steps(run, "buy_domains").filter(domain=domain).update(
+        state=StepState.WAITING, waits_on="student", facts={"question": question}, started_at=ago(minutes=3)
+    )
+    Run.objects.filter(pk=run.pk).update(state=RunState.PARKED, finished_at=None)
+    Provision.objects.filter(pk=run.provision_id).update(parked_reason=ParkedReason.NEEDS_STUDENT)
 
 
 def lost(name: str) -> Run:

@@ -280,7 +280,8 @@ def test_the_dashboard_of_an_upgrade_says_what_it_waits_for(draft: Provision) ->
     response = signed_in(draft.student).get(DASHBOARD)
     page = text(response)
     for words in (
-        "sample.com: your domain waits for its name servers",
+        "We wait for you to change the name servers of sample.com",
+        "sample.com needs you.",
         "Name servers to set ns1.sandbox.test and ns2.sandbox.test",
         "We see ns37.domaincontrol.com",
         "Leads to us",

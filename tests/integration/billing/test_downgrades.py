@@ -273,3 +273,19 @@ def test_a_smaller_package_is_offered_where_a_part_can_be_taken_down(
     Tier.objects.filter(pk=mini.pk).update(stack=stack, stripe_monthly_price_id="price_mini")
     live = Provision(order={"stack": stack, "domain_count": 3, "mailbox_count": 6})
     assert [one.slug for one in downgrades.smaller_tiers(live)] == offered
+    assert bool(downgrades.why_not_smaller(live)) is not bool(offered)
+    Tier.objects.filter(pk=mini.pk).update(is_active=False)
+    assert downgrades.why_not_smaller(live) == "", "where there is no smaller one, nothing needs a reason"
+
+
+def test_the_page_says_why_a_package_cannot_be_made_smaller(life_: Smaller, mini: Tier) -> None:
+    Tier.objects.filter(pk=mini.pk).update(stack="forge")
+    order = {**life_.provision.order, "stack": "forge"}
+    Provision.objects.filter(pk=life_.provision.pk).update(order=order)
+    student = life_.signed_in()
+    page = student.get(reverse("downgrade")).content.decode()
+    assert "This package cannot be made smaller" in page
+    assert "You have the smallest package" not in page
+    assert "it is paid for until the end of this period. Then the smaller one begins" not in page
+    assert student.get(reverse("downgrade-choose", args=[mini.slug])).status_code == 302
+    assert reverse("downgrade") in student.get(reverse("dashboard")).content.decode()
