@@ -12,31 +12,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import connection
 
 from config.bench.provision import FEWEST_CALLS
+from infra.management.commands.load_tiers import DEFAULTS
 from infra.models import Domain, User
+from integrations.http.call import Call, Raw
 from integrations.sandbox import Sandbox
 from integrations.sandbox.log import LogEntry
+from integrations.sandbox.switches import Switches
 from integrations.zapmail import GENERAL, MOST_NAMES_PER_CHECK, SEARCH
 from provisioning import search
 from provisioning.engine import claims
+from provisioning.engine.registrar import Registrar
 from provisioning.engine.runner import wake
 from provisioning.models import Run
+from provisioning.stacks import STACKS
 from tests.integration.stories.kit import Story
 
 from . import harness
-from .harness import World, first_order
+from .harness import Line, World, first_order
 
-STACK = "zapmail"
-NAMES = 20  # that one search asks for
 A_CLICK = 0.01  # seconds from one to the next
 HOURS = 24.0
 WALLET = 5_000_000  # cents
+# Money for a hundred orders, in whatever a platform keeps it.
+WEALTH = {one.name: WALLET for one in fields(Switches) if one.name.endswith(("_wallet_cents", "_credits_cents"))}
+SOLD = [stack for stack in STACKS if DEFAULTS.get(stack)]  # the stacks that somebody can order
+BOUNDED = "zapmail"  # the stack whose least time is derived in docs/performance.md
 
 # As the platform counts: requests in any so many seconds, over all students.
 LIMITS = {GENERAL: (20, 60.0), SEARCH: (10, 1800.0)}
@@ -50,19 +57,23 @@ class CohortWorld(World):
     newest  the one that was made last: where names are asked for
     choose  claims the run to wake next
     age     by run: 0 is the one that was paid first
-    late    calls that went before those of an older order that was waiting for the same budget: its age, theirs, verb
+    sent    every call that was made
+    turns   ages of the orders, in the order of their first calls
+    late    calls that went before those of an older order that was waiting for the same budget
     """
 
     newest: ClassVar[CohortWorld]
 
-    def __init__(self, *arguments: Any, counts_as_search: bool, **values: Any) -> None:
+    def __init__(self, *arguments: Any, **values: Any) -> None:
         super().__init__(*arguments, **values)
         CohortWorld.newest = self
         self.choose: Callable[[], claims.Claim | None] = claims.take_next
-        self.counts_as_search = counts_as_search
+        self.sent: list[Call[Any]] = []
+        self.workshop = replace(self.workshop, transport=NotedLine(self.sandbox, self.sent))
         self.age: dict[UUID, int] = {}
-        self.waiting: dict[UUID, str] = {}  # runs without a permit, and of which budget
-        self.late: list[tuple[int, int, str]] = []
+        self.turns: list[int] = []
+        self.waiting: dict[UUID, tuple[str, float]] = {}  # runs without a permit: of which budget, since when
+        self.late: list[Late] = []
 
     def run_once(self) -> bool:
         self._at_once, self._ahead = self._at_once + 1, None
@@ -70,43 +81,62 @@ class CohortWorld(World):
         return any(act() for act in self.actors) or self._wake()
 
     def _wake(self, run: Any = None) -> bool:
-        before = self.sandbox.log.count
+        before = len(self.sent)
         claim = self.choose()
         if claim is None:
             return False
         self.waiting.pop(claim.run_id, None)
         wake(claim, self.workshop)
-        for entry in self.sandbox.log.since(before):
-            self._note_late(entry, claim.run_id)
+        for call in self.sent[before:]:
+            self._note_late(call, claim.run_id)
+        age = self.age[claim.run_id]
+        if len(self.sent) > before and age not in self.turns:
+            self.turns.append(age)
         waits_on, why = Run.objects.values_list("waits_on", "why").get(pk=claim.run_id)
         if waits_on == "budget":
-            self.waiting[claim.run_id] = why
+            self.waiting[claim.run_id] = why, self.sandbox.clock.now()
         return True
 
-    def _note_late(self, entry: LogEntry, run: UUID) -> None:
-        for budget in budgets_of(entry, self.counts_as_search):
-            for other, wanted in self.waiting.items():
-                if wanted == budget and self.age[other] < self.age[run]:
-                    self.late.append((self.age[other], self.age[run], entry.verb))
+    def _note_late(self, call: Call[Any], run: UUID) -> None:
+        now = self.sandbox.clock.now()
+        for other, (wanted, since) in self.waiting.items():
+            if wanted in call.budgets and self.age[other] < self.age[run]:
+                self.late.append(Late(self.age[other], self.age[run], call.verb, now - since))
 
 
-def budgets_of(entry: LogEntry, counts_as_search: bool) -> tuple[str, ...]:
-    """Return the budgets that a call spends."""
-    if entry.platform != "zapmail":
-        return ()
-    searches = entry.verb == "check_domains" or (entry.verb == "buy_domains" and counts_as_search)
-    return (GENERAL, SEARCH) if searches else (GENERAL,)
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A call of a younger order, made while an older one was without a permit of the same budget, for so many seconds."""
+
+    older: int
+    younger: int
+    verb: str
+    seconds: float
+
+
+class NotedLine(Line):
+    """A line that notes what goes over it."""
+
+    def __init__(self, sandbox: Sandbox, sent: list[Call[Any]]) -> None:
+        super().__init__(sandbox)
+        self.sent = sent
+
+    def send(self, call: Call[Any], *, send_before: float | None = None) -> Raw:
+        self.sent.append(call)
+        return super().send(call, send_before=send_before)
 
 
 @dataclass
 class Cohort:
     """Orders in the order of their payment, and the students who search meanwhile.
 
-    clicker  one more student, who asked again and again before the others came
+    stack    what they ordered
+    clicker  one more student, who asked again and again before the others came; nobody where no names are sold
     seconds  from the payments until the last order was active
     """
 
     world: CohortWorld
+    stack: str
     orders: list[Story]
     searching: list[Searcher]
     clicker: Searcher | None = None
@@ -134,14 +164,16 @@ class Cohort:
             order.check_complete()
         self.orders[0].check()
 
-    def calls(self, verb: str) -> list[LogEntry]:
-        """Return the calls of a verb of Zapmail."""
-        return self.sandbox.log.of("zapmail", verb)
+    def calls(self, verb: str, platform: str = "zapmail") -> list[LogEntry]:
+        """Return the calls of a verb."""
+        return self.sandbox.log.of(platform, verb)
 
-    def order_of(self, verb: str) -> list[int]:
-        """Return whose turn it was: the ages of the orders in the order of their first call of a verb."""
-        ages = {order.provision.reference: age for age, order in enumerate(self.orders)}
-        return list(dict.fromkeys(ages[entry.student_ref] for entry in self.calls(verb)))
+    def searches(self) -> list[LogEntry]:
+        """Return the questions for names."""
+        registrar = STACKS[self.stack].registrar
+        assert registrar is not None
+        question = registrar.check(self.world.workshop.clients, ["example.com"], "search")
+        return self.calls(question.verb, question.platform)
 
     @property
     def everybody(self) -> list[Searcher]:
@@ -150,7 +182,7 @@ class Cohort:
 
     def place_of(self, names: Iterable[str]) -> float:
         """Return with which search call the last of some names was asked for; infinite while one was not."""
-        asked = {name: place for place, entry in enumerate(self.calls("check_domains")) for name in entry.items}
+        asked = {name: place for place, entry in enumerate(self.searches()) for name in entry.items}
         return max(asked.get(name, math.inf) for name in names)
 
 
@@ -163,23 +195,27 @@ class Searcher:
 
 
 def begin(
-    *, orders: int, searching: int = 0, clicks: int = 0, counts_as_search: bool = False, seed: int = 1, **more: Any
+    *,
+    orders: int,
+    searching: int = 0,
+    clicks: int = 0,
+    stack: str = "zapmail",
+    counts_as_search: bool = False,
+    seed: int = 1,
+    **more: Any,
 ) -> Cohort:
-    """Let so many students pay at once while others search.
+    """Let so many students pay for the smallest package of a stack at once while others search.
 
     clicks            how often one more student asks for other names, all at once
-    counts_as_search  what the platform does with a purchase, and what we think it does
+    counts_as_search  what Zapmail does with a purchase, and what we think it does
     """
-    switches = {
-        "zapmail_wallet_cents": WALLET,
-        "zapmail_purchase_counts_as_search": counts_as_search,
-        **more.pop("switches", {}),
-    }
+    switches = {**WEALTH, "zapmail_purchase_counts_as_search": counts_as_search, **more.pop("switches", {})}
     settings = {"ZAPMAIL_PURCHASE_COUNTS_AS_SEARCH": str(counts_as_search), **more}
     plain = harness.new_world(seed=seed, switches=switches, **settings)
-    world = CohortWorld(plain.sandbox, settings, seed=plain.seed, counts_as_search=counts_as_search)
-    clicker = _clicker(world, clicks) if clicks else None
-    made = [first_order(world, f"c{number:03}", tier="starter") for number in range(orders)]
+    world = CohortWorld(plain.sandbox, settings, seed=plain.seed)
+    sells = STACKS[stack].registrar
+    clicker = _clicker(world, stack, sells, clicks) if sells and clicks else None
+    made = [first_order(world, f"c{number:03}", tier=DEFAULTS[stack][0].slug) for number in range(orders)]
     world.age = {order.run.pk: age for age, order in enumerate(made)}
     with connection.cursor() as cursor:
         for age, order in enumerate(made):
@@ -187,28 +223,29 @@ def begin(
                 "UPDATE provisioning_run SET paid_at = gtm_now('machine') + make_interval(secs => %s) WHERE id = %s",
                 [(age - orders) / 1000, order.run.pk],
             )
-    cohort = Cohort(world, made, [_searcher(world, f"s{number:02}") for number in range(searching)], clicker)
-    for one in cohort.searching:
+    searchers = [_searcher(world, sells, f"s{number:02}") for number in range(searching)] if sells else []
+    for one in searchers:
         world.advance(A_CLICK)
-        search.request_names(student=one.student, stack=STACK, names=one.names)
+        search.request_names(student=one.student, stack=stack, names=one.names)
     world.actors.append(lambda: search.is_due() and search.drain(1) > 0)
-    return cohort
+    return Cohort(world, stack, made, searchers, clicker)
 
 
-def _searcher(world: World, name: str) -> Searcher:
+def _searcher(world: World, sells: Registrar, name: str) -> Searcher:
+    """Return somebody who wants as many names as one question takes."""
     name = world.fresh(name)
     student = User.objects.create_user(f"{name}@students.example", "pw", is_enrolled=True)
-    return Searcher(student, [f"{name}n{number:02}.com" for number in range(NAMES)])
+    return Searcher(student, [f"{name}n{number:02}.com" for number in range(sells.most_names)])
 
 
-def _clicker(world: World, clicks: int) -> Searcher:
-    one = _searcher(world, "clicker")
+def _clicker(world: World, stack: str, sells: Registrar, clicks: int) -> Searcher:
+    one = _searcher(world, sells, "clicker")
     asked: list[str] = []
     for click in range(clicks):
         world.advance(A_CLICK)
         names = [f"x{click:04}{name}" for name in one.names]
         try:
-            search.request_names(student=one.student, stack=STACK, names=names)
+            search.request_names(student=one.student, stack=stack, names=names)
         except search.AllowanceUsedUp:
             continue
         asked += names
@@ -219,7 +256,7 @@ def _clicker(world: World, clicks: int) -> Searcher:
 
 
 def bound(cohort: Cohort) -> float:
-    """Return the seconds that nobody can go below: see "A hundred orders at once" in docs/performance.md.
+    """Return the seconds that nobody can go below, for orders of `BOUNDED`: see docs/performance.md, "A hundred orders".
 
     No order is quicker than the platform makes its things, and the last call of a kind comes no earlier than the limits
     let all calls through that have to be made up to it; after that one order's things have yet to be made.
@@ -228,7 +265,7 @@ def bound(cohort: Cohort) -> float:
     found = [max(path["buy_domains"] for path in paths)]
     for verb, calls in UP_TO.items():
         found.append(_last_call(GENERAL, calls * len(paths)) + min(path[verb] for path in paths))
-    if cohort.world.counts_as_search:
+    if cohort.sandbox.world.switches.zapmail_purchase_counts_as_search:
         found.append(_last_call(SEARCH, _searches(cohort)) + min(path["buy_domains"] for path in paths))
     return max(found)
 
