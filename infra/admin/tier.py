@@ -189,13 +189,14 @@ class TierAdmin(HasVerbs):
         "mailbox_count",
         "setup_said",
         "monthly_said",
+        "margin",
         "is_active",
         "sort_order",
     )
     list_filter = ("is_active", "stack")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
-    readonly_fields = ("preview", "costs")
+    readonly_fields = ("preview", "costs", "margin")
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "stack", "is_active", "sort_order", "preview")}),
         (
@@ -220,6 +221,7 @@ class TierAdmin(HasVerbs):
                     "stripe_setup_price_id",
                     "stripe_monthly_price_id",
                     "costs",
+                    "margin",
                 )
             },
         ),
@@ -245,6 +247,13 @@ class TierAdmin(HasVerbs):
             return "-"
         cost = monthly_cents(row, Options.from_mapping(settings.BUILD_OPTIONS))
         return _("about %(amount)s, without the sending tool") % {"amount": money(cost, "usd")}
+
+    @admin.display(description=gettext_lazy("left of a month"))
+    def margin(self, row: Tier) -> str:
+        if row._state.adding or row.currency != "usd":  # costs are in dollars
+            return "-"
+        left = row.monthly_fee_cents - monthly_cents(row, Options.from_mapping(settings.BUILD_OPTIONS))
+        return _("about %(amount)s, before Stripe's fees") % {"amount": money(left, "usd")}
 
     @admin.display(description=gettext_lazy("as students see it"))
     def preview(self, row: Tier) -> str | SafeString:

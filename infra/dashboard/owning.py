@@ -51,7 +51,7 @@ def ask_of(domain: Domain) -> Ask:
     registrar = _registrar(seen)
     return Ask(
         name=display(domain.name),
-        servers=[str(one) for one in domain.facts.get("nameservers", ())],
+        servers=owning.named(domain.facts),
         seen=listed(seen) if seen else _("nothing yet"),
         checked=ago(looked, now=vendor_now()) if looked else _("not yet"),
         registrar=registrar or _("your registrar"),

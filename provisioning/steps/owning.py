@@ -61,13 +61,19 @@ def must_say(facts: Mapping[str, Any]) -> bool:
     return has_something_to_stop(facts) and not facts.get("may_stop_at")
 
 
+def named(facts: Mapping[str, Any]) -> list[str]:
+    """Return the servers that a domain shall lead to; a person who notes them by hand may write them in one line."""
+    servers = facts.get("nameservers") or ()
+    return servers.replace(",", " ").split() if isinstance(servers, str) else [str(one) for one in servers]
+
+
 def nameservers(ctx: Context) -> Mapping[str, Outcome]:
     """Wait until the servers above each domain say that it leads to those that its owner was told."""
     return {domain.key: _judge(ctx, domain) for domain in ctx.domains}
 
 
 def _judge(ctx: Context, domain: DomainItem) -> Outcome:
-    wanted, found = [str(one) for one in domain.facts["nameservers"]], ctx.delegation(domain.name)
+    wanted, found = named(domain.facts), ctx.delegation(domain.name)
     facts = _noted(ctx, domain, found)
     if not (found.was_answered and found.leads_to(wanted)):
         if found.was_answered:

@@ -458,6 +458,36 @@ def dashboard_with_troubles(house: House, name: str) -> Shown:
 
 
 @state
+def dashboard_dedicated(house: House, name: str) -> Shown:
+    """A package on dedicated IPs: where each domain sends from, and its records as resolvers show them."""
+    order = measured(running(name))
+    facts = {"dedicated_ips": {"ws_1": "203.0.113.25", "ws_2": "203.0.113.26"}}
+    Provision.objects.filter(pk=order.pk).update(facts=facts, order={**order.order, "stack": "forge"})
+    order.credentials.all().delete()
+    for place, domain in enumerate(order.domains.filter(state="active").order_by("position")):
+        seen = [seen_record(domain.name, kind, value, there=place < 2 or kind == "MX") for kind, value in RECORDS]
+        evidence = {"state": "complete" if place < 2 else "partial", "records": seen}
+        workspace = f"ws_{1 + place % 2}"
+        domain.facts |= {"infraforge_workspace_id": workspace, "dns_evidence": evidence}
+        domain.save()
+    return Shown(order.student, DASHBOARD, sees="Sends from")
+
+
+RECORDS = (("MX", "mx1.host.example"), ("TXT", "v=spf1 include:host.example ~all"), ("TXT", "v=DMARC1; p=none"))
+
+
+def seen_record(name: str, kind: str, value: str, *, there: bool) -> dict[str, object]:
+    owner = f"_dmarc.{name}" if "DMARC" in value else name
+    sights: dict[str, object] = {
+        resolver: {"finding": "seen" if there else "absent", "found": []} for resolver in ("a", "b", "c")
+    }
+    return {
+        "type": kind, "owner": owner, "value": value, "priority": 10 if kind == "MX" else None,
+        "state": "complete" if there else "absent", "resolvers": sights,
+    }  # fmt: skip
+
+
+@state
 def dashboard_stale(house: House, name: str) -> Shown:
     """The sending tool has been away for two days."""
     order = measured(running(name))

@@ -25,6 +25,7 @@ from provisioning.stacks import STACKS
 
 from .billing.shop import gateway_over
 from .pages import signed_in, student, text, tier
+from .stories.kit import make_tier
 from .world import World, new_order, new_world, paid, starter
 
 pytestmark = pytest.mark.django_db
@@ -544,6 +545,14 @@ def test_a_tier_that_cannot_work_is_refused(console: Client, field: str, value: 
 def test_a_tier_that_is_not_offered_needs_no_prices_yet(console: Client) -> None:
     add_tier(console, is_active=None, stripe_setup_price_id="", stripe_monthly_price_id="")
     assert not Tier.objects.get(slug="large").is_active
+
+
+@pytest.mark.parametrize(("slug", "left"), [("ignition", "$35.67"), ("dominance", "$101.17"), ("starter", "$22.76")])
+def test_a_package_says_what_is_left_of_a_month(console: Client, slug: str, left: str) -> None:
+    row = make_tier(slug)
+    said = f"about {left}, before Stripe's fees"
+    assert said in text(console.get(reverse("admin:infra_tier_change", args=[row.pk])))
+    assert said in text(console.get(reverse("admin:infra_tier_changelist")))
 
 
 def test_a_fee_below_costs_is_warned_of(console: Client) -> None:

@@ -80,6 +80,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="show the bugs and their tests, and put in none")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
+    if unknown := set(arguments.only or ()) - {bug.key for bug in BUGS}:
+        parser.error(f"there is no bug {', '.join(sorted(unknown))}; see --list")
     bugs = [bug for bug in BUGS if not arguments.only or bug.key in arguments.only]
     if arguments.list:
         print("\n".join(f"{bug.guards:4} {bug.key:38} {bug.test}" for bug in bugs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .bug import Bug
 from .where import STEPS, STORIES
 
-HERE, STORY = f"{STEPS}/forge", f"{STORIES}/test_forge.py"
+HERE, STORY, OWN = f"{STEPS}/forge", f"{STORIES}/test_forge.py", f"{STORIES}/test_own_domains.py"
 
 # fmt: off
 FORGE = (
@@ -41,4 +41,17 @@ FORGE = (
         "        if there.auto_renew is not on:\n            sent",
         "        if False:\n            sent",
         f"{STORY}::test_taking_an_order_down_switches_renewal_off_and_leaves_the_dedicated_address_to_a_person"),
+    Bug("servers_are_named_before_the_owner_let_mail_stop", "P", f"{STEPS}/owning.py",
+        "        if must_say(domain.facts):",
+        "        if False:",
+        f"{OWN}::test_where_mail_arrives_today_its_owner_says_that_it_may_stop_before_the_servers_are_named"),
+    Bug("whose_domain_it_is_is_believed", "P", f"{STEPS}/owning.py",
+        "    if not _proves(ctx, domain, wanted):",
+        "    if False:",
+        f"{OWN}::test_a_domain_that_led_here_before_we_asked_is_shown_to_be_the_students_by_a_person"),
+    Bug("an_ending_that_is_not_taken_is_found_in_the_run", "P", "infra/wizard/own.py",
+        "    if endings and name.partition(\".\")[2] not in endings:",
+        "    if False:",
+        "tests/integration/test_wizard_own.py::"
+        "test_an_ending_that_the_platform_does_not_take_is_refused_before_anything_is_paid"),
 )

@@ -13,6 +13,7 @@ from infra.models import Domain, DomainState, Mail, OrderLine, Origin, Provision
 from integrations.sandbox import registrar
 from integrations.sandbox.infraforge_world import top_up
 from provisioning import actions, life
+from provisioning.steps import owning
 
 from .kit import Story, answer, dying, make_order, make_world, outlive
 
@@ -181,6 +182,11 @@ def test_a_domain_that_led_here_before_we_asked_is_shown_to_be_the_students_by_a
     )
     made.play(hours=72)
     made.check()
+
+
+def test_servers_that_a_person_noted_in_one_line_are_those_that_are_waited_for() -> None:
+    assert owning.named({"nameservers": "ns1.sandbox.test, ns2.sandbox.test"}) == list(OURS)
+    assert owning.named({"nameservers": list(OURS)}) == list(OURS)
 
 
 def test_or_by_leading_it_elsewhere_and_here_again() -> None:
