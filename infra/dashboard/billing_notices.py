@@ -136,25 +136,26 @@ def _notice(student: User, row: Subscription, verdict: Verdict) -> Notice | None
         "suspend": day(student, verdict.suspend_at) if verdict.suspend_at else "",
         "end": day(student, verdict.end_at) if verdict.end_at else "",
     }
+    pay = Option(_("To the payment method"), reverse("dashboard") + "#billing")
     match verdict.stands:
         case Stands.ACTION_REQUIRED:
             text = _(
                 "Your bank wants you to confirm the payment of %(amount)s. Everything goes on for now. From %(suspend)s"
                 " warmup and sending rest; nothing is deleted. The order ends on %(end)s."
             )
-            return Notice("attention", _("Please confirm a payment"), text % days)
+            return Notice("attention", _("Please confirm a payment"), text % days, pay)
         case Stands.GRACE:
             text = _(
                 "The payment of %(amount)s did not go through. Everything goes on for now. From %(suspend)s warmup and"
                 " sending rest; nothing is deleted. The order ends on %(end)s. Update your payment method to keep it."
             )
-            return Notice("attention", _("A payment did not go through"), text % days)
+            return Notice("attention", _("A payment did not go through"), text % days, pay)
         case Stands.SUSPENDED | Stands.OVERDUE_TOO_LONG:
             text = _(
                 "The payment of %(amount)s is missing. Warmup and sending rest until it is settled; nothing has been"
                 " deleted. The order ends on %(end)s. Update your payment method to let everything go on."
             )
-            return Notice("attention", _("Your infrastructure is paused"), text % days)
+            return Notice("attention", _("Your infrastructure is paused"), text % days, pay)
         case Stands.DISPUTED:
             text = _(
                 "Your bank disputes a payment. Until that is decided, warmup and sending rest, and nothing is built;"

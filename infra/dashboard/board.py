@@ -63,13 +63,17 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """A domain: its state, until when it is paid, its mailboxes, and what is known of its DNS in short. `link` leads to
-    what its owner is asked to do."""
+    """A domain: its state, until when it is paid, its mailboxes, and what is known of its DNS: in short, and per record.
+
+    `dns_lacks` tells whether something of it is not confirmed; `link` leads to what its owner is asked to do.
+    """
 
     name: str
     tag: Tag
     reason: str
     facts: list[Fact]
+    dns: str
+    dns_lacks: bool
     evidence: list[Line]
     link: Option | None
 
@@ -527,12 +531,16 @@ def _domain_card(student: User, provision: Provision, domain: Domain, found: Seq
     if asked is not None and not asked.must_say:
         facts += [Fact(_("Name servers to set"), listed(asked.servers)), Fact(_("We see"), asked.seen)]
     label = _("Look at what stops") if asked and asked.must_say else _("See how to change them")
+    evidence = _evidence(domain)
+    seen = sum(line.tone == "done" for line in evidence)
     return DomainCard(
         name=domain.name,
         tag=words.domain(domain),
         reason=asked.stops_text if asked and asked.must_say else domain.reason,
         facts=facts,
-        evidence=_evidence(domain),
+        dns=_("DNS: %(n)s of %(all)s confirmed") % {"n": seen, "all": len(evidence)},
+        dns_lacks=seen < len(evidence),
+        evidence=evidence,
         link=Option(label, reverse("progress")) if asked else None,
     )
 

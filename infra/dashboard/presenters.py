@@ -147,11 +147,12 @@ def unfinished(provision: Provision, *, number: int, of: int, href: str, now: da
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence that stands above everything else on a page."""
+    """A sentence that stands above everything else on a page, and where to do something about it."""
 
     tone: str
     title: str
     text: str
+    link: Option | None = None
 
 
 # Logins and links ---------------------------------------------------------------------------------------------------

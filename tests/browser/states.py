@@ -36,6 +36,7 @@ from infra.models import (
     Provision,
     ProvisionState,
     RenewalChoice,
+    RunKind,
     RunState,
     StepState,
     Tier,
@@ -727,6 +728,40 @@ def dashboard_payment_failed(house: House, name: str) -> Shown:
 
 
 @state
+def dashboard_action_required(house: House, name: str) -> Shown:
+    order = subscribed(name, **OVERDUE, overdue_since=ago(days=1), needs_action=True)
+    return Shown(order.student, DASHBOARD, sees="Please confirm a payment")
+
+
+@state
+def dashboard_suspended(house: House, name: str) -> Shown:
+    """The payment is missing for longer than the days of grace."""
+    order = resting(subscribed(name, **OVERDUE, overdue_since=ago(days=settings.BILLING_SUSPEND_DAYS + 1)))
+    return Shown(order.student, DASHBOARD, sees="is missing. Warmup and sending rest")
+
+
+@state
+def dashboard_disputed(house: House, name: str) -> Shown:
+    order = resting(subscribed(name, dispute="needs_response"))
+    return Shown(order.student, DASHBOARD, sees="Your bank disputes a payment")
+
+
+@state
+def dashboard_running_out(house: House, name: str) -> Shown:
+    return Shown(subscribed(name, cancel_at_period_end=True).student, DASHBOARD, sees="Keep it")
+
+
+OVERDUE: dict[str, object] = {"status": "past_due", "invoice_cents": 4700, "invoice_currency": "usd"}
+
+
+def resting(order: Provision) -> Provision:
+    """Let an order rest while its money is missing."""
+    Provision.objects.filter(pk=order.pk).update(state=ProvisionState.SUSPENDED, state_before=ProvisionState.ACTIVE)
+    order.mailboxes.update(state=MailboxState.SUSPENDED)
+    return order
+
+
+@state
 def dashboard_upgrading(house: House, name: str) -> Shown:
     order = subscribed(name)
     Provision.objects.filter(pk=order.pk).update(state=ProvisionState.UPGRADING)
@@ -812,6 +847,33 @@ def downgrade_not_offered(house: House, name: str) -> Shown:
 @state
 def dashboard_downgrade_planned(house: House, name: str) -> Shown:
     return Shown(shrinking(name, is_planned=True).student, DASHBOARD, sees="Your package changes to Mini on")
+
+
+@state
+def dashboard_downgrading(house: House, name: str) -> Shown:
+    return Shown(reduced(name, RunState.RUNNING), DASHBOARD, sees="Your package is being changed to Mini")
+
+
+@state
+def dashboard_downgraded_partly(house: House, name: str) -> Shown:
+    return Shown(reduced(name, RunState.DONE), DASHBOARD, sees="This did not stop by itself")
+
+
+def reduced(name: str, status: RunState) -> User:
+    """Let a change to a smaller package be under way, or be over but for what the operator does by hand."""
+    order = shrinking(name)
+    dropped = order.domains.filter(state="active").order_by("position")[2]
+    run = order.runs.get()
+    finished = ago(hours=2) if status == RunState.DONE else None
+    run.pk, run.kind, run.pipeline, run.state, run.finished_at = None, RunKind.DOWNGRADE, "downgrade", status, finished
+    run.order = {**order.order, "drops": [dropped.name], "becomes": {**order.order, "tier_name": "Mini"}}
+    run._state.adding = True
+    run.save()
+    Step.objects.create(
+        run=run, student=order.student, key="renewal_off", position=1, item_key=str(dropped.pk), domain=dropped,
+        state=StepState.FAILED if finished else StepState.WAITING,
+    )  # fmt: skip
+    return order.student
 
 
 def shrinking(name: str, *, is_planned: bool = False) -> Provision:
