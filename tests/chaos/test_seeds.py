@@ -17,7 +17,7 @@ from .figures import Figures
 from .harness import World, begin, dying, new_world, outlive
 
 SEEDS = range(1, 101)
-IN_PART = 3
+IN_PART = 2
 NAMES = ("acme", "bolt", "cork")
 MORTALITY = 0.02  # share of the failpoints at which a worker dies
 OVERSHOOT = 30.0  # seconds at most that a wake-up comes late
