@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 from billing.models import Checkout, Payment
 from infra.models import (
@@ -51,17 +54,25 @@ def grow() -> Numbers:
     """Copy every row of every student until there are MANY provisions. Needs the owner, who may skip the checks."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # what is copied was checked
-        cursor.execute("SET maintenance_work_mem = '256MB'")
         for model in COPIED:
-            # Building an index of random keys anew is several times as fast as growing it row by row.
-            cursor.execute(
-                f"UPDATE pg_index SET indisready = false WHERE indrelid = '{model._meta.db_table}'::regclass"
-            )
-            cursor.execute(copy_statement(model), [1, MANY // FEW - 1])
-            cursor.execute(f"UPDATE pg_index SET indisready = true WHERE indrelid = '{model._meta.db_table}'::regclass")
-            cursor.execute(f"REINDEX TABLE {model._meta.db_table}")
+            with indexed_afterwards(cursor, model):
+                cursor.execute(copy_statement(model), [1, MANY // FEW - 1])
         cursor.execute("VACUUM ANALYZE")  # as autovacuum does in time
     return {"provisions": Provision.objects.count(), "steps": Step.objects.count(), "events": Event.objects.count()}
+
+
+@contextmanager
+def indexed_afterwards(cursor: CursorWrapper, model: type[models.Model]) -> Iterator[None]:
+    """Let a table's indexes rest for a block, and build them anew after it.
+
+    With random keys that is several times as fast as growing them row by row. Needs the owner.
+    """
+    table = model._meta.db_table
+    cursor.execute("SET maintenance_work_mem = '512MB'")
+    cursor.execute(f"UPDATE pg_index SET indisready = false WHERE indrelid = '{table}'::regclass")
+    yield
+    cursor.execute(f"UPDATE pg_index SET indisready = true WHERE indrelid = '{table}'::regclass")
+    cursor.execute(f"REINDEX TABLE {table}")
 
 
 def copy_statement(model: type[models.Model], source: str = "") -> str:
