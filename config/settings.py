@@ -36,7 +36,7 @@ SANDBOX = PLATFORM_MODE == "sandbox"
 DEBUG = env.bool("DEBUG", default=False)
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000" if SANDBOX else "").rstrip("/")
 HTTPS = SITE_URL.startswith("https://")
-ENABLED_STACKS = env.list("ENABLED_STACKS", default=["zapmail", "forge"] if SANDBOX else ["zapmail"])
+ENABLED_STACKS = env.list("ENABLED_STACKS", default=["zapmail", "forge", "workspace"] if SANDBOX else ["zapmail"])
 
 _local = local_secrets(VAR_DIR / "local.env", create="SECRET_KEY" not in env.ENVIRON) if SANDBOX else {}
 SECRET_KEY = env.str("SECRET_KEY", default=_local.get("SECRET_KEY", ""))
@@ -163,6 +163,7 @@ AI_TOOLS_URL = env.str("AI_TOOLS_URL", default="")
 ENROLMENT_CONTACT = env.str("ENROLMENT_CONTACT", default="")
 SENDING_TOOL_URL = env.str("SENDING_TOOL_URL", default="https://app.plusvibe.ai/")
 SALESFORGE_TOOL_URL = env.str("SALESFORGE_TOOL_URL", default="https://app.salesforge.ai/")
+SMARTLEAD_TOOL_URL = env.str("SMARTLEAD_TOOL_URL", default="https://app.smartlead.ai/")
 LEAD_TOOL_URL = env.str("LEAD_TOOL_URL", default="https://app.heyreach.io/")
 
 # ---- static files ----------------------------------------------------------------------------------------------------

@@ -205,9 +205,15 @@ class Story:
 
     def control_post(self, path: str, body: dict[str, Any]) -> None:
         """Let something happen in the sandbox. Raises SmokeFailed when it refuses."""
+        self.control_ask(path, body)
+
+    def control_ask(self, path: str, body: dict[str, Any]) -> dict[str, str]:
+        """Let something happen in the sandbox and return what it shows. Raises SmokeFailed when it refuses."""
         answer = self.browser.session.post(f"{self.control}{path}", json=body, timeout=10)
         if answer.status_code != 200:
             raise SmokeFailed(f"The sandbox refuses {body}: {answer.text.strip()}")
+        shown: dict[str, str] = answer.json()
+        return shown
 
     # ---- the keyboard ------------------------------------------------------------------------------------------------
 

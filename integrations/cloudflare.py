@@ -457,15 +457,16 @@ class CloudflareClient:
         patches: Sequence[tuple[DnsRecord, DnsRecord]] = (),
         posts: Sequence[DnsRecord] = (),
         agreed: Collection[str] = (),
+        key: str = "",
     ) -> Call[Changed]:
         """Change records in one transaction, in the order delete, patch, post: all of it happens or nothing.
 
         `deletes` are rows as they were read, `patches` such rows and what shall stand there instead. Rows that we did
-        not make are touched only where a person has agreed to their ids. Docs: API, "Batch DNS Records"
-        (`POST /zones/{id}/dns_records/batch`). Returns Changed; `list_records` is the proof, and after a lost answer
-        only what is missing there is sent again. Raises AlreadyExists (success if the list shows an equal record), NotFound
-        (zone), or Rejected with name_conflict, quota_exceeded, email_routing, record_gone, bad_record; ValueError for no
-        change, too many, or a foreign row.
+        not make are touched only where a person has agreed to their ids. `key` names the batch where a zone sees several.
+        Docs: API, "Batch DNS Records" (`POST /zones/{id}/dns_records/batch`). Returns Changed; `list_records` is the
+        proof, and after a lost answer only what is missing there is sent again. Raises AlreadyExists (success if the list
+        shows an equal record), NotFound (zone), or Rejected with name_conflict, quota_exceeded, email_routing, record_gone,
+        bad_record; ValueError for no change, too many, or a foreign row.
         """
         there, most = [*deletes, *(old for old, _ in patches)], self.settings.batch_most
         if not 1 <= len(there) + len(posts) <= most:
@@ -494,7 +495,7 @@ class CloudflareClient:
             "POST",
             f"/zones/{_id(zone_id)}/dns_records/batch",
             parse,
-            items=(_name(zone),),
+            items=(key or _name(zone),),
             proof=Proof.READ,
             body={name: rows for name, rows in body.items() if rows},
         )

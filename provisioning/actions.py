@@ -39,6 +39,7 @@ from infra.models.domain import HELD
 from integrations.http.call import Proof
 
 from .engine import doorbell, questions, substitution
+from .engine.entries import BadEntry, Entry
 from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.recorder import take_dates
@@ -85,7 +86,8 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         quantity = tier.quantity(domain_count)
         if provision.enlarges is not None:
             _make_room(provision.enlarges, [one.name for one in chosen + spares])
-        _freeze_prices(tier, [one for one in chosen + spares if not one.is_own])
+        if bought := [one for one in chosen + spares if not one.is_own]:
+            _freeze_prices(tier, bought)
         try:
             with transaction.atomic():
                 # Always in one order, so that two students who order the same names never wait for each other.
@@ -308,7 +310,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
         _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
         questions.close_answered(run, resolution=f"{name} was chosen by {actor}")
         note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
-        _wake(run)
+        wake(run)
     return substitute
 
 
@@ -323,7 +325,7 @@ def drop_domain(*, provision: Provision, domain: Domain, actor: str) -> None:
         substitution.drop(run, domain, reason=own if domain.is_own else lost)
         questions.close_answered(run, resolution=f"left out by {actor}")
         note(provision, "domain_dropped", run=run, actor=actor, item=domain.name)
-        _wake(run)
+        wake(run)
         doorbell.ring("refunds")
 
 
@@ -349,7 +351,7 @@ def let_stop(*, provision: Provision, domain: Domain, actor: str) -> None:
         domain.facts = {**domain.facts, "may_stop_at": clock.vendor_now().isoformat()}
         domain.save(update_fields=["facts", "updated_at"])
         note(provision, "may_stop", run=run, actor=actor, item=domain.name)
-        _wake(run, rows=run.steps.filter(pk=row.pk))
+        wake(run, rows=run.steps.filter(pk=row.pk))
 
 
 def _open_question(run: Run, domain: Domain) -> Step:
@@ -410,7 +412,7 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
     Returns the number of rows that were opened. Raises Refused when nothing failed or the run is being worked on.
     """
     with transaction.atomic():
-        run = _lock(run)
+        run = lock(run)
         if refusal := why_no_retry(run):
             raise Refused(refusal)
         rows = retryable(run)
@@ -443,7 +445,7 @@ def _build_on(run: Run) -> None:
     if run.state in (RunState.FAILED, RunState.DONE) and run.kind in BUILDS:
         Provision.objects.filter(pk=run.provision_id).update(state=BEING_BUILT[run.kind], parked_reason="")
     Run.objects.filter(pk=run.pk).update(failure_code="", failure_sentence="")
-    _wake(run)
+    wake(run)
 
 
 def _reopen_item(run: Run, row: Step) -> None:
@@ -497,7 +499,7 @@ def _reopen(row: Step) -> None:
 def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
     """Go on without an item: it is set aside, and the run ends with an exception that says so."""
     with transaction.atomic():
-        run = _lock(run)
+        run = lock(run)
         step = run.steps.select_for_update(of=("self",)).get(pk=step.pk)
         if refusal := why_no_skip(run, step):
             raise Refused(refusal)
@@ -520,7 +522,7 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
             state=MailboxState.FAILED, reason=sentence
         )
         note(run.provision, "item_skipped", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
-        _wake(run)
+        wake(run)
 
 
 def why_no_skip(run: Run, step: Step) -> str:
@@ -552,7 +554,7 @@ def mark_done_by_hand(
     `reason` the evidence. Raises Refused when the step is closed or something is missing that later steps need.
     """
     with transaction.atomic():
-        run = _lock(run)
+        run = lock(run)
         step = run.steps.select_for_update(of=("self",)).get(pk=step.pk)
         if refusal := why_not_by_hand(run, step):
             raise Refused(refusal)
@@ -561,6 +563,8 @@ def mark_done_by_hand(
             raise Refused(_("Later steps need these facts: %(names)s.") % {"names": ", ".join(missing)})
         if spec.login and credential is None:
             raise Refused(_("Later steps need the login and its password."))
+        if spec.entry is not None:
+            facts = _as_entered(spec.entry, facts)
         _note_step(run, step, StepState.COMPLETED, actor=actor, reason=reason)
         if step.state == StepState.FAILED:
             _reopen_item(run, step)
@@ -586,6 +590,16 @@ def mark_done_by_hand(
         _close_money_alert(run, f"Done by hand by {actor}: {reason}")
         note(run.provision, "done_by_hand", run=run, actor=actor, reason=reason, step_key=step.key, item=_item(step))
         _build_on(run)
+
+
+def _as_entered(entry: Entry, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the facts with what was entered as it is kept. Raises Refused where it cannot be it."""
+    if entry.is_secret:
+        return facts  # it is asked for on the page of the run
+    try:
+        return {**facts, entry.fact: entry.read(str(facts.get(entry.fact, "")))}
+    except BadEntry as error:
+        raise Refused(str(error)) from error
 
 
 def why_not_by_hand(run: Run, step: Step) -> str:
@@ -780,7 +794,7 @@ def _wake_those_waiting_for_people() -> None:
         pk__in=Step.objects.filter(state=StepState.WAITING, waits_on__in=PEOPLE).values("run"),
     )
     for run in waiting.select_for_update(of=("self",)).order_by("pk"):
-        _wake(run)
+        wake(run)
 
 
 def resolve_operator_item(*, item: OperatorItem, actor: str, reason: str) -> None:
@@ -803,7 +817,7 @@ def check_now(*, provision: Provision, actor: User | str) -> bool:
         if run is None:
             return False
         polls = run.steps.filter(state=StepState.WAITING).exclude(waits_on="budget").exclude(facts__has_key="firm")
-        _wake(run, rows=polls)
+        wake(run, rows=polls)
     return True
 
 
@@ -822,11 +836,12 @@ def _open_run(provision: Provision) -> Run:
     return run
 
 
-def _lock(run: Run) -> Run:
+def lock(run: Run) -> Run:
+    """Lock a run within the caller's transaction, and return it as it is now."""
     return Run.objects.select_for_update(of=("self",)).select_related("provision").get(pk=run.pk)
 
 
-def _wake(run: Run, rows: Any = None) -> None:
+def wake(run: Run, rows: Any = None) -> None:
     """Make a run due now. The token is raised, so that whoever works on it at this moment writes nothing more."""
     rows = run.steps.filter(state=StepState.WAITING, waits_on__in=PEOPLE) if rows is None else rows
     rows.update(next_attempt_at=None)

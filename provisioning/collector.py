@@ -29,7 +29,7 @@ from .engine.measuring import Listing, Look, Measured
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import HOUR, MINUTE
-from .looking import WEIGHT, advised, problem, put_off, take_oldest
+from .looking import WEIGHT, advised, facts_of_mailboxes, problem, put_off, take_oldest
 from .models import Collection
 from .stacks import STACKS
 
@@ -147,7 +147,8 @@ class Collector:
             Measurement.objects.filter(pk=due.pk).update(due_at=None)
             return True
         lists, notes = measuring.lists, _fresh_notes(due)
-        look = Look(self.workshop.clients, self.read, provision.facts, now=due.tried_at, notes=notes)
+        facts = facts_of_mailboxes(provision)
+        look = Look(self.workshop.clients, self.read, provision.facts, now=due.tried_at, notes=notes, mailboxes=facts)
         try:
             found = measuring.figures(look)
         except (budget.NotNow, PlatformError, KeyError) as error:

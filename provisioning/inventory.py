@@ -40,7 +40,7 @@ from .engine.holding import HeldDomain, HeldMailbox, Holding, Record
 from .engine.measuring import Look
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import DAY, HOUR, MINUTE
-from .looking import PatientRead, put_off, take_oldest
+from .looking import NOT_THERE, PatientRead, facts_of_mailboxes, put_off, take_oldest
 from .stacks import STACKS
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,6 @@ RUNS = (
     ProvisionState.SUSPENDED,
 )
 ENDED = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
-NOT_THERE = (MailboxState.PLANNED, MailboxState.FAILED, MailboxState.REMOVED)
 
 
 def is_due() -> bool:
@@ -144,7 +143,8 @@ def _holding(provision: Provision) -> Holding | None:
 
 def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
     mine = holds(provision)
-    look = Look(workshop.clients, PatientRead(workshop), provision.facts, tuple(domain.name for domain in mine))
+    names, facts = tuple(domain.name for domain in mine), facts_of_mailboxes(provision)
+    look = Look(workshop.clients, PatientRead(workshop), provision.facts, names, mailboxes=facts)
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 
 from infra import clock
-from infra.models import Inventory, Measurement
+from infra.models import Inventory, Mailbox, MailboxState, Measurement, Provision
 from integrations.http.call import Call
 from integrations.http.errors import Permanent, RateLimited
 
@@ -25,6 +25,7 @@ from .engine.specs import HOUR
 
 log = logging.getLogger(__name__)
 
+NOT_THERE = (MailboxState.PLANNED, MailboxState.FAILED, MailboxState.REMOVED)
 WEIGHT = "figures"  # no share of a budget is reserved for it
 LONGEST_WAIT, PATIENCE = 5.0, 20.0  # machine seconds that a look waits for one permit, and in all
 
@@ -50,6 +51,12 @@ def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
     if row is None:
         return None
     return model._default_manager.select_related("provision__student", "provision__tier").get(pk=row[0])
+
+
+def facts_of_mailboxes(provision: Provision) -> dict[str, dict[str, Any]]:
+    """Return the facts of each mailbox that was made for an order, by address."""
+    there = Mailbox.objects.filter(provision=provision).exclude(state__in=NOT_THERE)
+    return dict(there.order_by("address").values_list("address", "facts"))
 
 
 @dataclass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from infra.secret import SecretField
@@ -10,6 +11,7 @@ from .base import Record
 from .provision import Provision
 
 MAILBOX = "mailbox:"  # begins the kind of a password that we chose for a mailbox; its key follows
+ACCOUNT = "account:"  # the same for the account behind a mailbox, where another password opens the mailbox
 
 
 class Credential(Record):
@@ -35,7 +37,8 @@ class Credential(Record):
     @classmethod
     def logins(cls, provision: Provision) -> models.QuerySet[Credential]:
         """Return the logins that a student is shown. Passwords of mailboxes are in the exports."""
-        return cls.objects.filter(provision=provision).exclude(kind__startswith=MAILBOX)
+        of_mailboxes = Q(kind__startswith=MAILBOX) | Q(kind__startswith=ACCOUNT)
+        return cls.objects.filter(provision=provision).exclude(of_mailboxes)
 
 
 class CredentialReveal(Record):

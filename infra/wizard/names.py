@@ -28,7 +28,7 @@ class Known:
 
 def known(provision: Provision, names: Collection[str]) -> dict[str, Known]:
     """Return what is known of `names`; the key is missing where nobody has answered yet."""
-    if not names:
+    if not names or not drafts.has_search(provision):
         return {}
     answers = search.answers(stack=drafts.stack_of(provision), names=list(names), student=provision.student)
     return {name: of(answer) for name, answer in answers.items()}
@@ -64,6 +64,8 @@ def ask(provision: Provision, names: Sequence[str]) -> str:
 
 def seconds_until_asked(provision: Provision) -> float | None:
     """Return about how long until our waiting names are asked for; None when none is waiting."""
+    if not drafts.has_search(provision):
+        return None
     place = search.position(stack=drafts.stack_of(provision), student=provision.student)
     return place.seconds if place else None
 

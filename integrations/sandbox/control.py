@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import infraforge_world, profiles, registrar, smartlead_world, stripe_life, warmforge
+from . import google_world, infraforge_world, owners, profiles, registrar, smartlead_world, stripe_life, warmforge
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, texts, whole
@@ -146,14 +146,14 @@ def records(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
 
 
 def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
-    """{"domain": name} lets the owner of a domain that comes to InfraForge change its nameservers as asked.
+    """{"domain": name} lets the owner of a domain that a platform waits for change its nameservers as asked.
 
     {"domain": name, "servers": [...]} says which ones, of any domain; the servers above it follow when the switch says. With
     "owned": true somebody owns it from now on, and receives mail at it with "mail_server".
     """
     now = sandbox.clock.now()
     if "servers" not in body:
-        infraforge_world.change_nameservers(sandbox.world, str(body.get("domain")), now)
+        owners.change_nameservers(sandbox.world, str(body.get("domain")), now)
         return {"domain": body["domain"]}
     servers = texts(body, "servers")
     if not all(HOST.fullmatch(host.strip().lower().rstrip(".")) for host in servers):
@@ -165,6 +165,21 @@ def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any
         registrar.register(sandbox.world, domain, mail_server=str(body.get("mail_server") or ""))
     registrar.delegate(sandbox.world, domain, servers, now + sandbox.switches.dns_delegation_seconds)
     return {"domain": domain, "servers": servers}
+
+
+def google(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """What a person does at Google: {"dkim": domain} makes a key, {"start": domain} signs with it from now on,
+    {"app_password": address} makes one in the mailbox. Returns as `made` what the
+    console shows."""
+    world, now = sandbox.world, sandbox.clock.now()
+    if domain := str(body.get("dkim") or ""):
+        return {"made": google_world.generate_key(world, domain, now).txt}
+    if domain := str(body.get("start") or ""):
+        google_world.start_authentication(world, domain, now)
+        return {"made": ""}
+    address = str(body.get("app_password") or "")
+    google_world.switch_two_step(world, address, True)
+    return {"made": google_world.make_app_password(world, address, "Smartlead", now).value}
 
 
 def stripe(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
@@ -211,6 +226,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/renewal"): renewal,
     ("POST", "/records"): records,
     ("POST", "/nameservers"): nameservers,
+    ("POST", "/google"): google,
     ("POST", "/stripe"): stripe,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,

@@ -345,14 +345,6 @@ def bring_in(world: World, workspace: Workspace, name: str, dmarc_email: str, no
     return made
 
 
-def change_nameservers(world: World, name: str, now: float) -> None:
-    """Let the owner of a domain that comes here do as asked. Raises ValueError for a domain that waits for nothing."""
-    domain = world.infraforge.domain_named(name)
-    if domain is None or domain.origin != "transfer" or domain.nameservers_set:
-        raise ValueError("no such domain waits for its nameservers")
-    registrar.delegate(world, name, NAME_SERVERS, now)
-
-
 def _settle_delegation(world: World, domain: Domain, now: float) -> None:
     """See where a domain's owner has led it: here, for the first time or again, or away from here."""
     leads_here = registrar.leads_here(world, domain.name, now)

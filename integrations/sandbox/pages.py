@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import google_pages, owners, registrar
 from .clock import iso
 from .http import Request, Response, text_response
-from .infraforge_world import change_nameservers
 from .mail import Mail
 from .zapmail_world import pay_order, set_auto_renew, top_up
 
@@ -135,7 +135,7 @@ def _switch_renewal(sandbox: Sandbox, form: dict[str, str]) -> None:
 
 
 def _change_nameservers(sandbox: Sandbox, form: dict[str, str]) -> None:
-    change_nameservers(sandbox.world, form.get("domain", ""), sandbox.clock.now())
+    owners.change_nameservers(sandbox.world, form.get("domain", ""), sandbox.clock.now())
 
 
 POSTS: dict[str, Callable[[Sandbox, dict[str, str]], None]] = {
@@ -146,6 +146,7 @@ POSTS: dict[str, Callable[[Sandbox, dict[str, str]], None]] = {
     "/orders/pay": _pay,
     "/renewal": _switch_renewal,
     "/nameservers": _change_nameservers,
+    **google_pages.POSTS,
 }
 
 
@@ -171,7 +172,8 @@ def _root(sandbox: Sandbox, request: Request) -> Response:
         _other_part("Cloudflare", state.get("cloudflare")),
         _other_part("GoDaddy", state.get("godaddy")),
         _smartlead_part(state["smartlead"]),
-        _registrar_part(state),
+        google_pages.part(sandbox),
+        _registrar_part(sandbox),
         _other_part("Stripe", state.get("stripe")),
         f"<h2>Mail</h2><p>{len(state['mail'])} received. <a href='/mail/'>Read the mail</a></p>",
         _faults_part(state["faults"]),
@@ -231,19 +233,19 @@ def _zapmail_part(state: Mapping[str, Any]) -> str:
     )
 
 
-def _registrar_part(state: Mapping[str, Any]) -> str:
+def _registrar_part(sandbox: Sandbox) -> str:
     """Let a person be the owner of a name, who changes its nameservers at a registrar."""
-    coming = {
-        d["name"] for d in state["infraforge"]["domains"] if d["origin"] == "transfer" and not d["nameservers_set"]
-    }
-    if not state["registrar"]:
+    world, now = sandbox.world, sandbox.clock.now()
+    names = registrar.snapshot(world, now)
+    waiting = owners.waiting(world, now)
+    if not names and not waiting:
         return ""
     forms = (
         f'<form method="post" action="/nameservers"><input type="hidden" name="domain" value="{escape(name)}">'
-        f"<button>Change the nameservers of {escape(name)} as InfraForge asks</button></form>"
-        for name in sorted(coming)
+        f"<button>Change the nameservers of {escape(name)} to {escape(' and '.join(servers))}</button></form>"
+        for name, servers in sorted(waiting.items())
     )
-    rows = ((one["name"], ", ".join(one["nameservers"]) or "nowhere") for one in state["registrar"])
+    rows = ((one["name"], ", ".join(one["nameservers"]) or "nowhere") for one in names)
     return _table("Names that people own elsewhere", ("Domain", "Leads to"), rows) + "".join(forms)
 
 

@@ -50,6 +50,7 @@ PROFILES = {
             ("zapmail_taken_share", 0.2),
             ("infraforge_taken_share", 0.2),
             ("infraforge_owner_changes_nameservers", "by_control"),  # whoever plays the student presses the button
+            ("google_workspace_dkim_wait_seconds", (1800.0, 3600.0)),  # days at Google: nobody waits so long for a demo
         ),
     ),
 }

@@ -23,11 +23,12 @@ class Read(Protocol):
 class Look:
     """What a function of a stack looks with.
 
-    facts    those of the provision; a listing of all has none
-    domains  names of the domains that the provision owns, where they are looked at
-    now      vendor time, for platforms that are asked about days
-    notes    plain JSON that a function which makes many calls writes down as it goes: a look that a budget interrupts
-             is made again with what it noted, an hour later at most, and need not ask twice
+    facts      those of the provision; a listing of all has none
+    domains    names of the domains that the provision owns, where they are looked at
+    mailboxes  address -> facts of each mailbox that was made for it
+    now        vendor time, for platforms that are asked about days
+    notes      plain JSON that a function which makes many calls writes down as it goes: a look that a budget interrupts
+               is made again with what it noted, an hour later at most, and need not ask twice
     """
 
     clients: Clients
@@ -36,6 +37,7 @@ class Look:
     domains: tuple[str, ...] = ()
     now: datetime | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    mailboxes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,10 +77,11 @@ class NeedsStudent:
 
 @dataclass(frozen=True, slots=True)
 class NeedsOperator:
-    """A person must look at the platform. `code` makes the operator's item unique."""
+    """A person must look at the platform. `code` makes the operator's item unique; `facts` are kept like those of `Done`."""
 
     code: str
     why: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,8 @@ class Recorder:
             code=outcome.code,
         )
         row.facts = {**row.facts, "code": outcome.code}
+        if outcome.facts and (item := self._item(spec, row)) is not None:
+            self._begin_item(spec, item, outcome.facts)
         row.next_attempt_at = clock.later(now, look_again)
         self._move(row, StepState.WAITING, waits_on=WaitsOn.OPERATOR, why=outcome.why)
 

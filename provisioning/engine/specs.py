@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 
 from infra.models import DomainState, MailboxState, Origin, ProvisionState
 
+from .entries import Entry
 from .holding import Holding
 from .measuring import Measuring
 from .outcomes import Outcomes
@@ -61,6 +62,7 @@ class StepSpec:
     asks         slug of the platform whose answer it waits for; empty where it asks none
     notes        facts it leaves that later steps read: what a person must enter who does it by hand
     login        kind of the credential it stores, if it stores one
+    entry        what a person makes at a platform and types in for each item, where no call can make it
     poll         how often to look at most; the longer it takes, the more rarely (see `pace`)
     gather       how long an item may wait here for siblings that are on their way, so that one request carries them
     slowest      how rarely to look at most, however long it has taken
@@ -82,6 +84,7 @@ class StepSpec:
     asks: str = ""
     notes: tuple[str, ...] = ()
     login: str = ""
+    entry: Entry | None = None
     poll: float = 1 * MINUTE
     gather: float = 0.0
     slowest: float = 0.5 * HOUR

@@ -6,9 +6,10 @@ from ..engine.registrar import Registrar
 from ..engine.specs import StackSpec
 from ..models import Run
 from .forge import FORGE
+from .workspace import WORKSPACE
 from .zapmail import ZAPMAIL
 
-STACKS: dict[str, StackSpec] = {stack.key: stack for stack in (ZAPMAIL, FORGE)}
+STACKS: dict[str, StackSpec] = {stack.key: stack for stack in (ZAPMAIL, FORGE, WORKSPACE)}
 
 # Versions that open runs may still name; the newest stands in STACKS.
 VERSIONS: dict[tuple[str, int], StackSpec] = {(stack.key, stack.version): stack for stack in STACKS.values()}

@@ -27,7 +27,7 @@ from ..engine.specs import (
     StepSpec,
 )  # fmt: skip
 from ..engine.spending import Cost, Every, Of
-from ..steps import finish, owning
+from ..steps import finish, owning, passwords
 from ..steps.forge import domains, ending, figures, holding, mailboxes, sender, workspaces
 
 STAGES = (
@@ -100,7 +100,7 @@ STEPS = (
              asks="infraforge", notes=("infraforge_mailbox_id",)),
     StepSpec("mailboxes_active", MAILBOX, "Creating mailboxes: active", "mailboxes", mailboxes.mailboxes_active,
              poll=MINUTE, deadline=1 * DAY, usual=(MINUTE, 1 * HOUR), ends=MailboxState.CREATED, asks="infraforge"),
-    StepSpec("choose_passwords", MAILBOX, "Choosing passwords", "mailboxes", mailboxes.choose_passwords),
+    StepSpec("choose_passwords", MAILBOX, "Choosing passwords", "mailboxes", passwords.choose),
     StepSpec("set_passwords", MAILBOX, "Setting passwords", "mailboxes", mailboxes.set_passwords,
              gather=5 * MINUTE, poll=MINUTE, deadline=6 * HOUR, asks="infraforge", notes=("password_set",)),
     StepSpec("sending_workspace", RUN, "Creating Salesforge workspace", "sending", workspaces.sending_workspace,

@@ -32,6 +32,7 @@ from provisioning.engine.registrar import Registrar
 from provisioning.engine.runner import wake
 from provisioning.models import Run
 from provisioning.stacks import STACKS
+from tests.integration import people
 from tests.integration.stories.kit import Story
 
 from . import harness
@@ -42,7 +43,9 @@ HOURS = 24.0
 WALLET = 5_000_000  # cents
 # Money for a hundred orders, in whatever a platform keeps it.
 WEALTH = {one.name: WALLET for one in fields(Switches) if one.name.endswith(("_wallet_cents", "_credits_cents"))}
-SOLD = [stack for stack in STACKS if DEFAULTS.get(stack)]  # the stacks that somebody can order
+SOLD = [
+    stack for stack in STACKS if DEFAULTS.get(stack) and stack not in people.NOT_PLAYED
+]  # the stacks that somebody can order
 BOUNDED = "zapmail"  # the stack whose least time is derived in docs/performance.md
 
 # As the platform counts: requests in any so many seconds, over all students.

@@ -86,6 +86,7 @@ def _rows(tables: Iterable[tuple[str, str]], about: dict[str, Any]) -> Iterable[
     with connection.cursor() as cursor:
         for table, which in tables:
             cursor.execute(
-                f"SELECT jsonb_agg(to_jsonb(t) ORDER BY created_at)::text FROM {table} AS t WHERE {which}", about
+                f"SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY created_at), '[]')::text FROM {table} AS t WHERE {which}",
+                about,
             )
             yield cursor.fetchone()[0]

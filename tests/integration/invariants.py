@@ -16,13 +16,14 @@ from django.db import connection
 
 from infra import clock, rls
 from infra.models import UNRESOLVED, DomainState, OrderLine, ProvisionState, RunKind, RunState, StepState
-from infra.models.credential import MAILBOX
+from infra.models.credential import ACCOUNT, MAILBOX
 from integrations.sandbox import Sandbox
+from integrations.sandbox.google_world import user_at
 from integrations.sandbox.plusvibe import AGENCY
 from integrations.sandbox.zapmail_world import PRIMARY, slot_price
 from provisioning.models import ACTIVE_RUN, BUILDS, Event, Step
 
-from . import forge_invariants
+from . import forge_invariants, workspace_invariants
 from .books import Books
 
 LIVE = (
@@ -49,6 +50,7 @@ def check(sandbox: Sandbox, books: Books, *, quotas: bool = True) -> None:
 def check_books(books: Books, sandbox: Sandbox, *, quotas: bool = True) -> None:
     """Assert what can be told from rows that were read already: all but I9 and I10, which ask the database again."""
     forge_invariants.check(books, sandbox)
+    workspace_invariants.check(books, sandbox)
     no_domain_is_bought_twice(sandbox)
     the_wallet_is_explained(books, sandbox)
     nothing_lives_without_a_row(books, sandbox)
@@ -145,7 +147,7 @@ def no_row_lives_without_a_thing(books: Books, sandbox: Sandbox) -> None:
     boxes = {mailbox.id for mailbox in world.zapmail.mailboxes.values()}
     accounts = {account.id: account for account in world.plusvibe.accounts.values()}
     for order in books.orders:
-        if order.order.get("stack") == "forge":
+        if order.order.get("stack") != "zapmail":
             continue
         facts = order.facts
         assert facts.get("zapmail_workspace_id", PRIMARY) in world.zapmail.workspaces
@@ -170,6 +172,12 @@ def every_login_opens(books: Books, sandbox: Sandbox) -> None:
             password = credential.password.open()
             if not password:
                 continue  # removed at the platform with its order
+            if (user := user_at(sandbox.world, credential.login)) is not None:
+                opens = (
+                    [user.password] if credential.kind.startswith(ACCOUNT) else [a.value for a in user.app_passwords]
+                )
+                assert password in opens, credential.login
+                continue
             if credential.kind.startswith(MAILBOX):
                 there = made.get(credential.login)
                 assert there is None or not there.password_set or there.password == password, credential.login

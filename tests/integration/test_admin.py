@@ -30,6 +30,11 @@ from .world import World, new_order, new_world, paid, starter
 
 pytestmark = pytest.mark.django_db
 
+# Steps that call no platform: they choose, look at public DNS, or wait for people.
+NO_PLATFORM = {
+    *("choose_passwords", "account_passwords", "own_before", "nameservers", "records_seen", "dkim_keys", "finish"),
+}
+
 
 @pytest.fixture
 def olive() -> User:
@@ -436,7 +441,7 @@ def test_waiting_for_funds(console: Client) -> None:
 def test_every_step_of_every_stack_has_a_platform_that_it_waits_for() -> None:
     for stack in STACKS.values():
         without = {spec.key for spec in stack.steps if not spec.asks}
-        assert without <= {"choose_passwords", "nameservers", "finish"}, "these call no platform"
+        assert without <= NO_PLATFORM
         assert {spec.asks for spec in stack.steps} - {""} <= {platform.slug for platform in PLATFORMS}
 
 
@@ -529,7 +534,7 @@ def test_a_tier_is_added(console: Client) -> None:
         ("mailbox_count", 26, "25 in all"),
         ("setup_fee_cents", -1, "greater than or equal to 0"),
         ("currency", "gold", "not one of the available choices"),
-        ("stack", "workspace", "not one of the available choices"),
+        ("stack", "parcel", "not one of the available choices"),
         ("warmup_max_daily_limit", 51, "less than or equal to 50"),
         ("warmup_initial_daily_limit", 40, "Less than on the first day"),
         ("warmup_reply_rate_percent", 101, "less than or equal to 100"),
@@ -635,7 +640,9 @@ def test_the_default_tiers_are_those_of_the_specification() -> None:
         ("Ignition", "forge", 2, 3, 9700, 14900, True),
         ("Velocity", "forge", 3, 6, 14700, 19900, True),
         ("Dominance", "forge", 5, 11, 24700, 34900, True),
+        ("Own domains", "workspace", 1, 2, 4900, 1500, True),
     ]
+    assert Tier.objects.get(slug="own-domains").domain_count_max == 50
     assert list(Tier.objects.filter(stack="forge").values_list("dedicated_ip_count", flat=True)) == [1, 1, 2]
 
 
@@ -740,7 +747,7 @@ def test_a_flag_is_set_and_the_automatic_stop_reset(console: Client) -> None:
     ("values", "sentence"),
     [
         ({"key": "purchases"}, "paused and released by the buttons"),
-        ({"key": "stack:workspace"}, "Nothing asks for this flag"),
+        ({"key": "stack:parcel"}, "Nothing asks for this flag"),
         ({"phase": "named"}, "at least one student"),
         ({"phase": "first"}, "How many orders?"),
     ],

@@ -65,12 +65,13 @@ def test_choosing_twice_keeps_one_draft() -> None:
     assert Provision.objects.count() == 1
 
 
-def test_inactive_packages_and_foreign_stacks_are_not_offered() -> None:
+def test_inactive_packages_and_foreign_stacks_are_not_offered(settings: Any) -> None:
+    settings.ENABLED_STACKS = ["zapmail"]
     tier(is_active=False)
     Tier.objects.create(
         name="Ignition",
         slug="ignition",
-        stack="workspace",
+        stack="forge",
         domain_count=2,
         mailbox_count=3,
         setup_fee_cents=1,

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config import demo, smoke_billing, smoke_forge
+from config import demo, smoke_billing, smoke_forge, smoke_workspace
 from config.smoke import STARTER, Package, SmokeFailed, Story
 from infra import rls
 
@@ -19,6 +19,7 @@ BAR = 28
 STACKS: dict[str, tuple[Package, dict[str, Callable[[Story], None]]]] = {
     "zapmail": (STARTER, {"main": Story.main, **smoke_billing.STORIES}),
     "forge": (smoke_forge.IGNITION, {"main": smoke_forge.main, "own": smoke_forge.own, "hourly": smoke_forge.hourly}),
+    "workspace": (smoke_workspace.OWN_DOMAINS, {"main": smoke_workspace.main}),
 }
 
 

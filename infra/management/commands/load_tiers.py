@@ -22,10 +22,13 @@ class Default(NamedTuple):
     monthly_cents: int
     ips: int = 0
     most_warmup: int = 30  # mails a day
+    most_domains: int | None = (
+        None  # where the number of domains is the student's choice; fees and mailboxes are for each
+    )
 
     @property
     def slug(self) -> str:
-        return self.name.lower()
+        return self.name.lower().replace(" ", "-")
 
     def as_tier(self, stack: str) -> dict[str, Any]:
         """Return the columns of its row."""
@@ -33,6 +36,7 @@ class Default(NamedTuple):
             "name": self.name,
             "stack": stack,
             "domain_count": self.domains,
+            "domain_count_max": self.most_domains,
             "mailbox_count": self.mailboxes,
             "dedicated_ip_count": self.ips,
             "setup_fee_cents": self.setup_cents,
@@ -54,8 +58,10 @@ FORGE = (
     Default("Dominance", 5, 11, 24700, 34900, ips=2, most_warmup=20),
 )
 
+WORKSPACE = (Default("Own domains", 1, 2, 4900, 1500, most_domains=50),)
+
 # By stack; each stack has packages of its own.
-DEFAULTS: Mapping[str, tuple[Default, ...]] = {"zapmail": ZAPMAIL, "forge": FORGE}
+DEFAULTS: Mapping[str, tuple[Default, ...]] = {"zapmail": ZAPMAIL, "forge": FORGE, "workspace": WORKSPACE}
 
 
 class Command(BaseCommand):

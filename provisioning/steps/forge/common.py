@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from infra.models.credential import MAILBOX
 from integrations import infraforge, salesforge, warmforge
 from integrations.http.redact import Hidden
 from integrations.logins import Login
 
 from ...engine.context import Context, DomainItem, MailboxItem
 from ..common import MOST_PAGES
+from ..passwords import mailbox_kind
 
 
 def workspaces_of(ctx: Context) -> list[str]:
@@ -76,13 +76,8 @@ def warming_there(ctx: Context) -> dict[str, warmforge.Mailbox]:
     return found
 
 
-def password_kind(mailbox: MailboxItem) -> str:
-    """Return the kind of the credential that keeps the password we chose for a mailbox."""
-    return f"{MAILBOX}{mailbox.key.replace('-', '')}"
-
-
 def doors_of(ctx: Context, mailbox: MailboxItem) -> tuple[Login, Login]:
     """Return how a mailbox is reached: (SMTP, IMAP) at its workspace's mail server, with the password that we set."""
     host = str(ctx.facts["mail_servers"][workspace_of(ctx, mailbox.domain)])
-    password = Hidden(ctx.credential(password_kind(mailbox)).open())
+    password = Hidden(ctx.credential(mailbox_kind(mailbox)).open())
     return infraforge.own_logins(ctx.clients.infraforge.settings, host, mailbox.address, password)

@@ -1,28 +1,23 @@
-"""Creating the mailboxes, waiting until they are active, and giving each a password of our own."""
+"""Creating the mailboxes, waiting until they are active, and setting the passwords that we chose."""
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections import defaultdict
 from collections.abc import Mapping
 
-from infra.models import Credential
-from infra.secret import Secret
 from integrations.http.call import Call
 from integrations.infraforge import Accepted, Mailbox, NewMailbox
 
 from ...engine.context import Context, MailboxItem
 from ...engine.ledger import EXISTS, Book
-from ...engine.outcomes import Done, Failed, NeedsOperator, NewCredential, Outcome, Wait
+from ...engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
+from .. import passwords
 from ..buying import NO_MONEY
 from ..common import LEAST_WAIT, one_by_one, wait_for
-from .common import mailboxes_there, password_kind
+from .common import mailboxes_there
 from .workspaces import lack_of_credits
 
 NOT_YET = frozenset({"domain_not_ready"}) | NO_MONEY
-LENGTH = 20
-LETTERS = string.ascii_letters + string.digits
 
 
 def mailboxes(ctx: Context) -> Mapping[str, Outcome]:
@@ -78,31 +73,12 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
 
 
-def choose_passwords(ctx: Context) -> Mapping[str, Outcome]:
-    """Choose a password for each mailbox and keep it, encrypted, before anybody is told: a repetition sends the same."""
-    chosen = set(Credential.objects.filter(provision=ctx.provision).values_list("kind", flat=True))
-
-    def choose(mailbox: MailboxItem) -> Outcome:
-        kind = password_kind(mailbox)
-        return Done({}, None if kind in chosen else NewCredential(kind, mailbox.address, Secret(_password())))
-
-    return {mailbox.key: choose(mailbox) for mailbox in ctx.mailboxes}
-
-
-def _password() -> str:
-    """Return a password that has each kind of letter, and nothing that a form or a file could trip over."""
-    while True:
-        text = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
-        if any(c.islower() for c in text) and any(c.isupper() for c in text) and any(c.isdigit() for c in text):
-            return text
-
-
 def set_passwords(ctx: Context) -> Mapping[str, Outcome]:
     """Set the passwords and read them back. Where the list shows none, the sending tool's login is what proves it."""
     there = mailboxes_there(ctx, with_credentials=True)
 
     def judge(mailbox: MailboxItem) -> Outcome:
-        wanted = ctx.credential(password_kind(mailbox)).open()
+        wanted = ctx.credential(passwords.mailbox_kind(mailbox)).open()
         shown = _shown(there.get(mailbox.address))
         if shown == wanted:
             ctx.ledger.prove("infraforge", "set_password", {mailbox.address: {"read_back": True}})

@@ -20,9 +20,9 @@ from provisioning import actions
 from provisioning.engine import claims, failpoints
 from provisioning.engine.runner import wake
 from provisioning.models import Run, Step
-from provisioning.stacks import registrar_of
+from provisioning.stacks import STACKS, registrar_of
 
-from .. import forge_invariants, invariants
+from .. import forge_invariants, invariants, workspace_invariants
 from ..books import Books
 from ..world import World as PlainWorld
 from ..world import new_sandbox, new_workshop
@@ -136,6 +136,9 @@ class Story:
         if self.provision.order["stack"] == "forge":
             forge_invariants.check_complete(self.provision, self.sandbox)
             return
+        if self.provision.order["stack"] == "workspace":
+            workspace_invariants.check_complete(self.provision, self.sandbox)
+            return
         size = self.provision.order
         domains = self.provision.domains.filter(state=DomainState.ACTIVE)
         world = self.sandbox.world
@@ -190,8 +193,11 @@ def make_order(name: str = "acme", *, tier: str = "starter", spares: int = 1, ow
         sender_last_name="Sample",
         mailbox_patterns=["ada", "ada.sample", "a.sample"],
     )
+    if STACKS[size.stack].registrar is None:
+        own, spares = size.domain_count, 0
     names = [f"{prefix}{name}.com" for prefix in PREFIXES[: size.domain_count + spares]]
-    answer(*names, platform=registrar_of(size.stack).platform)
+    if own < size.domain_count:
+        answer(*names, platform=registrar_of(size.stack).platform)
     Domain.objects.bulk_create(
         Domain(
             provision=provision,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from integrations.sandbox import Request, Response
+from integrations.sandbox import Request, Response, google_world
 from integrations.sandbox.pages import PRESETS, STYLES
 from tests.unit.sandbox.kit import Box
 
@@ -121,3 +121,17 @@ def test_the_html_part_of_a_mail_is_shown_in_a_cage(box: Box) -> None:
 @pytest.mark.parametrize(("method", "status"), [("PUT", 405), ("DELETE", 405), ("POST", 405)])
 def test_other_methods_are_refused(box: Box, method: str, status: int) -> None:
     assert box.sandbox.handle(Request.to(method, "/")).status == status
+
+
+def test_a_person_makes_at_google_what_no_call_can_and_sees_it(box: Box) -> None:
+    world, now = box.sandbox.world, box.sandbox.clock.now()
+    box.sandbox.switches.set(google_workspace_dkim_wait_seconds=(0.0, 0.0))
+    assert "Google Workspace</h2>" not in get(box, "/").body.decode()
+    world.google_workspace.domains["own.example"] = google_world.Domain("own.example", now, now)
+    assert "no DKIM key" in get(box, "/").body.decode()
+    assert post(box, "/google/dkim", domain="own.example").status == 303
+    assert "v=DKIM1; k=rsa; p=" in get(box, "/").body.decode()
+    refused = post(box, "/google/start", domain="own.example")
+    assert refused.status == 400
+    assert "not visible in DNS yet" in refused.body.decode()
+    assert post(box, "/google/app-password", address="nobody@own.example").status == 400

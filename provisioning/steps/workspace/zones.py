@@ -1,0 +1,252 @@
+"""The zones of the student's domains at Cloudflare: made, led to by their owner, and what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.utils.dateparse import parse_datetime
+
+from infra.dns import dmarc, mx
+from infra.dns.plan import Action, Existing, Plan, plan
+from infra.dns.records import BadRecord, Record, record
+from integrations.cloudflare import Changed, DnsRecord, Zone, mark
+from integrations.http.call import Call
+from integrations.http.errors import Rejected
+
+from ...engine.context import Context, DomainItem
+from ...engine.ledger import ELSEWHERE, Book
+from ...engine.outcomes import Done, Lost, NeedsOperator, Outcome, Wait
+from ...engine.specs import MINUTE
+from ..common import MOST_PAGES, one_by_one, wait_for
+
+PLATFORM = "cloudflare"
+FULL = frozenset({"zone_limit"})  # refusals that mean "not now"
+NO_DOMAIN = ("not_registered", "ending_refused", "bad_name")
+SPF = "v=spf1 include:_spf.google.com ~all"
+CHECK_EVERY = timedelta(hours=1)  # how often they look at a domain's name servers again when asked to
+
+
+def zones(ctx: Context) -> Mapping[str, Outcome]:
+    """Make a zone for each domain, or find the one that the account has, and note the name servers that it names."""
+    return one_by_one(ctx.domains, lambda domain: _zone(ctx, domain))
+
+
+def _zone(ctx: Context, domain: DomainItem) -> Outcome:
+    client, name = ctx.clients.cloudflare, domain.name
+
+    def find() -> Zone | None:
+        there: tuple[Zone, ...] = ctx.read(client.find_zone(name))
+        return there[0] if there else None
+
+    made: Zone | Book[Zone] | None = None
+    if not ctx.ledger.counts(PLATFORM, "create_zone", [name]):
+        made = find()  # from an order of earlier: zones are kept
+    try:
+        made = made or ctx.ledger.obtain(name, lambda: client.create_zone(name), find, again=FULL)
+    except Rejected as refusal:
+        return _refused(name, refusal)
+    if isinstance(made, Book):
+        if made.refusal is not None:
+            return Wait(10 * MINUTE, why=f"Cloudflare takes no more zones at the moment: {made.refusal.sentence}")
+        return wait_for(made, name, ctx, "whether the zone was made is being checked")
+    if made is None or not made.name_servers:
+        return Wait(ctx.poll, why=f"the zone of {name} names no name servers yet")
+    return Done({"cloudflare_zone_id": made.id, "nameservers": list(made.name_servers)})
+
+
+def _refused(name: str, refusal: Rejected) -> Outcome:
+    if refusal.code in NO_DOMAIN:
+        return Lost(f"The platform takes no domain like {name}.")
+    if refusal.code == ELSEWHERE:
+        why = f"{name} is a zone of somebody else's account at Cloudflare: its owner has to remove it there first"
+        return NeedsOperator("zone_elsewhere", f"{why}; then retry")
+    return NeedsOperator(refusal.code, f"{name} was refused: {refusal.sentence}")
+
+
+def zone_active(ctx: Context) -> Mapping[str, Outcome]:
+    """Wait until Cloudflare, too, has seen that a domain leads to its zone; ask it to look, once an hour at most."""
+    return one_by_one(ctx.domains, lambda domain: _active(ctx, domain))
+
+
+def _active(ctx: Context, domain: DomainItem) -> Outcome:
+    client, zone = ctx.clients.cloudflare, _zone_of(domain)
+    if ctx.read(client.get_zone(zone)).active:
+        ctx.ledger.seen(PLATFORM, "activation_check")
+        return Done()
+    asked = parse_datetime(str(domain.facts.get("activation_asked_at", "")))
+    if asked is not None and ctx.now < asked + CHECK_EVERY:
+        return Wait(ctx.poll, why="Cloudflare has not seen the name servers yet")
+    try:
+        ctx.ledger.apply(client.activation_check(domain.name, zone))
+    except Rejected as refusal:
+        if refusal.code != "checked_recently":
+            raise
+    return Wait(
+        ctx.poll, why="Cloudflare is looking at the name servers", facts={"activation_asked_at": ctx.now.isoformat()}
+    )
+
+
+def records(ctx: Context) -> Mapping[str, Outcome]:
+    """Write what mail needs into each zone: mail servers, SPF, the first DMARC policy, and Google's proof of ownership."""
+    if not ctx.options.dmarc_report_email:
+        return {one.key: NeedsOperator("dmarc_address", "DMARC_REPORT_EMAIL is not set") for one in ctx.domains}
+    return one_by_one(ctx.domains, lambda domain: published(ctx, domain, "records") or _kept(ctx, domain))
+
+
+def seen(ctx: Context) -> Mapping[str, Outcome]:
+    """See what was written in public DNS: at the domain's own servers, then at resolvers. What was seen is shown."""
+    return one_by_one(ctx.domains, lambda domain: _look(ctx, domain))
+
+
+def _look(ctx: Context, domain: DomainItem) -> Outcome:
+    evidence = ctx.look(list(wanted(ctx, domain).values()), zone=domain.name)
+    facts = {"dns_evidence": evidence.as_json()}
+    if evidence.is_complete:
+        return Done(facts)
+    absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
+    why = f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}"
+    return Wait(ctx.poll, why=why, facts=facts)
+
+
+def dkim_published(ctx: Context) -> Mapping[str, Outcome]:
+    """Write the key that a person has made at Google into the zone, and see it at every server."""
+    return one_by_one(ctx.domains, lambda domain: published(ctx, domain, "dkim") or _look(ctx, domain))
+
+
+# ---- what should stand in a zone -------------------------------------------------------------------------------------
+
+
+def wanted(ctx: Context, domain: DomainItem) -> dict[str, Record]:
+    """Return every record that should stand in a zone by now, by purpose, as far as earlier steps have learned it."""
+    name, facts = domain.name, domain.facts
+    policy = dmarc.parse(dmarc.first_record(ctx.options.dmarc_report_email))
+    first = dmarc.at_rung(policy, dmarc.Rung(str(ctx.order.get("dmarc_policy") or "none")))
+    found = {
+        "spf": record("TXT", name, SPF),
+        "dmarc": record("TXT", f"_dmarc.{name}", first.text()),
+    }
+    if not facts.get("keeps_mail_servers"):
+        found["mx"] = mx.google_records(name)[0]
+    if google := facts.get("google_txt"):
+        found["google"] = record("TXT", name, str(google))
+    if key := facts.get("dkim_record"):
+        found["dkim"] = record("TXT", f"{facts.get('dkim_selector') or 'google'}._domainkey.{name}", str(key))
+    tool = ctx.clients.smartlead.settings
+    found["tracking"] = record("CNAME", tool.tracking_host(name), tool.tracking_target)
+    return found
+
+
+def published(ctx: Context, domain: DomainItem, about: str) -> Outcome | None:
+    """Have a zone hold what is wanted of it; return what to wait for, or None when the list shows all of it.
+
+    One batch, all or nothing. Only rows that we made are changed; where another stands in the way, nothing is sent.
+    `about` names the batch: what one of them has settled says nothing of a later one.
+    """
+    rows = rows_of(ctx, domain)
+    mine = {kind: one for kind, one in wanted(ctx, domain).items() if kind != "mx" or not _at_google(domain.name, rows)}
+    if not _lacking(rows, mine):
+        ctx.ledger.prove(PLATFORM, "batch_records", {_key(domain, about): {"read_back": True}})
+        return None
+    change = planned(domain.name, rows, mine)
+    if not change.is_safe:
+        why = "; ".join(str(one.said) for one in change.refused[:3])
+        return NeedsOperator("records_in_the_way", f"{domain.name}: {why} Remove it at Cloudflare if its owner agrees")
+    book = ctx.ledger.bring_about(
+        [_key(domain, about)],
+        lambda _keys: _batch(ctx, domain, about, rows, change, mine),
+        lambda: {} if _lacking(rows_of(ctx, domain), mine) else {_key(domain, about): {"read_back": True}},
+        again=frozenset({"name_conflict", "record_gone", "bad_record", "quota_exceeded", "email_routing"}),
+    )
+    if book.refusal is not None:
+        return NeedsOperator(
+            "records_refused", f"{domain.name}: {book.refusal.sentence}; this goes on by itself once mended"
+        )
+    if _lacking(rows_of(ctx, domain), mine):
+        return wait_for(book, _key(domain, about), ctx, "the list does not show every record yet")
+    ctx.ledger.prove(PLATFORM, "batch_records", {_key(domain, about): {"read_back": True}})
+    return None
+
+
+def _key(domain: DomainItem, about: str) -> str:
+    return f"{domain.name} {about}"
+
+
+def _batch(
+    ctx: Context,
+    domain: DomainItem,
+    about: str,
+    rows: list[DnsRecord],
+    change: Plan,
+    mine: Mapping[str, Record],
+) -> Call[Changed]:
+    """Return the one request that carries a plan out; where nothing is left to do, the one that would make all of it."""
+    by_id, purposes = {row.id: row for row in rows}, {one: purpose for purpose, one in mine.items()}
+
+    def written(one: Record) -> DnsRecord:
+        comment = mark(ctx.reference, purposes[one])
+        return DnsRecord(str(one.type), one.owner, one.value, one.priority, comment=comment)
+
+    posts = [written(step.record) for step in change.changes if step.action is Action.CREATE and step.record]
+    patches = [
+        (by_id[step.existing.id], written(step.record))
+        for step in change.changes
+        if step.action is Action.UPDATE and step.record and step.existing
+    ]
+    deletes = [by_id[step.existing.id] for step in change.changes if step.action is Action.DELETE and step.existing]
+    if not change.changes:
+        posts = [written(one) for one in mine.values()]
+    return ctx.clients.cloudflare.batch_records(
+        domain.name, _zone_of(domain), deletes=deletes, patches=patches, posts=posts, key=_key(domain, about)
+    )
+
+
+def planned(zone: str, rows: list[DnsRecord], mine: Mapping[str, Record]) -> Plan:
+    """Return what to change in a zone. Mail servers of Google's that we found there stay: they are no rows of ours."""
+    there = [Existing(row.id, one, row.is_ours) for row in rows if (one := _canonical(row)) is not None]
+    return plan(zone, list(mine.values()), there)
+
+
+def _lacking(rows: list[DnsRecord], mine: Mapping[str, Record]) -> list[Record]:
+    there = {one for row in rows if (one := _canonical(row)) is not None}
+    return [one for one in mine.values() if one not in there]
+
+
+def _at_google(zone: str, rows: list[DnsRecord]) -> bool:
+    """Tell whether mail of a zone goes to Google already, by records that we did not make: the old five will do."""
+    foreign = [one for row in rows if not row.is_ours and (one := _canonical(row)) is not None]
+    servers = [one for one in foreign if one.type == "MX" and one.owner == zone]
+    return mx.provider_of(servers) in (mx.Provider.GOOGLE, mx.Provider.GOOGLE_OLD)
+
+
+def rows_of(ctx: Context, domain: DomainItem) -> list[DnsRecord]:
+    """Return every record of a domain's zone, as Cloudflare lists it."""
+    rows, number = list[DnsRecord](), 1
+    for _ in range(MOST_PAGES):
+        page = ctx.read(ctx.clients.cloudflare.list_records(_zone_of(domain), number))
+        rows += page.records
+        if page.next_page is None:
+            break
+        number = page.next_page
+    return rows
+
+
+def _canonical(row: DnsRecord) -> Record | None:
+    try:
+        return record(row.type, row.name, row.content, row.priority)
+    except BadRecord:
+        return None
+
+
+def _kept(ctx: Context, domain: DomainItem) -> Outcome:
+    """Note what a zone holds, for the student's pages and exports: rows, and when they were read."""
+    rows = rows_of(ctx, domain)
+    plain = [[row.type, row.name, row.content, row.priority] for row in rows]
+    facts: dict[str, object] = {"dns_records": plain, "dns_read_at": ctx.now.isoformat()}
+    if _at_google(domain.name, rows):
+        facts["keeps_mail_servers"] = True
+    return Done(facts)
+
+
+def _zone_of(domain: DomainItem) -> str:
+    return str(domain.facts["cloudflare_zone_id"])

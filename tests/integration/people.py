@@ -1,0 +1,73 @@
+"""What people do while an order is built: owners change name servers, and somebody makes keys and passwords at Google."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from infra.models import Domain, DomainState, Origin
+from integrations.sandbox import Sandbox, dns, registrar
+from integrations.sandbox.google_world import generate_key, make_app_password, switch_two_step
+from integrations.sandbox.reading import Refusal
+from provisioning import entering
+from provisioning.models import ACTIVE_RUN, Run
+from provisioning.stacks import STACKS
+
+# Not yet in the fault table and the cohort, whose oracles know no person who enters what was made: see docs/reliability.md.
+NOT_PLAYED = frozenset({"workspace"})
+
+
+def of(stack: str) -> list[Callable[[Sandbox], bool]]:
+    """Return the people that orders of a stack cannot do without."""
+    steps = STACKS[stack].steps
+    asks_owners = {spec.origin for spec in steps if spec.origin} == {Origin.OWN}  # it sells no domains
+    asks_makers = any(spec.entry for spec in steps)
+    found: list[Callable[[Sandbox], bool]] = []
+    if asks_owners:
+        found.append(own_domains_are_delegated)
+    if asks_makers:
+        found.append(what_is_asked_is_entered)
+    return found
+
+
+def own_domains_are_delegated(sandbox: Sandbox) -> bool:
+    """Let every owner who was asked change the name servers; return whether there was one."""
+    moved = False
+    for domain in Domain.objects.filter(state=DomainState.PENDING_NAMESERVERS, facts__has_key="nameservers"):
+        wanted = [str(one) for one in domain.facts["nameservers"]]
+        now = sandbox.clock.now()
+        if set(dns.delegation(sandbox.world, domain.name, now)) != set(wanted):
+            registrar.delegate(sandbox.world, domain.name, wanted, now)
+            moved = True
+    return moved
+
+
+def what_is_asked_is_entered(sandbox: Sandbox) -> bool:
+    """Make at Google what the runs wait for, and enter it; return whether anything was."""
+    return _enter(sandbox, ("dkim_keys", "accounts"))
+
+
+def keys_are_entered(sandbox: Sandbox) -> bool:
+    """Make and enter the keys alone."""
+    return _enter(sandbox, ("dkim_keys",))
+
+
+def _enter(sandbox: Sandbox, kinds: tuple[str, ...]) -> bool:
+    moved = False
+    for run in Run.objects.filter(state__in=ACTIVE_RUN):
+        for one in (asked for asked in entering.asked(run) if asked.key in kinds):
+            lines = [f"{item} {value}" for item in one.items if (value := _make(sandbox, one.key, item))]
+            if lines:
+                entering.enter(run=run, key=one.key, text="\n".join(lines), actor="test")
+                moved = True
+    return moved
+
+
+def _make(sandbox: Sandbox, key: str, item: str) -> str:
+    world, now = sandbox.world, sandbox.clock.now()
+    try:
+        if key == "dkim_keys":
+            return generate_key(world, item, now).txt
+        switch_two_step(world, item, True)
+        return make_app_password(world, item, "Smartlead", now).value
+    except Refusal:  # the console is not ready for it yet
+        return ""

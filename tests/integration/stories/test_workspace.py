@@ -1,0 +1,135 @@
+"""The stories of the stack `workspace`: the student's own domains, with people who do what no call can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from infra.models import DomainState, MailboxSecret, OperatorItem
+from integrations.cloudflare import marked
+from integrations.sandbox import google_world, registrar
+from integrations.sandbox.cloudflare_world import Record, add_zone
+from provisioning import actions, entering, life
+from provisioning.models import Run
+
+from .. import people
+from .kit import Story, make_order, make_world
+
+pytestmark = pytest.mark.django_db
+
+NAME = "getacme.com"
+
+
+def ordered(name: str = "acme", **world: Any) -> Story:
+    made_world = make_world(**world)
+    provision = make_order(name, tier="own-domains")
+    actions.freeze_order(provision=provision, actor="test")
+    run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
+    provision.refresh_from_db()
+    made = Story(made_world, provision, run)
+    made.world.people = people.of(made.run.stack)
+    return made
+
+
+def is_asked(made: Story, step: str) -> Any:
+    return lambda: any(one.key == step for one in entering.asked(made.run))
+
+
+def purposes(made: Story) -> list[str]:
+    zone = made.sandbox.world.cloudflare.zone_named(NAME)
+    assert zone is not None
+    return sorted(mine[1] for row in zone.records if (mine := marked(row.comment or "")))
+
+
+def test_an_own_domain_gets_its_records_its_mailboxes_and_its_sending_tool() -> None:
+    made = ordered()
+    made.play(hours=240)
+    made.check()
+    (domain,) = made.provision.domains.all()
+    assert domain.state == DomainState.ACTIVE
+    assert domain.facts["dns_evidence"]["state"] == "complete"
+    assert purposes(made) == ["dkim", "dmarc", "google", "mx", "spf", "tracking"]
+    accounts = made.sandbox.world.smartlead.accounts.values()
+    assert {one.address for one in accounts} == set(made.provision.mailboxes.values_list("address", flat=True))
+    assert all(one.warmup_on and one.tracking == f"emailtracking.{NAME}" for one in accounts)
+    assert made.done("cloudflare.batch_records") == 2  # all at once, and the key when it was known
+
+
+def test_nothing_is_written_before_the_name_servers_show_whose_the_domain_is() -> None:
+    made = ordered()
+    made.world.people = []
+    made.play(made.parks("needs_student"))
+    made.advance(3 * 3600)
+    made.play(made.parks("needs_student"))
+    assert {f"{one.platform}.{one.verb}" for one in made.sandbox.log if one.work_done} <= {
+        "cloudflare.find_zone", "cloudflare.create_zone"
+    }  # fmt: skip
+
+
+def test_a_password_that_smartlead_cannot_log_in_with_is_tried_again_and_then_another_is_asked_for() -> None:
+    made = ordered()
+    made.world.people = [people.own_domains_are_delegated]
+    made.play(is_asked(made, "dkim_keys"))
+    made.world.people = [people.own_domains_are_delegated, people.keys_are_entered]
+    made.play(is_asked(made, "accounts"), hours=240)
+    addresses = list(made.provision.mailboxes.values_list("address", flat=True))
+    wrong = "\n".join(f"{address} abcdefghijklmnop" for address in addresses)
+    assert entering.enter(run=made.run, key="accounts", text=wrong, actor="test") == 2
+    made.play(lambda: not is_asked(made, "accounts")())
+    made.play(is_asked(made, "accounts"))
+    item = OperatorItem.objects.get(kind="step", resolved_at__isnull=True)
+    assert "Smartlead cannot open" in item.sentence or "not taken" in item.sentence
+    made.world.people = people.of(made.run.stack)
+    made.play(hours=48)
+    made.check()
+    assert {one.app_password.open() for one in MailboxSecret.objects.all()} != {"abcdefghijklmnop"}
+
+
+def test_what_is_entered_wrong_is_refused_whole_and_nothing_of_it_is_kept() -> None:
+    made = ordered()
+    made.world.people = [people.own_domains_are_delegated]
+    made.play(is_asked(made, "dkim_keys"), hours=240)
+    with pytest.raises(actions.Refused, match="no DKIM record"):
+        entering.enter(run=made.run, key="dkim_keys", text=f"{NAME} nonsense", actor="test")
+    assert "dkim_record" not in made.domain(NAME).facts
+    with pytest.raises(actions.Refused):
+        entering.enter(run=made.run, key="accounts", text="x y", actor="test")
+
+
+def test_a_foreign_policy_in_the_zone_stops_the_records_and_is_never_touched() -> None:
+    made = ordered()
+    registrar.register(made.sandbox.world, NAME)  # led elsewhere until now, where nothing lies
+    zone = add_zone(made.sandbox.world, NAME, made.sandbox.clock.now())
+    foreign = Record("r1", "TXT", NAME, '"v=spf1 include:other.example -all"', 300, 0.0, 0.0)
+    zone.records.append(foreign)
+    made.play(lambda: made.rows("records").filter(facts__code="records_in_the_way").exists(), hours=240)
+    assert zone.records == [foreign]
+    zone.records.remove(foreign)
+    made.play(hours=240)
+    made.check()
+
+
+def test_an_account_that_is_there_already_is_not_touched() -> None:
+    made = ordered()
+    address = made.provision.mailboxes.order_by("address").values_list("address", flat=True)[0]
+    world = made.sandbox.world
+    world.google_workspace.users["77"] = google_world.User("77", address, "Some", "Body", "own", 0.0)
+    made.play(lambda: made.rows("users").filter(facts__code="EMAIL_ALREADY_EXISTS").exists(), hours=240)
+    assert world.google_workspace.users["77"].password == "own"
+
+
+def test_taking_the_order_down_suspends_its_accounts_and_deletes_nothing() -> None:
+    made = ordered()
+    made.play(hours=240)
+    made.refresh()
+    assert life.tear_down(provision=made.provision, actor="test", reason="wanted")
+    made.run = Run.objects.get(provision=made.provision, kind="teardown")
+    made.play(hours=48)
+    made.refresh()
+    assert made.provision.state == "cancelled"
+    users = [one for one in made.sandbox.world.google_workspace.users.values() if not one.is_admin]
+    assert [(one.suspended, one.deleted_at) for one in users] == [(True, None)] * 2
+    assert not any(one.warmup_on for one in made.sandbox.world.smartlead.accounts.values())
+    assert purposes(made) == ["dkim", "dmarc", "google", "mx", "spf", "tracking"]
