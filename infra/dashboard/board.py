@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 from django.utils import formats
-from django.utils.dateparse import parse_date
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -189,7 +189,7 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
         updated=_updated(measurement, now=now),
         updated_at=measurement.looked_at.isoformat() if measurement and measurement.looked_at else None,
         mailboxes=[_mailbox_row(one, supplied, now=now) for one in found],
-        domains=[_domain_card(student, provision, one, found) for one in domains],
+        domains=[_domain_card(student, provision, one, found, now=now) for one in domains],
         ramp=_ramp_card(provision, found),
         tasks=first_week(provision, logins),
         logins=logins,
@@ -522,7 +522,9 @@ def _ready_text(one: Standing) -> str:
 # A domain -----------------------------------------------------------------------------------------------------------
 
 
-def _domain_card(student: User, provision: Provision, domain: Domain, found: Sequence[Standing]) -> DomainCard:
+def _domain_card(
+    student: User, provision: Provision, domain: Domain, found: Sequence[Standing], *, now: datetime
+) -> DomainCard:
     count = sum(one.mailbox.domain_id == domain.pk for one in found)
     facts = [Fact(_("Mailboxes"), str(count)), Fact(_("Paid until"), _paid_until(student, domain))]
     if ip := provision.facts.get("dedicated_ips", {}).get(domain.facts.get("infraforge_workspace_id")):
@@ -538,11 +540,19 @@ def _domain_card(student: User, provision: Provision, domain: Domain, found: Seq
         tag=words.domain(domain),
         reason=asked.stops_text if asked and asked.must_say else domain.reason,
         facts=facts,
-        dns=_("DNS: %(n)s of %(all)s confirmed") % {"n": seen, "all": len(evidence)},
+        dns=_dns_in_short(domain, seen, len(evidence), now=now),
         dns_lacks=seen < len(evidence),
         evidence=evidence,
         link=Option(label, reverse("progress")) if asked else None,
     )
+
+
+def _dns_in_short(domain: Domain, seen: int, count: int, *, now: datetime) -> str:
+    """Say how much of a domain's DNS is confirmed, and when that was seen where we looked ourselves."""
+    at = parse_datetime(str(domain.facts.get("dns_evidence", {}).get("at") or ""))
+    if at is None:
+        return _("DNS: %(n)s of %(all)s confirmed") % {"n": seen, "all": count}
+    return _("DNS: %(n)s of %(all)s confirmed, %(when)s") % {"n": seen, "all": count, "when": ago(at, now=now)}
 
 
 def _waits_for_its_owner(domain: Domain) -> bool:

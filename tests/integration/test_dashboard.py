@@ -100,7 +100,8 @@ def looked_at(name: str, finding: str = "seen") -> Evidence:
         Record(Type.TXT, f"_dmarc.{name}", "v=DMARC1; p=none"),
     )
     sights = [Sight(Finding(finding if "spf1" in one.value else "seen")) for one in records]
-    return Evidence(tuple(Seen(one, {"a": sight, "b": sight}, 2) for one, sight in zip(records, sights, strict=True)))
+    rows = tuple(Seen(one, {"a": sight, "b": sight}, 2) for one, sight in zip(records, sights, strict=True))
+    return Evidence(rows, at=clock.vendor_now() - timedelta(days=3))
 
 
 @pytest.mark.parametrize(("finding", "word"), [("seen", "Confirmed"), ("absent", "Not seen yet")])
@@ -113,6 +114,7 @@ def test_a_domain_shows_each_record_and_how_many_name_servers_see_it(finding: st
     assert [line.name for line in card.evidence] == ["MX", "SPF", "DKIM", "DMARC"]
     assert [line.word for line in card.evidence] == ["Confirmed", word, "Confirmed", "Confirmed"]
     assert card.evidence[1].note == SIGHTS[finding]
+    assert card.dns.endswith("confirmed, 3 days ago")
     assert SIGHTS[finding] in text(signed_in(order.student).get(DASHBOARD))
 
 
