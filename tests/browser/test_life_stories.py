@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -28,6 +30,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-stories")]
 
 DAY = 86_400.0
 MONTH = 31 * DAY + 7200  # Stripe's renewals are drafts for an hour
+ARRIVES_WITHIN = 30.0  # seconds, on a busy machine
 HEARD = ("webhooks", "upgrades", "refunds", "subscriptions")
 
 
@@ -60,8 +63,20 @@ class Months:
         """Let Stripe's news arrive, and do what is due besides building."""
         for _ in range(3):
             self.house.sandbox.state()
+            self._await_arrival()
             for bell in HEARD:
                 doorbell.drain(bell)
+
+    def _await_arrival(self) -> None:
+        """Wait until nothing that is due is on its way here: another thread delivers it."""
+        sandbox, ends = self.house.sandbox, time.monotonic() + ARRIVES_WITHIN
+        while True:
+            with sandbox.lock:
+                now = sandbox.clock.real()
+                if not any(one.state in ("waiting", "sending") and one.due <= now for one in sandbox.world.deliveries):
+                    return
+            assert time.monotonic() < ends, "the news did not arrive"
+            threading.Event().wait(0.02)
 
     def at_stripe(self, verb: str, **given: Any) -> None:
         with self.house.sandbox.lock:
