@@ -998,6 +998,7 @@ def boxes_on_a_fresh_domain(bench: Bench, wait: float = 3600.0, count: int = 1) 
         ),
         (lambda b: b.infraforge.set_ip(a_space(b), "192.0.2.1"), {}, "ip_not_available"),
         (lambda b: an_order(b, "sample.zz"), {}, "ending_not_sold"),
+        (lambda b: an_order(b, "sample.io"), {"infraforge_endings": "com net"}, "ending_not_sold"),
         (lambda b: an_order(b, "sample.com"), {"infraforge_taken_names": "sample.com"}, "name_taken"),
         (
             lambda b: an_order(b, "sample.com"),
