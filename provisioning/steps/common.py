@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from infra.dns.records import Record
 from integrations.http.call import Call
 from integrations.zapmail import Domain, Mailbox, MailboxPage
 
@@ -81,6 +82,16 @@ def mailboxes_there(ctx: Context) -> dict[str, Mailbox]:
 def wait_for(book: Book[Any], name: str, ctx: Context, why: str) -> Wait:
     """Return the wait for something that is not settled: the step's own pace, or until its absence can be told."""
     return Wait(max(LEAST_WAIT, min(ctx.poll, book.waiting.get(name, ctx.poll))), why=why)
+
+
+def look(ctx: Context, expected: Iterable[Record], zone: str, facts: Mapping[str, Any] | None = None) -> Outcome:
+    """See records in public DNS, or wait until they are; what was seen is kept, beside `facts`, and shown."""
+    evidence = ctx.look(list(expected), zone=zone)
+    kept = {**(facts or {}), "dns_evidence": evidence.as_json()}
+    if evidence.is_complete:
+        return Done(kept)
+    absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
+    return Wait(ctx.poll, why=f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}", facts=kept)
 
 
 def chances(item: DomainItem | MailboxItem, each: int) -> int:

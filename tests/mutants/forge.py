@@ -21,7 +21,7 @@ FORGE = (
         "        if becomes.get(str(place)) is not Action.DELETE",
         "        if becomes.get(str(place)) is Action.UPDATE",
         f"{STORY}::test_a_bulk_change_that_changes_nothing_is_made_record_by_record_and_keeps_every_other_row"),
-    Bug("records_are_believed_without_looking", "I2", f"{HERE}/domains.py",
+    Bug("records_are_believed_without_looking", "I2", "provisioning/steps/common.py",
         "    if evidence.is_complete:",
         "    if True:",
         f"{STORY}::test_records_that_are_broken_in_public_hold_the_mailboxes_up_until_they_are_mended"),

@@ -20,7 +20,7 @@ from ...engine.outcomes import Done, Failed, Lost, NeedsOperator, Outcome, Wait,
 from ...engine.registrar import Registrar
 from ...engine.specs import MINUTE
 from ..buying import NO_MONEY, Shop, buy
-from ..common import chances, for_all, one_by_one, wait_for
+from ..common import chances, for_all, look, one_by_one, wait_for
 from .common import domains_there, workspace_of
 from .workspaces import LOOK_FOR_MONEY, lack_of_credits
 
@@ -245,12 +245,7 @@ def _seen(ctx: Context, domain: DomainItem) -> Outcome:
     missing = [kind for kind in WANTED if kind not in set(map(purpose, listed))]
     if missing:
         return Wait(ctx.poll, why=f"the platform lists no {' and no '.join(missing)} record", facts=kept)
-    evidence = ctx.look(listed, zone=domain.name)
-    kept["dns_evidence"] = evidence.as_json()
-    if evidence.is_complete:
-        return Done(kept)
-    absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
-    return Wait(ctx.poll, why=f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}", facts=kept)
+    return look(ctx, listed, domain.name, kept)
 
 
 def _id(domain: DomainItem) -> str:

@@ -69,7 +69,8 @@ def _connect(ctx: Context, mailbox: MailboxItem, app_password: Secret) -> Outcom
         secret = Hidden(app_password.open())
         smtp, imap = (Login(host, port, address, secret) for host, port in (SMTP, IMAP))
         name = f"{mailbox.first_name} {mailbox.last_name}".strip()
-        return client.save_account(NewAccount(address, name, AppPassword(smtp, imap)), known)
+        new = NewAccount(address, name, AppPassword(smtp, imap), settings=wanted_limits(ctx, mailbox))
+        return client.save_account(new, known)
 
     def find() -> Saved | None:
         there = account_of(ctx, address)
@@ -127,24 +128,27 @@ def account_of(ctx: Context, address: str) -> SendingAccount | None:
     return None
 
 
-def limits(ctx: Context) -> Mapping[str, Outcome]:
-    """Set the daily limit, the gap between mails and the tracking host, and read them back.
-
-    Their limit counts warmup mails too, so it holds both.
-    """
+def wanted_limits(ctx: Context, mailbox: MailboxItem) -> AccountSettings:
+    """Return daily limit, gap between mails and tracking host. Their limit counts warmup mails too, so it holds both."""
     plan: Mapping[str, Any] = ctx.order.get("warmup", {})
-    most = int(plan.get("campaign_daily_limit", 30)) + wanted_warmup(plan).per_day
+    return AccountSettings(
+        per_day=int(plan.get("campaign_daily_limit", 30)) + wanted_warmup(plan).per_day,
+        tracking_host=ctx.clients.smartlead.settings.tracking_host(mailbox.domain.name),
+        gap_minutes=int(plan.get("gap_minutes", 5)),
+    )
+
+
+def limits(ctx: Context) -> Mapping[str, Outcome]:
+    """See that each account has the limits that it was connected with; set them where it has not, and read them back."""
 
     def judge(mailbox: MailboxItem) -> Outcome:
-        client, key = ctx.clients.smartlead, _id(mailbox)
-        host = client.settings.tracking_host(mailbox.domain.name)
-        wanted = AccountSettings(per_day=most, tracking_host=host, gap_minutes=int(plan.get("gap_minutes", 5)))
+        client, key, wanted = ctx.clients.smartlead, _id(mailbox), wanted_limits(ctx, mailbox)
         if ctx.read(client.get_account(key)).differing(wanted):
             ctx.ledger.apply(client.update_account(mailbox.address, key, wanted))
             if wrong := ctx.read(client.get_account(key)).differing(wanted):
                 return Wait(LEAST_WAIT, why=f"not as we set it yet: {', '.join(wrong)}")
         ctx.ledger.prove(PLATFORM, "update_account", {mailbox.address: {"read_back": True}})
-        return Done({"tracking_host": host})
+        return Done({"tracking_host": wanted.tracking_host})
 
     return one_by_one(ctx.mailboxes, judge)
 

@@ -18,11 +18,12 @@ from ...engine.context import Context, DomainItem
 from ...engine.ledger import ELSEWHERE, Book
 from ...engine.outcomes import Done, Lost, NeedsOperator, Outcome, Wait
 from ...engine.specs import MINUTE
-from ..common import MOST_PAGES, one_by_one, wait_for
+from ..common import MOST_PAGES, look, one_by_one, wait_for
 
 PLATFORM = "cloudflare"
 FULL = frozenset({"zone_limit"})  # refusals that mean "not now"
 NO_DOMAIN = ("not_registered", "ending_refused", "bad_name")
+SELECTOR = "google"  # the prefix that whoever makes a key is told to choose
 SPF = "v=spf1 include:_spf.google.com ~all"
 CHECK_EVERY = timedelta(hours=1)  # how often they look at a domain's name servers again when asked to
 
@@ -50,6 +51,8 @@ def _zone(ctx: Context, domain: DomainItem) -> Outcome:
         if made.refusal is not None:
             return Wait(10 * MINUTE, why=f"Cloudflare takes no more zones at the moment: {made.refusal.sentence}")
         return wait_for(made, name, ctx, "whether the zone was made is being checked")
+    if made is not None and not made.name_servers:
+        made = find()  # the answer that made it did not say, and is not asked for again
     if made is None or not made.name_servers:
         return Wait(ctx.poll, why=f"the zone of {name} names no name servers yet")
     return Done({"cloudflare_zone_id": made.id, "nameservers": list(made.name_servers)})
@@ -72,7 +75,7 @@ def zone_active(ctx: Context) -> Mapping[str, Outcome]:
 def _active(ctx: Context, domain: DomainItem) -> Outcome:
     client, zone = ctx.clients.cloudflare, _zone_of(domain)
     if ctx.read(client.get_zone(zone)).active:
-        ctx.ledger.seen(PLATFORM, "activation_check")
+        ctx.ledger.prove(PLATFORM, "activation_check", {domain.name: {"read_back": True}})
         return Done()
     asked = parse_datetime(str(domain.facts.get("activation_asked_at", "")))
     if asked is not None and ctx.now < asked + CHECK_EVERY:
@@ -96,22 +99,15 @@ def records(ctx: Context) -> Mapping[str, Outcome]:
 
 def seen(ctx: Context) -> Mapping[str, Outcome]:
     """See what was written in public DNS: at the domain's own servers, then at resolvers. What was seen is shown."""
-    return one_by_one(ctx.domains, lambda domain: _look(ctx, domain))
-
-
-def _look(ctx: Context, domain: DomainItem) -> Outcome:
-    evidence = ctx.look(list(wanted(ctx, domain).values()), zone=domain.name)
-    facts = {"dns_evidence": evidence.as_json()}
-    if evidence.is_complete:
-        return Done(facts)
-    absent = ", ".join(f"{one.owner} {one.type}" for one in evidence.missing[:3])
-    why = f"seen at {evidence.coverage} % of the resolvers; not everywhere: {absent}"
-    return Wait(ctx.poll, why=why, facts=facts)
+    return one_by_one(ctx.domains, lambda domain: look(ctx, wanted(ctx, domain).values(), domain.name))
 
 
 def dkim_published(ctx: Context) -> Mapping[str, Outcome]:
     """Write the key that a person has made at Google into the zone, and see it at every server."""
-    return one_by_one(ctx.domains, lambda domain: published(ctx, domain, "dkim") or _look(ctx, domain))
+    return one_by_one(
+        ctx.domains,
+        lambda domain: published(ctx, domain, "dkim") or look(ctx, wanted(ctx, domain).values(), domain.name),
+    )
 
 
 # ---- what should stand in a zone -------------------------------------------------------------------------------------
@@ -131,7 +127,7 @@ def wanted(ctx: Context, domain: DomainItem) -> dict[str, Record]:
     if google := facts.get("google_txt"):
         found["google"] = record("TXT", name, str(google))
     if key := facts.get("dkim_record"):
-        found["dkim"] = record("TXT", f"{facts.get('dkim_selector') or 'google'}._domainkey.{name}", str(key))
+        found["dkim"] = record("TXT", f"{SELECTOR}._domainkey.{name}", str(key))
     tool = ctx.clients.smartlead.settings
     found["tracking"] = record("CNAME", tool.tracking_host(name), tool.tracking_target)
     return found
