@@ -12,15 +12,25 @@ from django.core.checks import CheckMessage, Error, Tags, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from config.env import SANDBOX_CREDENTIALS, STACK_CREDENTIALS, STRIPE_CREDENTIALS, is_loopback, local_secrets
+from config.env import (
+    SANDBOX_CREDENTIALS,
+    SANDBOX_PROBE,
+    STACK_CREDENTIALS,
+    STRIPE_CREDENTIALS,
+    is_loopback,
+    local_secrets,
+)
 from infra import clock
 from infra.dns.resolver import split_place
+from integrations.http.errors import NotConfigured
+from integrations.mail_probe import Settings as ProbeSettings
 
 
 @register()
 def check_mode(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse to start with settings of the other mode."""
-    found = [*(_sandbox_errors() if settings.SANDBOX else _live_errors()), *_name_server_errors()]
+    mode = _sandbox_errors() if settings.SANDBOX else _live_errors()
+    found = [*mode, *_name_server_errors(), *_probe_errors()]
     return [Error(sentence, id=f"gtm.{code}") for code, sentence in found]
 
 
@@ -55,6 +65,23 @@ def _name_server_errors() -> Iterator[tuple[str, str]]:
                 split_place(place)
             except ValueError as error:
                 yield "D001", f"{name}: {error}."
+
+
+def _probe_errors() -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the mailbox that test messages go to. Without one there are no tests, which one stack needs."""
+    try:
+        probe = ProbeSettings.from_mapping(settings.MAIL_PROBE)
+    except NotConfigured as error:
+        yield "P001", f"The probe mailbox: {error.sentence}."
+        return
+    if probe is None:
+        if "workspace" in settings.ENABLED_STACKS:
+            yield "P002", "PROBE_ADDRESS is missing: the stack `workspace` proves by a message that mail is signed."
+        return
+    if settings.SANDBOX:
+        return
+    if probe.submission or is_loopback(f"imaps://{probe.imap.host}") or probe.address == SANDBOX_PROBE["PROBE_ADDRESS"]:
+        yield "P003", "The probe mailbox is the sandbox's, and PLATFORM_MODE is live."
 
 
 def _sandbox_errors() -> Iterator[tuple[str, str]]:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO
 from urllib.error import URLError
 
-from config.env import DNS_OFFSET, dns_servers
+from config.env import DNS_OFFSET, POST_OFFSET, dns_servers
 
-SANDBOX_PORTS = 7  # platforms, control plane, mail server, four name servers
+SANDBOX_PORTS = 10  # platforms, control plane, mail server, four name servers, three of the mailboxes' mail servers
 GUARD = Path(__file__).with_name("guard.py")
 GUNICORN = ["--workers=1", "--threads=8", "--graceful-timeout=10", "--no-control-socket"]
 LOG_LIMIT_BYTES = 5_000_000
@@ -171,6 +171,7 @@ def demo_environment(*, port: int, sandbox_port: int, time_scale: str) -> dict[s
         "SANDBOX_CONTROL_URL": f"http://127.0.0.1:{sandbox_port + 1}",
         "EMAIL_URL": f"smtp://127.0.0.1:{sandbox_port + 2}",
         "SANDBOX_DNS_PORT": str(sandbox_port + DNS_OFFSET),
+        "SANDBOX_POST_PORT": str(sandbox_port + POST_OFFSET),
         "DNS_RESOLVERS": ",".join(resolvers),
         "DNS_AUTHORITATIVE": ",".join(authoritative),
         "PROVISIONING_TIME_SCALE": time_scale,

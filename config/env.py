@@ -49,6 +49,7 @@ SANDBOX_PATHS = {
     "SMARTLEAD_API_URL": "/smartlead/api/v1",
 }
 
+POST_OFFSET = 7  # and its mail servers follow those: submission with TLS at once and by STARTTLS, then IMAP
 DNS_OFFSET = 3  # the sandbox's name servers follow its other ports: three resolvers, then the authoritative one
 PUBLIC_RESOLVERS = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
 
@@ -103,6 +104,25 @@ def dns_servers(sandbox_port: int | None) -> tuple[list[str], list[str]]:
     if sandbox_port is None:
         return list(PUBLIC_RESOLVERS), []
     return [f"127.0.0.1:{sandbox_port + number}" for number in range(3)], [f"127.0.0.1:{sandbox_port + 3}"]
+
+
+SANDBOX_PROBE = {
+    "PROBE_ADDRESS": "probe@probe.example",
+    "PROBE_USER": "probe@probe.example",
+    "PROBE_PASSWORD": "sandbox-probe-password",
+    "PROBE_AUTHSERV": "mx.probe.example",
+    "PROBE_CA_FILE": str(Path(__file__).parent.parent / "integrations" / "sandbox" / "mail_certificate.pem"),
+}
+
+
+def mail_probe(sandbox_port: int | None) -> dict[str, str]:
+    """Return what integrations/mail_probe.py reads: the environment, above the sandbox's from a port on."""
+    defaults = dict[str, str]()
+    if sandbox_port is not None:
+        at_once, by_command, imap = (f"127.0.0.1:{sandbox_port + number}" for number in range(3))
+        doors = {"PROBE_SUBMISSION": f"ssl://{at_once},starttls://{by_command}", "PROBE_IMAP": f"ssl://{imap}"}
+        defaults = SANDBOX_PROBE | doors
+    return defaults | {name: value for name, value in os.environ.items() if name.startswith("PROBE_")}
 
 
 SANDBOX_BUILD_OPTIONS = {

@@ -14,11 +14,13 @@ from django.core.exceptions import ImproperlyConfigured
 from config import logs, postgres
 from config.env import (
     DNS_OFFSET,
+    POST_OFFSET,
     build_options,
     database,
     dns_servers,
     local_secrets,
     login_password,
+    mail_probe,
     origin,
     platform_settings,
 )
@@ -68,6 +70,9 @@ DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=_resolvers)
 DNS_AUTHORITATIVE = env.list("DNS_AUTHORITATIVE", default=_authoritative)
 DNS_TIMEOUT = env.float("DNS_TIMEOUT", default=3.0)
 DNS_SECONDS = env.float("DNS_SECONDS", default=5.0)
+
+SANDBOX_POST_PORT = env.int("SANDBOX_POST_PORT", default=(urlsplit(SANDBOX_URL).port or 9100) + POST_OFFSET)
+MAIL_PROBE = mail_probe(SANDBOX_POST_PORT if SANDBOX else None)  # PROBE_ADDRESS and its siblings
 
 # ---- database --------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from . import (
     infraforge,
     pages,
     plusvibe,
+    post_office,
     profiles,
     registrar,
     salesforge,
@@ -238,6 +239,7 @@ class Sandbox:
                     {"n": m.n, "at": m.at, "sender": m.sender, "recipients": list(m.recipients), "subject": m.subject}
                     for m in world.mail
                 ],
+                "probe": [{"uid": one.uid, "at": one.at} for one in world.letters],
                 "switches": world.switches.snapshot(),
                 "faults": world.faults.snapshot(),
                 "deliveries": [_delivery_row(delivery) for delivery in world.deliveries],
@@ -267,6 +269,7 @@ class Sandbox:
         return world
 
     def _name_faults(self, world: World) -> None:
+        world.faults.extra_kinds |= post_office.FAULTS
         for platform in self.platforms.values():
             world.faults.extra_kinds |= platform.fault_kinds
 

@@ -42,12 +42,12 @@ PLAIN_UDP = 512  # octets of an answer to a question without EDNS: RFC 1035, 2.3
 MOST_STRING = 255
 MOST_ALIASES = 8
 NAME_SERVERS = ("ns1.sandbox.test", "ns2.sandbox.test")
-# Of a key pair made for this file and thrown away: parses as a key of 2048 bits, and signs nothing.
+# Of the pair in mail_key.pem: what the simulated platforms sign with whose keys nobody sees.
 DKIM_KEY = (
-    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Q2CAQf1a0hUHgr4JVywt5PDuQydRlQbLNQ/NlyrjsGzeMxK/gEvDH"
-    "8ub8Fb/byB/uL/DNnlvHUr06yDmNkU+oV0KPZNXhv83ozviEb8cUZENq/UMdTHaozsPXI8KxWYlh5sMLyvjynfAe2FAmzlwjMo"
-    "wb1OjM5egfvwIvU3j9iALmov4hOYyDKOD3ea0FTzrPhj7MAYjDV+XQTQ8p5KkR2fY5WKDlyz2Jk1gYcR8lRjypoO1na6RBHdEr"
-    "M9r3FjbZp2KN7MwPLl6Bj7oP5TZz9U043Trk7Y5r8tf7f+zN35Mkhi6BhK/z5Dsb34jJ2gkk4ueNGTXeQLUsfj9Y5wKQIDAQAB"
+    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAsV9sZv3YCmzDuzLY6FGyp1KjpCDf32fE0UJqI4VpgNHXgBfgY/8PEQ"
+    "viMObIa6cSNG1c9GM8JGbMSmn6xClgIrEHTGr/Zq9ux0tourEj2sB7WMSlwYdA5ftA+Q4aFW1m3dObSSs6w2ZjBtkTSltL/x1g"
+    "NDKJkeM5YgfAWaEpTzECVyX35qC0pvACEW8gGl2rR8eW+gMCRGbOrSpv6n0kQAJeIyI76nVJ1bgN2J+8efkHnDvzOcsnNdYN9L"
+    "nn+++6bAcp2+04qYdmlKOS/w8nieBcRFBhk6cAeo1Nx73pBZPj6smDuFZJbhorn8Y3odEA3jD3+IXiWMiy68fl70c1dQIDAQAB"
 )
 FAILURES = {"servfail": dns.rcode.SERVFAIL, "refused": dns.rcode.REFUSED}
 
@@ -85,6 +85,7 @@ BEYOND = (
     ZoneRecord("outlook.com", "spf.protection.outlook.com", "TXT", "v=spf1 ip4:198.51.100.0/25 -all"),
     ZoneRecord("outlook.com", "*.mail.protection.outlook.com", "A", "198.51.100.25"),
     ZoneRecord("ops.example", "*._report._dmarc.ops.example", "TXT", "v=DMARC1"),
+    ZoneRecord("mailer.example", "s1._domainkey.mailer.example", "TXT", f"v=DKIM1; k=rsa; p={DKIM_KEY}"),
     ZoneRecord("sleadtrack.com", "open.sleadtrack.com", "A", "192.0.2.80"),
     ZoneRecord("ns.cloudflare.com", "*.ns.cloudflare.com", "A", "127.0.0.1"),
     ZoneRecord("sandbox.test", NAME_SERVERS[0], "A", "127.0.0.1"),
@@ -289,15 +290,22 @@ def zones(world: World, platforms: Iterable[Platform], now: float) -> Iterable[Z
 
 def texts(world: World, name: str, now: float) -> list[str]:
     """Return the TXT records that somebody outside finds at a name now: he follows delegations and keeps nothing."""
+    return lookup(world, name, "TXT", now)
+
+
+def lookup(world: World, name: str, kind: str, now: float) -> list[str]:
+    """Return the TXT, A or MX records that somebody outside finds at a name now, as `texts`; of MX the hosts alone."""
     from .core import all_platforms  # a platform asks this, and `core` knows all platforms
 
-    switches = world.switches
+    switches, wanted = world.switches, dns.rdatatype.from_text(kind)
     shown = (one for one in zones(world, all_platforms(), now) if one.since <= now < one.until)
     names = Names((one for one in shown if is_led_to(world, one, now)), int(switches.dns_negative_ttl_seconds))
     if names.zone_of(name) in switches.dns_broken_zones.split() or switches.dns_authoritative != "answers":
         return []
-    rows = [row for rows in names.find(name, "TXT").answer if rows.rdtype == dns.rdatatype.TXT for row in rows]
-    return [b"".join(row.strings).decode() for row in rows]
+    rows = [row for rows in names.find(name, kind).answer if rows.rdtype == wanted for row in rows]
+    if kind == "TXT":
+        return [b"".join(row.strings).decode() for row in rows]
+    return [row.to_text().split()[-1].rstrip(".") for row in rows]
 
 
 def delegating(world: World) -> Iterable[ZoneRecord]:

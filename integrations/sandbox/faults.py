@@ -11,7 +11,8 @@ in the work       nothing_happens, domain_taken, price_changed, wallet_short, sl
                   shuffled, unknown_status, accounts_lost, account_disconnected, key_revoked, rows_lost
 on webhooks       webhook_duplicate, webhook_lost, webhook_delay
 
-Besides these each platform has kinds of its own (`Platform.fault_kinds`), such as Stripe's and InfraForge's.
+Besides these each platform has kinds of its own (`Platform.fault_kinds`), such as Stripe's and InfraForge's, and the mail
+between servers has those of `post_office.FAULTS`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import select
@@ -11,7 +10,7 @@ import struct
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,12 +18,12 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiosmtpd.controller import Controller
-
 from . import control
 from .core import Sandbox
 from .dns_server import DnsServers, PortTaken
 from .http import Request, Response, Wire, json_response, text_response
+from .mail_servers import BoundServer, MailServers, listen
+from .mail_servers import PortTaken as MailPortTaken
 from .store import BadState
 
 MOST_BODY = 10_000_000
@@ -39,12 +38,14 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says. From `dns_port` on, each name server of dns.SERVERS has a port; 0 takes any."""
+    """What the command line says. From `dns_port` on, each name server of dns.SERVERS has a port, and from `post_port` on
+    each door of mail_servers.DOORS; 0 takes any."""
 
     port: int = 9100
     control_port: int = 9101
     mail_port: int = 9102
     dns_port: int = 9103
+    post_port: int = 9107
     state: Path | None = None
     speed: float = 60.0
     seed: int = 1
@@ -90,14 +91,16 @@ class Servers:
             self.mail_listener = _listen(options.host, options.mail_port)
             undo.callback(self.mail_listener.close)
             self.dns = undo.enter_context(_name_servers(options))
+            self.post = undo.enter_context(_mail_servers(options))
             self.public_url = f"http://{options.host}:{self.main.server_address[1]}"
             self.sandbox = _make_sandbox(options, self.public_url)
             undo.pop_all()
 
     def start(self) -> None:
         """Begin to answer."""
-        self.mail = _MailServer(_MailHandler(self.sandbox), self.mail_listener)
+        self.mail = BoundServer(_MailHandler(self.sandbox), self.mail_listener)
         self.mail.start()
+        self.post.start(self.sandbox)
         for work in (self._serve_main, self._serve_control, self._serve_dns, self._tick):
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
@@ -110,6 +113,7 @@ class Servers:
             self.main.shutdown()
             self.control.shutdown()
             self.mail.stop()
+        self.post.stop()
         for thread in self.threads:
             thread.join(5)
         for listener in (self.main.socket, self.control.socket, self.mail_listener):
@@ -189,18 +193,6 @@ class _MailHandler:
         return "250 Message accepted for simulated delivery"
 
 
-class _MailServer(Controller):
-    """An SMTP server on a socket that is bound already, so that a busy port is known before anything starts."""
-
-    def __init__(self, handler: _MailHandler, listener: socket.socket) -> None:
-        host, port = listener.getsockname()[:2]
-        super().__init__(handler, hostname=host, port=port)
-        self.listener = listener
-
-    def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-        return self.loop.create_server(self._factory_invoker, sock=self.listener)
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -251,21 +243,23 @@ def _bind(host: str, port: int, answer: Callable[[Request], Response], servers: 
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen()
+        return listen(host, port)
     except (OSError, OverflowError) as error:
-        listener.close()
         raise CannotServe(_busy(port)) from error
-    return listener
 
 
 def _name_servers(options: Options) -> DnsServers:
     try:
         return DnsServers(options.host, options.dns_port)
     except PortTaken as error:
+        raise CannotServe(_busy(error.args[0])) from error
+
+
+def _mail_servers(options: Options) -> MailServers:
+    try:
+        return MailServers(options.host, options.post_port)
+    except MailPortTaken as error:
         raise CannotServe(_busy(error.args[0])) from error
 
 

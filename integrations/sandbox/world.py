@@ -16,6 +16,7 @@ from .log import RequestLog
 from .mail import Mail
 from .mailhost import Password
 from .plusvibe import PlusVibeState
+from .post_office import Letter
 from .quota import Quotas
 from .registrar import Registration
 from .salesforge import SalesforgeState
@@ -62,6 +63,7 @@ class World:
     smartlead: SmartleadState = field(default_factory=SmartleadState)
     stripe: Any = None  # belongs to integrations/sandbox/stripe.py
     mail: list[Mail] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)  # of the operator's probe mailbox; see post_office.py
     mailhost: dict[str, Password] = field(default_factory=dict)  # by address; see mailhost.py
     delegations: dict[str, list[tuple[float, tuple[str, ...]]]] = field(default_factory=dict)  # see dns.delegate
     events: list[Event] = field(default_factory=list)

@@ -113,7 +113,8 @@ def open_house() -> Iterator[House]:
         stack.callback(site.stop)
         webhooks = f"{site.url}/billing/webhook/"
         servers = Servers(
-            Options(port=0, control_port=0, mail_port=0, dns_port=0, profile="none", webhook_url=webhooks), {}
+            Options(port=0, control_port=0, mail_port=0, dns_port=0, post_port=0, profile="none", webhook_url=webhooks),
+            {},
         )
         servers.sandbox.clock = ManualClock()
         servers.start()

@@ -24,6 +24,7 @@ from config.demo import GUNICORN
 from config.env import SANDBOX_PATHS
 from config.processes import tree
 from integrations.sandbox.dns import SERVERS
+from integrations.sandbox.mail_servers import DOORS
 from provisioning.engine import groups
 from tests import harness
 
@@ -46,6 +47,7 @@ class Processes:
         self.database = database or address_of_our_database()
         self.ports = free_ports(4)
         self.dns_port = first_of_free_ports(len(SERVERS))
+        self.post_port = first_of_free_ports(len(DOORS))
         self.site = f"http://127.0.0.1:{self.ports[3]}"
         self.control = f"http://127.0.0.1:{self.ports[1]}"
         self.environment = self._environment()
@@ -63,6 +65,7 @@ class Processes:
             "SANDBOX_CONTROL_URL": self.control,
             "EMAIL_URL": f"smtp://127.0.0.1:{self.ports[2]}",
             "SANDBOX_DNS_PORT": str(self.dns_port),
+            "SANDBOX_POST_PORT": str(self.post_port),
             "PROVISIONING_TIME_SCALE": str(self.speed),
             **({"WORKERS": str(self.workers)} if self.workers else {}),
             "PYTHONUNBUFFERED": "1",
@@ -77,6 +80,7 @@ class Processes:
             f"--control-port={control}",
             f"--mail-port={mail}",
             f"--dns-port={self.dns_port}",
+            f"--post-port={self.post_port}",
             f"--state={self.folder / 'sandbox.state'}",
             f"--speed={self.speed}",
             "--profile=none",

@@ -741,7 +741,7 @@ def test_the_member_that_names_a_clients_workspace_is_a_setting() -> None:
 
 
 def test_the_job_works_over_real_http() -> None:
-    options = Options(port=0, control_port=0, mail_port=0, dns_port=0, speed=1.0, profile="none")
+    options = Options(port=0, control_port=0, mail_port=0, dns_port=0, post_port=0, speed=1.0, profile="none")
     servers = Servers(options, environment={})
     transport = HttpTransport()
     servers.start()

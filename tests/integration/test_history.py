@@ -34,7 +34,7 @@ class Killed(BaseException):
 @pytest.fixture
 def platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """A sandbox whose clock stands back, and our processes' settings pointed at it."""
-    running = Servers(Options(0, 0, 0, 0, tmp_path / "sandbox.state", 1.0, profile="none", behind=BACK), {})
+    running = Servers(Options(0, 0, 0, 0, 0, tmp_path / "sandbox.state", 1.0, profile="none", behind=BACK), {})
     running.start()
     found = env.platform_settings(sandbox_url=running.public_url)
     monkeypatch.setattr(settings, "PLATFORMS", found)

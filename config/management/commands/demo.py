@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "--sandbox-port",
             type=int,
             default=int(os.environ.get("SANDBOX_PORT", "9100")),
-            help="platforms on this port, control plane, mail server and name servers on the next six",
+            help="platforms on this port, control plane, mail and name servers on the next nine",
         )
 
     def handle(self, *, port: int, sandbox_port: int, **options: Any) -> None:
@@ -138,7 +138,7 @@ GTM Infrastructure is running:  {environment["SITE_URL"]}/
 {SECOND if _is_played() else ""}  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
 
 Simulated: Zapmail, PlusVibe, HeyReach, InfraForge, Salesforge, Warmforge, Cloudflare, GoDaddy,
-Google Workspace, Stripe, the mail server and DNS.
+Google Workspace, Stripe, mail servers and DNS.
 Nothing leaves this machine and nothing is charged.
   what they hold   {environment["SANDBOX_URL"]}/
   mails            {environment["SANDBOX_URL"]}/mail/
@@ -176,6 +176,7 @@ def _sandbox(environment: dict[str, str], port: int, state: Path, *more: str) ->
         f"--control-port={port + 1}",
         f"--mail-port={port + 2}",
         f"--dns-port={environment['SANDBOX_DNS_PORT']}",
+        f"--post-port={environment['SANDBOX_POST_PORT']}",
         f"--state={state}",
         f"--speed={environment['PROVISIONING_TIME_SCALE']}",
     ]

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.sandbox.server import CannotServe, Options, Servers, serve
 
-DNS_OFFSET = 3  # as config/demo.py and the settings have it
+DNS_OFFSET, POST_OFFSET = 3, 7  # as config/demo.py and the settings have it
 
 
 class Command(BaseCommand):
@@ -27,6 +27,9 @@ class Command(BaseCommand):
         parser.add_argument("--control-port", type=int, default=9101, help="control plane")
         parser.add_argument("--mail-port", type=int, default=9102, help="mail server (SMTP)")
         parser.add_argument("--dns-port", type=int, help="name servers (UDP and TCP), four ports; default: --port + 3")
+        parser.add_argument(
+            "--post-port", type=int, help="the mailboxes' SMTP and IMAP, three ports; default: --port + 7"
+        )
         parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
         parser.add_argument("--state", type=Path, default=Path("var/sandbox.state"), help="where the world is kept")
         parser.add_argument("--speed", type=float, default=60.0, help="virtual seconds per second")
@@ -37,8 +40,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         names = Options.__dataclass_fields__
-        if options["dns_port"] is None:
-            options["dns_port"] = options["port"] + DNS_OFFSET if options["port"] else 0
+        for name, offset in (("dns_port", DNS_OFFSET), ("post_port", POST_OFFSET)):
+            if options[name] is None:
+                options[name] = options["port"] + offset if options["port"] else 0
         chosen = Options(**{name: value for name, value in options.items() if name in names})
         mode = str(getattr(settings, "PLATFORM_MODE", os.environ.get("PLATFORM_MODE", "sandbox")))
         stopped = threading.Event()
@@ -55,7 +59,8 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Simulated platforms at {servers.public_url}/ (nothing real), control plane on port "
             f"{options.control_port}, mail on port {options.mail_port}, "
-            f"name servers on {', '.join(f'{port} ({name})' for name, port in servers.dns.ports.items())}.\n"
+            f"name servers on {', '.join(f'{port} ({name})' for name, port in servers.dns.ports.items())}, "
+            f"the mailboxes' doors on {', '.join(f'{port} ({name})' for name, port in servers.post.ports.items())}.\n"
             f"Seed {servers.sandbox.world.seed}, speed {options.speed:g}, faults: {servers.sandbox.world.profile}.",
         )
         self.stdout.flush()

@@ -29,6 +29,7 @@ LIVE = {
     "EMAIL_PORT": 587,
     "PROVISIONING_TIME_SCALE": 1.0,
     "ENABLED_STACKS": ["zapmail"],
+    "MAIL_PROBE": {},
     "PLATFORMS": {
         "ZAPMAIL_API_URL": "https://api.zapmail.ai/api",
         "ZAPMAIL_API_KEY": "real",
@@ -41,6 +42,15 @@ LIVE = {
 }
 
 
+PROBE = {
+    "PROBE_ADDRESS": "probe@example.com",
+    "PROBE_IMAP": "ssl://imap.example.com:993",
+    "PROBE_USER": "probe",
+    "PROBE_PASSWORD": "long and random",
+    "PROBE_AUTHSERV": "mx.example.com",
+}
+
+
 def codes(**changes: Any) -> list[str]:
     platforms = LIVE["PLATFORMS"] | changes.pop("PLATFORMS", {})
     with override_settings(**(LIVE | {"PLATFORMS": platforms} | changes)):
@@ -48,7 +58,12 @@ def codes(**changes: Any) -> list[str]:
 
 
 def test_good_live_settings_start() -> None:
-    assert codes() == []
+    assert codes() == codes(MAIL_PROBE=PROBE) == []
+
+
+def test_only_a_stack_that_proves_its_signature_needs_a_probe_mailbox() -> None:
+    assert "P002" in codes(ENABLED_STACKS=["workspace"])
+    assert "P002" not in codes(ENABLED_STACKS=["workspace"], MAIL_PROBE=PROBE)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +80,10 @@ def test_good_live_settings_start() -> None:
         ({"SITE_URL": "https://localhost"}, "L005"),
         ({"ALLOWED_HOSTS": []}, "L006"),
         ({"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": 9102}, "L007"),
+        ({"MAIL_PROBE": {"PROBE_ADDRESS": "probe@example.com"}}, "P001"),
+        ({"MAIL_PROBE": PROBE | {"PROBE_IMAP": "imap.example.com"}}, "P001"),
+        ({"MAIL_PROBE": PROBE | {"PROBE_IMAP": "ssl://127.0.0.1:9109"}}, "P003"),
+        ({"MAIL_PROBE": PROBE | {"PROBE_SUBMISSION": "ssl://mail.example.com:465"}}, "P003"),
         ({"DEBUG": True}, "L010"),
         ({"FIELD_ENCRYPTION_KEYS": []}, "L012"),
         ({"FIELD_ENCRYPTION_KEYS": ["abc"]}, "L016"),

@@ -26,7 +26,7 @@ def _signals_as_before() -> Iterator[None]:
 
 
 def run(tmp_path: Path, **options: Any) -> None:
-    ports = {"port": 0, "control_port": 0, "mail_port": 0, "dns_port": 0}
+    ports = {"port": 0, "control_port": 0, "mail_port": 0, "dns_port": 0, "post_port": 0}
     call_command("sandbox", **{**ports, "state": tmp_path / "sandbox.state", **options})
 
 

@@ -32,7 +32,14 @@ def free_port() -> int:
 
 
 def options(tmp_path: Path, **changes: Any) -> Options:
-    given = {"port": 0, "control_port": 0, "mail_port": 0, "dns_port": 0, "state": tmp_path / "sandbox.state"}
+    given = {
+        "port": 0,
+        "control_port": 0,
+        "mail_port": 0,
+        "dns_port": 0,
+        "post_port": 0,
+        "state": tmp_path / "sandbox.state",
+    }
     return Options(**{**given, "profile": "none", **changes})
 
 
