@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from config.env import (
+    OPTIONAL_CREDENTIALS,
     SANDBOX_CREDENTIALS,
     SANDBOX_PROBE,
     STACK_CREDENTIALS,
@@ -119,7 +120,8 @@ def _credential_errors() -> Iterator[tuple[str, str]]:
     for stack in settings.ENABLED_STACKS:
         if stack not in STACK_CREDENTIALS:
             yield "L001", f"ENABLED_STACKS names {stack!r}; known are {', '.join(STACK_CREDENTIALS)}."
-    for name in sorted(needed.union(STRIPE_CREDENTIALS)):
+    given = {name for name in OPTIONAL_CREDENTIALS if settings.PLATFORMS.get(name)}
+    for name in sorted(needed.union(STRIPE_CREDENTIALS, given)):
         value = settings.PLATFORMS.get(name, "")
         if not value:
             yield "L002", f"{name} is missing."

@@ -79,11 +79,11 @@ STACK_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "workspace": (
         "CLOUDFLARE_API_TOKEN",
         "CLOUDFLARE_ACCOUNT_ID",
-        "GOOGLE_WORKSPACE_SERVICE_ACCOUNT",
-        "GOOGLE_WORKSPACE_ADMIN",
-        "SMARTLEAD_API_KEY",
+        "GOOGLE_WORKSPACE_SERVICE_ACCOUNT",  # students let it into accounts of their own, too
     ),
 }
+# The operator's own accounts, which students of a stack may do without: each brings some along.
+OPTIONAL_CREDENTIALS = ("GOOGLE_WORKSPACE_ADMIN", "SMARTLEAD_API_KEY")
 STRIPE_CREDENTIALS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 
 

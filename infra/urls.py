@@ -4,6 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from infra import views
+from infra.connecting import views as connecting
 from infra.dashboard import views as dashboard
 from infra.estate import views as estate
 from infra.wizard import downgrade as shrinking
@@ -21,12 +22,16 @@ urlpatterns = [
     path("invitation/<str:token>/", views.invitation, name="invitation"),
     path("infrastructure/", views.entry, name="infrastructure"),
     path(f"{setup}package/", wizard.package, name="setup-package"),
+    path(f"{setup}accounts/", wizard.accounts, name="setup-accounts"),
     path(f"{setup}domains/", wizard.domains, name="setup-domains"),
     path(f"{setup}domains/names/", wizard.domain_names, name="setup-domains-names"),
     path(f"{setup}mailboxes/", wizard.mailboxes, name="setup-mailboxes"),
     path(f"{setup}mailboxes/preview/", wizard.mailbox_preview, name="setup-mailboxes-preview"),
     path(f"{setup}review/", wizard.review, name="setup-review"),
     path(f"{setup}review/state/", wizard.review_state, name="setup-review-state"),
+    path("infrastructure/connections/", connecting.page, name="connections"),
+    path("infrastructure/connections/<slug:slug>/state/", connecting.state, name="connection-state"),
+    path("infrastructure/runs/<uuid:run_id>/enter/", connecting.enter, name="enter"),
     path("infrastructure/upgrade/", growing.upgrade, name="upgrade"),
     path("infrastructure/upgrade/discard/", growing.discard, name="upgrade-discard"),
     path("infrastructure/downgrade/", shrinking.downgrade, name="downgrade"),

@@ -98,8 +98,8 @@ def entry(request: HttpRequest) -> HttpResponse:
         step = steps.first_incomplete(provision)
         page = presenters.unfinished(
             provision,
-            number=steps.number(step),
-            of=len(steps.STEPS),
+            number=steps.number(step, provision),
+            of=len(steps.of(provision)),
             href=steps.address(provision, step.key),
             now=timezone.now(),
         )

@@ -224,6 +224,13 @@ class Clients:
 
     values: Mapping[str, object] = field(repr=False)
 
+    def with_own(self, values: Mapping[str, object]) -> Clients:
+        """Return clients with some settings in the place of ours: those of an account of somebody's own.
+
+        A secret comes as Hidden: it is no key of the installation, and is remembered for redaction while it is in use.
+        """
+        return Clients({**self.values, **values})
+
     @cached_property
     def zapmail(self) -> ZapmailClient:
         return ZapmailClient(ZapmailSettings.from_mapping(self.values))

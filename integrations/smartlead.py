@@ -288,6 +288,7 @@ class SendingAccount:
     per_day     campaign mail and warmup mail together
     suspended   None in lists, which do not show it
     warmup      None before warmup was ever on
+    user_id     whose account of theirs it is in, None where they did not say
     """
 
     id: int
@@ -304,6 +305,7 @@ class SendingAccount:
     suspended: bool | None = None
     sent_today: int | None = None
     warmup: Warmup | None = None
+    user_id: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -805,6 +807,7 @@ def _account(row: Object) -> SendingAccount:
         suspended=flag(row.get("is_suspended")),
         sent_today=count(row.get("daily_sent_count")),
         warmup=_warmup(row.get("warmup_details")),
+        user_id=count(row.get("user_id")),
     )
 
 

@@ -38,7 +38,7 @@ from infra.models import (
 from infra.models.domain import HELD
 from integrations.http.call import Proof
 
-from .engine import doorbell, questions, substitution
+from .engine import accounts, doorbell, questions, substitution
 from .engine.entries import BadEntry, Entry
 from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
@@ -80,6 +80,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(_("This package is no longer offered. Please choose another one."))
         chosen = list(provision.domains.filter(state=DomainState.SELECTED).order_by("position", "name"))
         spares = list(provision.domains.filter(state=DomainState.SPARE).order_by("position", "name"))
+        own_accounts = _own_accounts(provision.student, tier.stack)
         domain_count, mailbox_count = provision.adds(len(chosen))
         if len(chosen) != domain_count:
             raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
@@ -121,12 +122,28 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             "student_name": provision.student.full_name,
             "first_name": provision.sender_first_name,
             "last_name": provision.sender_last_name,
+            **({accounts.FROZEN: own_accounts} if own_accounts else {}),
         }
         provision.frozen_at = now
         provision.state = ProvisionState.PENDING_PAYMENT
         provision.save()
         note(provision, "frozen", actor=actor)
     return provision
+
+
+def _own_accounts(student: User, stack: str) -> list[str]:
+    """Return at which platforms an order works in the student's own account, from now on for good. Raises Refused."""
+    platforms = STACKS[stack].connections
+    own, unfinished = accounts.to_freeze(student, platforms)
+    for one in unfinished:
+        said = {"platform": one.get_platform_display()}
+        if one.state == one.State.REFUSED:
+            raise Refused(_("Your account at %(platform)s refuses us. Look at your accounts before you pay.") % said)
+        raise Refused(_("Your account at %(platform)s is not checked yet. Please wait a moment, then pay.") % said)
+    for slug in platforms:
+        if slug not in own and not accounts.operator_has(slug):
+            raise Refused(_("Please connect your accounts before you pay."))
+    return own
 
 
 def _order_name(domain: Domain, now: datetime) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
@@ -24,7 +25,8 @@ from infra.warmup import Standing, figures_of, standings
 from integrations.http.call import Call
 from integrations.http.errors import PlatformError
 
-from .engine import budget
+from .engine import accounts, budget
+from .engine.accounts import OPERATORS, Accounts
 from .engine.measuring import Listing, Look, Measured
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
@@ -135,9 +137,9 @@ class Collector:
             return self._look_at(measurement)
         return False
 
-    def read(self, call: Call[T], /) -> T:
+    def read(self, call: Call[T], /, accounts: Accounts = OPERATORS) -> T:
         """Read within what there is to spare. Raises PlatformError or budget.NotNow."""
-        return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT))
+        return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT), accounts=accounts)
 
     def _look_at(self, due: Measurement) -> bool:
         provision = due.provision
@@ -148,7 +150,9 @@ class Collector:
             return True
         lists, notes = measuring.lists, _fresh_notes(due)
         facts = facts_of_mailboxes(provision)
-        look = Look(self.workshop.clients, self.read, provision.facts, now=due.tried_at, notes=notes, mailboxes=facts)
+        mine = accounts.of_order(provision)
+        clients, read = mine.clients(self.workshop.clients), partial(self.read, accounts=mine)
+        look = Look(clients, read, provision.facts, now=due.tried_at, notes=notes, mailboxes=facts)
         try:
             found = measuring.figures(look)
         except (budget.NotNow, PlatformError, KeyError) as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from django import forms
 from django.db import transaction
+from django.db.models import Q
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 
 from infra import clock
@@ -13,6 +17,7 @@ from infra.models import MailboxSecret, StepState
 from infra.secret import Secret
 
 from . import actions
+from .engine.accounts import FROZEN
 from .engine.entries import ASKED, Entry, entered_at, read_lines
 from .models import ACTIVE_RUN, Run, Step
 from .stacks import pipeline_of
@@ -46,12 +51,62 @@ def asked(run: Run) -> list[Asked]:
     if run.state not in ACTIVE_RUN:
         return []
     entries = {spec.key: spec.entry for spec in pipeline_of(run).steps if spec.entry is not None}
-    rows = run.steps.filter(key__in=entries, state=StepState.WAITING, facts__code=ASKED)
+    rows = run.steps.filter(Q(facts__code=ASKED) | Q(facts__question=ASKED), key__in=entries, state=StepState.WAITING)
     rows = rows.exclude(next_attempt_at=None)  # entered, and about to be tried
     found: dict[str, list[Step]] = {}
     for row in rows.select_related("domain", "mailbox").order_by("position", "domain__position", "mailbox__address"):
         found.setdefault(row.key, []).append(row)
     return [Asked(key, entry, found[key]) for key, entry in entries.items() if entry is not None and key in found]
+
+
+def is_students(run: Run) -> bool:
+    """Tell whether what is made by hand is made in an account of the student's own, who enters it then."""
+    return "google_workspace" in run.order.get(FROZEN, ())
+
+
+class EnterForm(forms.Form):
+    """A field for each kind of thing that is asked for, a line for each item. What is wrong is said line by line."""
+
+    def __init__(self, run: Run, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data)
+        self.run = run
+        self.asked = {one.key: one for one in asked(run)}
+        for key, one in self.asked.items():
+            widget = forms.Textarea(
+                attrs={
+                    "rows": min(20, len(one.items) + 1),
+                    "class": "vLargeTextField",
+                    "spellcheck": "false",
+                    "autocomplete": "off",
+                }
+            )
+            self.fields[key] = forms.CharField(
+                label=str(one.entry.label),
+                required=False,
+                strip=False,
+                widget=widget,
+                initial="\n".join(f"{item} " for item in one.items),
+                help_text=format_html_join("", "<p>{}</p>", ((line,) for line in one.entry.how)),
+            )
+
+    def clean(self) -> dict[str, Any]:
+        """Judge every line; a line that still ends behind its name is left for later."""
+        cleaned = super().clean() or {}
+        for key, one in self.asked.items():
+            lines = [line for line in cleaned.get(key, "").splitlines() if line.strip().lower() not in one.names]
+            cleaned[key] = "\n".join(lines)
+            if cleaned[key]:
+                for problem in read_lines(one.entry, cleaned[key], one.items).problems:
+                    self.add_error(key, problem)
+        if not any(cleaned.get(key) for key in self.asked) and not self.errors:
+            raise forms.ValidationError(_("Nothing was entered."))
+        return cleaned
+
+    def save(self, *, actor: str) -> int:
+        """Enter everything or nothing; return how many lines. Raises actions.Refused."""
+        with transaction.atomic():
+            texts = ((key, self.cleaned_data[key]) for key in self.asked if self.cleaned_data[key])
+            return sum(enter(run=self.run, key=key, text=text, actor=actor) for key, text in texts)
 
 
 def enter(*, run: Run, key: str, text: str, actor: str) -> int:

@@ -35,7 +35,7 @@ from infra.models.domain import GONE, HELD
 from integrations.http.errors import Permanent, PlatformError
 
 from .actions import Refused, note
-from .engine import budget, doorbell
+from .engine import accounts, budget, doorbell
 from .engine.holding import HeldDomain, HeldMailbox, Holding, Record
 from .engine.measuring import Look
 from .engine.runner import Workshop, default_workshop
@@ -144,7 +144,9 @@ def _holding(provision: Provision) -> Holding | None:
 def _read(workshop: Workshop, provision: Provision, holding: Holding) -> Found:
     mine = holds(provision)
     names, facts = tuple(domain.name for domain in mine), facts_of_mailboxes(provision)
-    look = Look(workshop.clients, PatientRead(workshop), provision.facts, names, mailboxes=facts)
+    mine_alone = accounts.of_order(provision)
+    clients, read = mine_alone.clients(workshop.clients), PatientRead(workshop, mine_alone)
+    look = Look(clients, read, provision.facts, names, mailboxes=facts)
     found = Found(holding.domains(look), holding.mailboxes(look))
     there = {one.name: one for one in found.domains}
     old = clock.vendor_now() - RECORDS_FOR

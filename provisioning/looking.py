@@ -19,6 +19,7 @@ from integrations.http.call import Call
 from integrations.http.errors import Permanent, RateLimited
 
 from .engine import budget
+from .engine.accounts import OPERATORS, Accounts
 from .engine.reader import send_read
 from .engine.runner import Workshop
 from .engine.specs import HOUR
@@ -68,12 +69,13 @@ class PatientRead:
     """
 
     workshop: Workshop
+    accounts: Accounts = OPERATORS
     left: float = PATIENCE
 
     def __call__(self, call: Call[T], /) -> T:
         while True:
             try:
-                return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT))
+                return send_read(self.workshop.transport, replace(call, weight_class=WEIGHT), accounts=self.accounts)
             except budget.NoPermit as error:
                 seconds = error.seconds / clock.scale()
                 if seconds > min(self.left, LONGEST_WAIT):

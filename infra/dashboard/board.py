@@ -39,6 +39,7 @@ from infra.models import (
 )
 from infra.presenters_base import Fact, Line, Option, Tag, ago, day, in_zone_of, listed, money
 from infra.warmup import RESTING, Standing
+from provisioning.engine.accounts import FROZEN, shut_out
 from provisioning.engine.options import Options
 from provisioning.stacks import STACKS
 
@@ -310,6 +311,10 @@ def _notices(
     now: datetime,
 ) -> list[Notice]:
     notices = []
+    if shut_out(provision):
+        text = _("What runs there goes on, but we cannot look after it before you have updated the key.")
+        link = Option(_("Look at your accounts"), reverse("connections"))
+        notices.append(Notice("attention", _("An account of yours no longer lets us in"), text, link))
     if provision.state == ProvisionState.ACTIVE_WITH_EXCEPTIONS:
         items: list[Domain | Mailbox] = [*domains, *(one.mailbox for one in found)]
         failed = [one for one in items if one.state in ("failed", "lost", "removed") and one.reason]
@@ -650,7 +655,15 @@ def _ramp_card(provision: Provision, found: Sequence[Standing]) -> RampCard | No
 
 
 def _cards(provision: Provision, measurement: Measurement | None, *, now: datetime) -> list[Card]:
-    return [*_lead_list(provision, measurement, now=now), _estate()]
+    return [*_lead_list(provision, measurement, now=now), *_own_accounts(provision), _estate()]
+
+
+def _own_accounts(provision: Provision) -> list[Card]:
+    """Where the student's own accounts are looked after."""
+    if not provision.order.get(FROZEN):
+        return []
+    text = _("Your set-up lives in accounts of your own. Update a key there, or see whether they let us in.")
+    return [Card(_("Your accounts"), text, [], Option(_("Your accounts and keys"), reverse("connections")))]
 
 
 def _estate() -> Card:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +20,9 @@ from infra.models.domain import HELD
 from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
 from infra.wizard import drafts, names
 from provisioning import queries
+from provisioning.engine.accounts import UPDATE_KEY
+from provisioning.engine.entries import ASKED
+from provisioning.models import ACTIVE_RUN
 from provisioning.queries import ItemStatus, StageStatus, Status
 
 from . import billing_notices, owning, words
@@ -30,6 +33,7 @@ UP = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
 OFFERED_REPLACEMENTS = 6
 NAMESERVERS, MAY_STOP = "nameservers", "may_stop"  # the questions to the owner of a domain
 TO_OWNERS = (NAMESERVERS, MAY_STOP)
+ELSEWHERE = (UPDATE_KEY, ASKED)  # answered on a page of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,9 @@ def _page(
         lede=head.lede,
         since=_since(student, provision, now=now),
         notices=head.notices,
-        choices=[_choice(provision, item, refused) for item in status.questions] if building else [],
+        choices=[_choice(provision, item, refused) for item in status.questions if item.question not in ELSEWHERE]
+        if building
+        else [],
         links=head.links,
         can_change=head.can_change,
         bar_label=_("Finished"),
@@ -215,16 +221,20 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     if provision.state == ProvisionState.UPGRADING:
         title = _("We are enlarging your infrastructure")
         links = [Option(_("Open the dashboard"), reverse("dashboard"))]  # what is there goes on working
-    if asked := [item.name for item in status.questions if item.question in TO_OWNERS]:
+    notices += [*_asked_elsewhere(provision, status)]
+    here = [item for item in status.questions if item.question not in ELSEWHERE]
+    if notices and status.questions and not here:
+        return Head(Tag(_("Needs you"), "attention"), title, lede, notices, links)
+    if asked := [item.name for item in here if item.question in TO_OWNERS]:
         tag, title = Tag(_("Needs you"), "attention"), _("Change the name servers of your domain")
-        if all(item.question == MAY_STOP for item in status.questions):
+        if all(item.question == MAY_STOP for item in here):
             title = _("Say whether what your domain does today may stop")
         lede = _(
             "%(names)s joins your set-up as soon as it leads to our name servers. Everything else goes on meanwhile."
         ) % {"names": listed(asked)}
-    elif status.questions:
+    elif here:
         tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
-        lost = listed([item.name for item in status.questions])
+        lost = listed([item.name for item in here])
         lede = _("Somebody else registered %(names)s after you had paid. Everything else goes on meanwhile.") % {
             "names": lost
         }
@@ -240,6 +250,21 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
     elif provision.parked_reason == ParkedReason.WAITING_VENDOR:
         tag = Tag(_("Waiting for a platform"), "wait")
     return Head(tag, title, lede, notices, links)
+
+
+def _asked_elsewhere(provision: Provision, status: Status) -> Iterator[Notice]:
+    """Yield what the student is asked on another page: a key that works, and what only the owner of an account can make."""
+    asked = {item.question for item in status.questions}
+    if UPDATE_KEY in asked:
+        text = _("One of your own accounts no longer lets us in. Everything else goes on meanwhile; nothing is lost.")
+        link = Option(_("Look at your accounts"), reverse("connections"))
+        yield Notice("attention", _("An account of yours needs you"), text, link)
+    run = provision.runs.filter(state__in=ACTIVE_RUN).order_by("-created_at").first()
+    if ASKED in asked and run is not None:
+        items = listed([item.name for item in status.questions if item.question == ASKED][:6])
+        text = _("Google lets only the owner of an account make it: for %(items)s. We say how, step by step.")
+        link = Option(_("Make it and paste it"), reverse("enter", args=[run.pk]))
+        yield Notice("attention", _("Something only you can make"), text % {"items": items}, link)
 
 
 def _failed(provision: Provision, status: Status, tag: Tag) -> Head:
@@ -390,7 +415,10 @@ def _stage_sentence(stage: StageStatus) -> str:
 
 def _needed_of_student(stage: StageStatus) -> str:
     asked = {question: [item.name for item in stage.items if item.question == question] for question in TO_OWNERS}
-    if any(item.question and item.question not in TO_OWNERS for item in stage.items) or not any(asked.values()):
+    others = {item.question for item in stage.items if item.question and item.question not in TO_OWNERS}
+    if others and others <= set(ELSEWHERE) and not any(asked.values()):
+        return _("We need something of you, see above.")
+    if others - set(ELSEWHERE) or not any(asked.values()):
         return _("We need your choice, see above.")
     sentences = []
     if names := asked[MAY_STOP]:

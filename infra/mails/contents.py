@@ -34,14 +34,16 @@ from infra.models import (
     Mailbox,
     MailboxState,
     OrderLine,
+    PlatformConnection,
     Provision,
     RenewalChoice,
     RunKind,
     User,
 )
 from infra.presenters_base import day, in_zone_of, listed, money
+from provisioning import connections, entering
 from provisioning.inventory import choices, owned
-from provisioning.models import Run
+from provisioning.models import ACTIVE_RUN, Run
 from provisioning.queries import set_aside
 from provisioning.stacks import STACKS
 
@@ -116,6 +118,7 @@ def _common(mail: Mail) -> Values:
         "dashboard_link": absolute("dashboard"),
         "upgrade_link": absolute("upgrade"),
         "downgrade_link": absolute("downgrade"),
+        "connections_link": absolute("connections"),
     }
 
 
@@ -166,6 +169,27 @@ def _nameservers(mail: Mail) -> Values:
         "stops_text": asked.stops_text,
         "is_late": int(mail.context.get("notice", 0)) > 1,
     }
+
+
+def _by_hand(mail: Mail) -> Values:
+    """What is asked for now, and how it is made."""
+    run = _provision(mail).runs.filter(state__in=ACTIVE_RUN).order_by("-created_at").first()
+    asked = entering.asked(run) if run is not None else []
+    if run is None or not asked:
+        raise Unsendable("nothing is asked for any more")
+    return {
+        "parts": [{"label": one.entry.label, "how": one.entry.how, "items": listed(one.items[:10])} for one in asked],
+        "enter_link": absolute("enter", run.pk),
+    }
+
+
+def _connection_code(mail: Mail) -> Values:
+    """The code is made here and kept nowhere."""
+    rows = PlatformConnection.objects.filter(pk=mail.context.get("connection"), ended_at=None)
+    row = rows.filter(state=PlatformConnection.State.PROVING).first()
+    if row is None:
+        raise Unsendable("nobody asks for its code any more")
+    return {"code": connections.code_of(row)}
 
 
 def _refunded(mail: Mail) -> Values:
@@ -404,6 +428,9 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "ready_with_exceptions": _ready_with_exceptions,
     "needs_you": _nothing_more,
     "nameservers": _nameservers,
+    "update_key": _nothing_more,
+    "connection_code": _connection_code,
+    "by_hand": _by_hand,
     "delayed": _stage,
     "fixed": _stage,
     "failed": _nothing_more,

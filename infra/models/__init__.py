@@ -10,6 +10,7 @@ from .mailbox import Mailbox
 from .name_check import NameAnswer, NameCheck
 from .operator_item import OperatorItem
 from .order_line import OrderLine
+from .platform_connection import PlatformConnection
 from .provision import Provision
 from .states import (
     UNRESOLVED,
@@ -50,6 +51,7 @@ __all__ = [
     "OrderLine",
     "Origin",
     "ParkedReason",
+    "PlatformConnection",
     "Provision",
     "ProvisionState",
     "RenewalChoice",

@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from infra import flags, naming, suggestions
-from infra.models import Domain, DomainState, Origin, Provision, ProvisionState, Tier, User
+from infra.models import Domain, DomainState, Origin, PlatformConnection, Provision, ProvisionState, Tier, User
 from infra.rls import acting_as
+from provisioning.engine.accounts import operator_has, to_freeze
 from provisioning.stacks import STACKS
 
 MAX_SPARES = 3
@@ -99,6 +100,26 @@ def to_buy(draft: Provision) -> list[Domain]:
 def takes_own(draft: Provision) -> bool:
     """Whether the draft's package takes a domain that the student owns already."""
     return STACKS[stack_of(draft)].takes_own
+
+
+def asks_for_accounts(draft: Provision) -> bool:
+    """Whether the draft's package may be built in accounts of the student's own."""
+    return draft.tier is not None and bool(STACKS[stack_of(draft)].connections) and not draft.enlarges_id
+
+
+def accounts(draft: Provision) -> tuple[bool, bool]:
+    """Return whether an own account is begun and not connected, or refused; and whether a platform has none at all.
+
+    What is only not checked yet keeps nobody from going on; it is waited for before paying.
+    """
+    slugs = STACKS[stack_of(draft)].connections
+    own, unfinished = to_freeze(draft.student, slugs)
+    known = [*own, *(one.platform for one in unfinished)]
+    checking = PlatformConnection.State.CHECKING
+    return (
+        any(one.state != checking for one in unfinished),
+        any(slug not in known and not operator_has(slug) for slug in slugs),
+    )
 
 
 def has_search(draft: Provision) -> bool:

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from billing import downgrades as plans
 from infra import naming
+from infra.connecting.presenters import accounts as account_cards
 from infra.dashboard import words
 from infra.models import Domain, NameAnswer, Provision, Tier
 from infra.presenters_base import Fact, listed, money, said, span
@@ -50,9 +51,9 @@ class StepLink:
 
 
 def step_links(draft: Provision, key: str) -> list[StepLink]:
-    """The four pages; those that are open already are links."""
-    reached = steps.KEYS.index(steps.first_incomplete(draft).key)
-    here = steps.KEYS.index(key)
+    """The pages of a draft; those that are open already are links."""
+    keys = steps.keys(draft)
+    reached, here = keys.index(steps.first_incomplete(draft).key), keys.index(key)
     return [
         StepLink(
             place + 1,
@@ -60,7 +61,7 @@ def step_links(draft: Provision, key: str) -> list[StepLink]:
             steps.address(draft, step.key) if place != here and place <= reached else "",
             "current" if place == here else "done" if place < here else "ahead",
         )
-        for place, step in enumerate(steps.STEPS)
+        for place, step in enumerate(steps.of(draft))
     ]
 
 
@@ -78,16 +79,19 @@ def back(draft: Provision, key: str) -> Link:
         return Link(_("Back to the packages"), reverse("upgrade"))
     words = {
         "package": _("Home"),
-        "domains": _("Back to packages"),
+        "accounts": _("Back to packages"),
+        "domains": _("Back to the accounts") if "accounts" in steps.keys(draft) else _("Back to packages"),
         "mailboxes": _("Back to domains"),
         "review": _("Back to mailboxes"),
     }
-    before = steps.KEYS[max(0, steps.KEYS.index(key) - 1)]
+    keys = steps.keys(draft)
+    before = keys[max(0, keys.index(key) - 1)]
     return Link(words[key], reverse("home") if key == "package" else steps.address(draft, before))
 
 
-def step_of(key: str) -> str:
-    return _("Step %(n)s of %(all)s") % {"n": steps.KEYS.index(key) + 1, "all": len(steps.STEPS)}
+def step_of(draft: Provision, key: str) -> str:
+    keys = steps.keys(draft)
+    return _("Step %(n)s of %(all)s") % {"n": keys.index(key) + 1, "all": len(keys)}
 
 
 # Packages -----------------------------------------------------------------------------------------------------------
@@ -607,8 +611,15 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
     addresses = naming.plan_addresses(draft.mailbox_patterns, names, drafts.size(draft).mailboxes)
     package, domains, mailboxes = (steps.address(draft, page) for page in ("package", "domains", "mailboxes"))
     sender = f"{draft.sender_first_name} {draft.sender_last_name}".strip()
+    own = [row.title for row in account_cards(draft.student, STACKS[tier.stack].connections) if row.uses_own]
+    accounts = [_("Your own at %(platforms)s") % {"platforms": listed(own)} if own else _("The operator's")]
     return [
         _row(_("Package"), [tier.name], package, _("the package")),
+        *(
+            [_row(_("Accounts"), accounts, steps.address(draft, "accounts"), _("the accounts"))]
+            if drafts.asks_for_accounts(draft)
+            else []
+        ),
         _row(_("Domains"), [_domain_line(domain) for domain in chosen], domains, _("the domains")),
         _row(_("Spares"), [domain.name for domain in spares] or [_("None")], domains, _("the spares")),
         _row(_("Sender"), [sender], mailboxes, _("the sender")),

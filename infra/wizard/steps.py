@@ -43,6 +43,13 @@ def _package_missing(draft: Provision) -> str:
     return ""
 
 
+def _accounts_missing(draft: Provision) -> str:
+    unfinished, lacking = drafts.accounts(draft)
+    if lacking:
+        return _("Connect your accounts first.")
+    return _("Finish connecting your accounts first, or use the operator's.") if unfinished else ""
+
+
 def _domains_missing(draft: Provision) -> str:
     size, chosen = drafts.size(draft), len(drafts.chosen(draft))
     return "" if size.fewest <= chosen <= size.most else _("Choose your domains first.")
@@ -61,16 +68,26 @@ def _review_missing(draft: Provision) -> str:
 
 STEPS = (
     Step("package", gettext_lazy("Package"), _package_missing),
+    Step("accounts", gettext_lazy("Accounts"), _accounts_missing),
     Step("domains", gettext_lazy("Domains"), _domains_missing),
     Step("mailboxes", gettext_lazy("Mailboxes"), _mailboxes_missing),
     Step("review", gettext_lazy("Review"), _review_missing),
 )
-KEYS = tuple(step.key for step in STEPS)
+
+
+def of(draft: Provision) -> tuple[Step, ...]:
+    """Return the pages of a draft: whose accounts to use is asked where a student may bring some along."""
+    return tuple(step for step in STEPS if step.key != "accounts" or drafts.asks_for_accounts(draft))
+
+
+def keys(draft: Provision) -> tuple[str, ...]:
+    """Return the keys of a draft's pages."""
+    return tuple(step.key for step in of(draft))
 
 
 def first_incomplete(draft: Provision) -> Step:
     """Return the page where the draft goes on. The review is never complete: paying ends the draft."""
-    return next(step for step in STEPS if step.missing(draft))
+    return next(step for step in of(draft) if step.missing(draft))
 
 
 def address(draft: Provision, page: str) -> str:
@@ -80,9 +97,9 @@ def address(draft: Provision, page: str) -> str:
     return reverse(f"setup-{page}")
 
 
-def number(step: Step) -> int:
+def number(step: Step, draft: Provision) -> int:
     """Return the page's number, from 1."""
-    return STEPS.index(step) + 1
+    return of(draft).index(step) + 1
 
 
 def _is_open(provision: Provision, key: str, request: HttpRequest) -> bool:
@@ -116,8 +133,10 @@ def wizard_step(key: str) -> Callable[[WizardView], Callable[..., HttpResponse]]
             if not account.may_order(student):
                 return render(request, "account/not_enrolled.html", account.not_enrolled(student), status=403)
             draft = provision or Provision(student=student)
-            here = first_incomplete(draft)
-            if KEYS.index(key) > KEYS.index(here.key):
+            here, order = first_incomplete(draft), keys(draft)
+            if key not in order:
+                return redirect(address(draft, here.key))
+            if order.index(key) > order.index(here.key):
                 messages.warning(request, here.missing(draft), extra_tags="attention")
                 return redirect(address(draft, here.key))
             try:

@@ -11,14 +11,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 
 from billing import actions as billing
 from infra import naming
+from infra.connecting import views as connecting
+from infra.connecting.presenters import Typed
+from infra.connecting.presenters import accounts as account_cards
 from infra.models import Provision
 from infra.presenters_base import Problem, said
 from infra.suggestions import BrandRefused
 from infra.throttle import throttled
 from provisioning.actions import Refused
+from provisioning.stacks import STACKS
 
 from . import drafts, forms, names, presenters, upgrade
 from .steps import address, first_incomplete, wizard_step
@@ -32,7 +37,8 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
     form = forms.PackageForm(request.POST or None, instance=Provision(student=draft.student))
     if request.method == "POST" and form.is_valid():
         draft = drafts.choose_package(draft, tier=form.cleaned_data["tier"])
-        return redirect(address(draft, first_incomplete(draft).key))
+        asks = drafts.asks_for_accounts(draft)  # shown once, also where nothing has to be done
+        return redirect(address(draft, "accounts" if asks else first_incomplete(draft).key))
     tiers = list(drafts.offered_tiers())
     return _page(
         request,
@@ -42,6 +48,26 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
         problems=list(forms.problems(form)) if request.method == "POST" else [],
         groups=presenters.package_groups(tiers, draft),
     )
+
+
+@sensitive_post_parameters("value", "code")
+@wizard_step("accounts")
+@throttled("write")
+def accounts(request: HttpRequest, draft: Provision) -> HttpResponse:
+    """Whose accounts the order is built in: the operator's, or some of the student's own."""
+    slugs, typed, problems = STACKS[drafts.stack_of(draft)].connections, Typed(), list[Problem]()
+    if request.method == "POST" and request.POST.get("action") == "continue":
+        here = first_incomplete(draft)
+        if here.key not in ("package", "accounts"):
+            return redirect(address(draft, here.key))
+        problems = [Problem(here.missing(draft))]
+    elif request.method == "POST":
+        refused = connecting.answer(request, draft.student, slugs)
+        if refused is None:
+            return redirect(address(draft, "accounts"))
+        typed, problems = refused, [Problem(refused.error, f"#{refused.wrong}-{refused.slug}")]
+    shown = account_cards(draft.student, slugs, typed)
+    return _page(request, "wizard/accounts.html", "accounts", draft, problems=problems, accounts=shown)
 
 
 @wizard_step("domains")
@@ -323,12 +349,12 @@ def _page(
 ) -> HttpResponse:
     context = {
         "steps": presenters.step_links(draft, key),
-        "step": presenters.step_of(key),
+        "step": presenters.step_of(draft, key),
         "errors": problems,
         "has_errors": bool(problems),
         "back": presenters.back(draft, key),
         "preview_href": address(draft, "mailboxes-preview"),
-        "page_narrow": key in ("mailboxes", "review"),
+        "page_narrow": key in ("accounts", "mailboxes", "review"),
         "paused": presenters.paused_sentence(draft) if key in ("package", "review") else "",
         **values,
     }

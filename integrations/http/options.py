@@ -20,6 +20,7 @@ class Options:
 
     def text(self, name: str, default: str = "") -> str:
         value = self.values.get(name)
+        value = value.open() if isinstance(value, Hidden) else value
         return default if value is None or not str(value).strip() else str(value).strip()
 
     def needed(self, name: str) -> str:
@@ -27,12 +28,13 @@ class Options:
         return self.text(name) or self._refuse(f"{name} is not set")
 
     def secret(self, name: str) -> Hidden:
-        """Return a credential. It is remembered for redaction for as long as the process lives."""
-        key = self.needed(name)
+        """Return a credential. It is remembered for redaction for as long as the process lives, unless it comes Hidden."""
+        value = self.values.get(name)
+        key = value.open() if isinstance(value, Hidden) else self.needed(name)
         # A line break pasted along with a key would end up in an exception about an invalid header, key included.
         if not key.isascii() or not key.isprintable():
             self._refuse(f"{name} holds characters that no key has")
-        return Hidden(key, pinned=True)
+        return value if isinstance(value, Hidden) else Hidden(key, pinned=True)
 
     def address(self, name: str, default: str) -> str:
         """Return a base URL without trailing slash."""

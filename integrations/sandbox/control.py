@@ -169,9 +169,12 @@ def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any
 
 def google(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """What a person does at Google: {"dkim": domain} makes a key, {"start": domain} signs with it from now on,
-    {"app_password": address} makes one in the mailbox. Returns as `made` what the
-    console shows."""
+    {"app_password": address} makes one in the mailbox, {"delegate": admin, "scopes": "..."} opens an account of somebody
+    else's, or changes what it has delegated. Returns as `made` what the console shows."""
     world, now = sandbox.world, sandbox.clock.now()
+    if admin := str(body.get("delegate") or ""):
+        scopes = body.get("scopes")
+        return {"made": google_world.delegate(world, admin, None if scopes is None else str(scopes)).id}
     if domain := str(body.get("dkim") or ""):
         return {"made": google_world.generate_key(world, domain, now).txt}
     if domain := str(body.get("start") or ""):
@@ -189,6 +192,19 @@ def stripe(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
         return stripe_life.act(account, str(body.get("do")), body)
     except StripeRefusal as refusal:
         raise Refusal(400, refusal.message) from refusal
+
+
+def smartlead(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"key": key, "owner": number} makes a key of one of Smartlead's users; {"end": key} ends one."""
+    owners = sandbox.world.smartlead.owners
+    if key := str(body.get("end") or ""):
+        owners.pop(key, None)
+        return {"made": ""}
+    key = str(body.get("key") or "")
+    if not key:
+        raise Refusal(400, "key is a text")
+    owners[key] = whole(body, "owner")
+    return {"made": key}
 
 
 def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
@@ -228,6 +244,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/nameservers"): nameservers,
     ("POST", "/google"): google,
     ("POST", "/stripe"): stripe,
+    ("POST", "/smartlead"): smartlead,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,
     ("POST", "/reset"): reset,

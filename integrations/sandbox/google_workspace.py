@@ -24,6 +24,7 @@ from .google_world import (
     GoogleWorkspaceState,
     Token,
     User,
+    customer_of,
     has_licence,
     has_mailbox,
     is_verified,
@@ -128,7 +129,7 @@ def access_token(world: World, request: Request, now: float) -> Response:
     if form.get("grant_type") != BEARER:
         return _refuse_token(400, "unsupported_grant_type", "Invalid grant_type")
     claims = _claims(form.get("assertion", ""))
-    if claims is None or world.faults.standing("key_revoked", NAME, ""):
+    if claims is None or _is_revoked(world, str(claims.get("sub", "")).lower()):
         return _refuse_token(400, "invalid_grant", "Invalid JWT Signature.")
     if claims.get("iss") != SERVICE_ACCOUNT:
         return _refuse_token(400, "invalid_grant", "Invalid grant: account not found")
@@ -143,7 +144,10 @@ def access_token(world: World, request: Request, now: float) -> Response:
     person = user_at(world, subject)
     if person is None or person.suspended or now < person.visible_at:
         return _refuse_token(400, "invalid_grant", "Invalid email or User ID")
-    if not scopes or {_short(one) for one in scopes} - set(world.switches.google_workspace_scopes.split()):
+    customer = customer_of(world, subject)
+    delegated = customer.scopes if customer is not None else None
+    delegated = world.switches.google_workspace_scopes if delegated is None else delegated
+    if not scopes or {_short(one) for one in scopes} - set(delegated.split()):
         sentence = (
             "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any"
         )
@@ -154,6 +158,18 @@ def access_token(world: World, request: Request, now: float) -> Response:
     value = f"ya29.sandbox-{world.hex_id('google token', 40)}"
     tokens[value] = Token(subject, scopes, now + world.switches.google_workspace_token_seconds)
     return json_response({"access_token": value, "expires_in": 3599, "token_type": "Bearer"})
+
+
+def _is_revoked(world: World, who: str) -> bool:
+    """Tell whether a fault has ended the delegation: everybody's, or that of the account of one administrator."""
+    customer = customer_of(world, who)
+    return world.faults.standing("key_revoked", NAME, "", customer.admin if customer else who) is not None
+
+
+def _mine(world: World, who: str, domain: str) -> Domain | None:
+    """Return a domain of the account of whoever asks."""
+    found, customer = world.google_workspace.domains.get(domain), customer_of(world, who)
+    return found if found is not None and customer is not None and found.customer == customer.id else None
 
 
 def _refuse_token(status: int, code: str, sentence: str) -> Response:
@@ -184,7 +200,7 @@ def _short(scope: str) -> str:
 def _who(world: World, request: Request, now: float, verb: str, names: Mapping[str, str]) -> str:
     """Return whose token a request carries. Raises Refusal for none, an old one, and one for something else."""
     held = world.google_workspace.tokens.get(request.header("authorization").removeprefix("Bearer "))
-    if held is None or now >= held.until or world.faults.standing("key_revoked", NAME, ""):
+    if held is None or now >= held.until or _is_revoked(world, held.subject):
         raise Refusal(401, "Request had invalid authentication credentials.", "authError")
     if not {_short(one) for one in held.scopes} & SCOPES[verb]:
         raise Refusal(403, "Request had insufficient authentication scopes.", "insufficientPermissions")
@@ -202,13 +218,14 @@ def _who(world: World, request: Request, now: float, verb: str, names: Mapping[s
 
 def list_domains(world: World, request: Request, now: float, who: str, customer: str) -> Response:
     lag = world.faults.lag(NAME, "list_domains")
-    seen = [one for one in world.google_workspace.domains.values() if one.created_at + lag <= now]
+    there = [one for one in world.google_workspace.domains.values() if _mine(world, who, one.name)]
+    seen = [one for one in there if one.created_at + lag <= now]
     rows = [_domain_row(one, now) for one in world.faults.ordered(NAME, "list_domains", seen)]
     return json_response({"kind": "admin#directory#domains", "etag": '"1"', "domains": rows})
 
 
 def get_domain(world: World, request: Request, now: float, who: str, customer: str, domain: str) -> Response:
-    found = world.google_workspace.domains.get(domain.lower())
+    found = _mine(world, who, domain.lower())
     if found is None:
         raise Refusal(404, "Domain not found.", "notFound")
     return json_response(_domain_row(found, now))
@@ -221,17 +238,18 @@ def add_domain(world: World, request: Request, now: float, who: str, customer: s
         raise Refusal(400, "Invalid domain name.", "invalid")
     if name in state.domains or name in state.aliases or name in switches.google_workspace_foreign_domains.split():
         raise _taken()
-    if len(state.domains) >= switches.google_workspace_most_domains:
+    if len([one for one in state.domains if _mine(world, who, one)]) >= switches.google_workspace_most_domains:
         raise _limit(world, "The limit of domains of this account is reached.")
-    state.domains[name] = Domain(name, now)
+    state.domains[name] = Domain(name, now, customer=_customer_id(world, who))
     if world.faults.hits("duplicate_after_success", NAME, "add_domain", name):
         raise _taken()
     return json_response(_domain_row(state.domains[name], now), 200)
 
 
 def delete_domain(world: World, request: Request, now: float, who: str, customer: str, domain: str) -> Response:
-    if world.google_workspace.domains.pop(domain.lower(), None) is None:
+    if _mine(world, who, domain.lower()) is None:
         raise Refusal(404, "Domain not found.", "notFound")
+    del world.google_workspace.domains[domain.lower()]
     return Response(204)
 
 
@@ -244,7 +262,7 @@ def add_alias(world: World, request: Request, now: float, who: str, customer: st
     body = read_object(request)
     name, parent = text(body, "domainAliasName").lower(), text(body, "parentDomainName").lower()
     state = world.google_workspace
-    if parent not in state.domains:
+    if _mine(world, who, parent) is None:
         raise Refusal(404, "Domain not found.", "domainNotFound")
     if name in state.domains or name in state.aliases:
         raise _taken()
@@ -305,7 +323,7 @@ def verify_domain(world: World, request: Request, now: float, who: str) -> Respo
                 raise Refusal(503, "Backend Error", "backendError")
             raise Refusal(400, "The necessary verification token could not be found on your site.", "badRequest")
         state.verified.add((who, name))
-    domain = state.domains.get(name)
+    domain = _mine(world, who, name)
     if domain is not None and domain.verified_at is None:
         domain.verified_at = now + world.uniform(switches.google_workspace_verified_seconds, "google verified", name)
     return json_response(_site_row(who, name))
@@ -343,10 +361,11 @@ def _site_row(who: str, name: str) -> dict[str, Any]:
 def list_users(world: World, request: Request, now: float, who: str) -> Response:
     domain, size = request.query.get("domain", "").lower(), min(500, whole(request.query, "maxResults", 100, low=1))
     start = whole(request.query, "pageToken", 0) if request.query.get("pageToken") else 0
-    if domain and domain not in world.google_workspace.domains:
+    if domain and _mine(world, who, domain) is None:
         raise Refusal(404, "Domain not found.", "domainNotFound")
     lag = world.faults.lag(NAME, "list_users")
-    there = [one for one in world.google_workspace.users.values() if one.deleted_at is None]
+    mine = _customer_id(world, who)
+    there = [one for one in world.google_workspace.users.values() if one.deleted_at is None and one.customer == mine]
     shown = [one for one in there if one.visible_at + lag <= now]
     found = [one for one in shown if not domain or one.address.endswith(f"@{domain}")]
     rows = [_user_row(world, one, now) for one in world.faults.ordered(NAME, "list_users", found)]
@@ -359,7 +378,7 @@ def list_users(world: World, request: Request, now: float, who: str) -> Response
 
 
 def get_user(world: World, request: Request, now: float, who: str, user: str) -> Response:
-    return json_response(_user_row(world, _user(world, user, now), now))
+    return json_response(_user_row(world, _user(world, who, user, now), now))
 
 
 def create_user(world: World, request: Request, now: float, who: str) -> Response:
@@ -376,7 +395,7 @@ def create_user(world: World, request: Request, now: float, who: str) -> Respons
     local, _, domain = address.partition("@")
     if not re.fullmatch(r"[a-z0-9._'-]{1,64}", local):
         raise Refusal(400, "Invalid Input: primary_user_email", "invalid")
-    if not is_verified(world.google_workspace.domains.get(domain), now):
+    if not is_verified(_mine(world, who, domain), now):
         status = int(switches.google_workspace_unknown_domain)
         raise Refusal(404, "Domain not found.", "domainNotFound") if status == 404 else _not_authorised()
     unit = body.get("orgUnitPath", "/")
@@ -384,7 +403,9 @@ def create_user(world: World, request: Request, now: float, who: str) -> Respons
         raise Refusal(400, "Invalid Input: INVALID_OU_ID", "invalidOrgunit")
     if user_at(world, address) is not None:
         raise _taken()
-    others = [one for one in world.google_workspace.users.values() if not one.is_admin and one.deleted_at is None]
+    mine = _customer_id(world, who)
+    everybody = [one for one in world.google_workspace.users.values() if one.customer == mine]
+    others = [one for one in everybody if not one.is_admin and one.deleted_at is None]
     if len(others) >= switches.google_workspace_seats:
         raise _limit(world, "Domain user limit reached.")
     made = User(
@@ -399,6 +420,7 @@ def create_user(world: World, request: Request, now: float, who: str) -> Respons
         mailbox_seconds=world.uniform(switches.google_workspace_mailbox_seconds, "google mailbox", address),
         external_ids=[one for one in body.get("externalIds") or [] if isinstance(one, dict)],
         must_change=body.get("changePasswordAtNextLogin") is True,
+        customer=mine,
     )
     world.google_workspace.users[made.id] = made
     if world.faults.hits("duplicate_after_success", NAME, "create_user", address):
@@ -407,7 +429,7 @@ def create_user(world: World, request: Request, now: float, who: str) -> Respons
 
 
 def change_user(world: World, request: Request, now: float, who: str, user: str) -> Response:
-    found, body = _user(world, user, now), read_object(request)
+    found, body = _user(world, who, user, now), read_object(request)
     if now < found.complete_at:
         raise Refusal(412, "User creation is not complete.", "conditionNotMet")
     if "password" in body:
@@ -423,7 +445,7 @@ def change_user(world: World, request: Request, now: float, who: str, user: str)
 
 
 def delete_user(world: World, request: Request, now: float, who: str, user: str) -> Response:
-    found = _user(world, user, now)
+    found = _user(world, who, user, now)
     found.deleted_at = now
     open_doors(world, found, now)
     return Response(204)
@@ -453,14 +475,19 @@ def _check_password(body: dict[str, Any]) -> None:
         raise Refusal(400, "Invalid Password", "invalid")
 
 
-def _user(world: World, key: str, now: float) -> User:
+def _user(world: World, who: str, key: str, now: float) -> User:
     domain = key.lower().partition("@")[2]
-    if domain and domain not in world.google_workspace.domains:
+    if domain and _mine(world, who, domain) is None:
         raise _not_authorised()
     found = user_at(world, key)
-    if found is None or now < found.visible_at:
+    if found is None or now < found.visible_at or found.customer != _customer_id(world, who):
         raise Refusal(404, "Resource Not Found: userKey", "notFound")
     return found
+
+
+def _customer_id(world: World, who: str) -> str:
+    customer = customer_of(world, who)
+    return customer.id if customer is not None else ""
 
 
 def _user_row(world: World, user: User, now: float) -> dict[str, Any]:
@@ -479,7 +506,7 @@ def _user_row(world: World, user: User, now: float) -> dict[str, Any]:
         "suspended": user.suspended,
         "creationTime": iso(user.created_at),
         "lastLoginTime": EPOCH,
-        "customerId": CUSTOMER,
+        "customerId": user.customer,
         "orgUnitPath": user.org_unit,
         "isMailboxSetup": has_mailbox(world, user, now),
         "isEnrolledIn2Sv": user.two_step,
@@ -498,13 +525,13 @@ def _user_row(world: World, user: User, now: float) -> dict[str, Any]:
 
 
 def list_app_passwords(world: World, request: Request, now: float, who: str, user: str) -> Response:
-    found = _user(world, user, now)
+    found = _user(world, who, user, now)
     rows = [_asp_row(found, one) for one in found.app_passwords]
     return json_response({"kind": "admin#directory#aspList", "etag": '"1"', **({"items": rows} if rows else {})})
 
 
 def get_app_password(world: World, request: Request, now: float, who: str, user: str, code: str) -> Response:
-    found = _user(world, user, now)
+    found = _user(world, who, user, now)
     for one in found.app_passwords:
         if str(one.code_id) == code:
             return json_response(_asp_row(found, one))
@@ -512,7 +539,7 @@ def get_app_password(world: World, request: Request, now: float, who: str, user:
 
 
 def delete_app_password(world: World, request: Request, now: float, who: str, user: str, code: str) -> Response:
-    found = _user(world, user, now)
+    found = _user(world, who, user, now)
     kept = [one for one in found.app_passwords if str(one.code_id) != code]
     if len(kept) == len(found.app_passwords):
         raise Refusal(404, "Resource Not Found: codeId", "notFound")
@@ -537,7 +564,7 @@ def _asp_row(user: User, one: Any) -> dict[str, Any]:
 
 
 def get_licence(world: World, request: Request, now: float, who: str, product: str, sku: str, user: str) -> Response:
-    found = user_at(world, user)
+    found = _colleague(world, who, user)
     place = (product, sku, user.lower())
     automatic = found is not None and world.switches.google_workspace_licences == "automatic"
     if place not in world.google_workspace.licences and not automatic:
@@ -552,7 +579,7 @@ def list_licences(world: World, request: Request, now: float, who: str, product:
 
 def assign_licence(world: World, request: Request, now: float, who: str, product: str, sku: str) -> Response:
     address = text(read_object(request), "userId").strip().lower()
-    found = user_at(world, address)
+    found = _colleague(world, who, address)
     if found is None:
         raise Refusal(404, "User not found.", "notFound")
     if now < found.complete_at:
@@ -563,6 +590,12 @@ def assign_licence(world: World, request: Request, now: float, who: str, product
         raise _limit(world, "There aren't enough available licenses for the specified product-SKU pair.")
     world.google_workspace.licences[product, sku, address] = now
     return json_response(_licence_row(product, sku, address))
+
+
+def _colleague(world: World, who: str, address: str) -> User | None:
+    """Return a user of the account of whoever asks."""
+    found = user_at(world, address)
+    return found if found is not None and found.customer == _customer_id(world, who) else None
 
 
 def _licence_row(product: str, sku: str, address: str) -> dict[str, Any]:
@@ -586,7 +619,7 @@ def enable_imap(world: World, request: Request, now: float, who: str, user: str)
 
 
 def _mailbox(world: World, address: str, now: float) -> User:
-    found = _user(world, address, now)
+    found = _user(world, address, address, now)
     if not has_mailbox(world, found, now):
         raise Refusal(400, "Mail service not enabled", "failedPrecondition")
     return found
@@ -674,6 +707,7 @@ def snapshot(world: World, now: float) -> dict[str, Any]:
                 "two_step": one.two_step,
                 "app_passwords": len(one.app_passwords),
                 "created_at": one.created_at,
+                "customer": one.customer,
             }
             for one in state.users.values()
         ],

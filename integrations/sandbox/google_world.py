@@ -56,6 +56,7 @@ class User:
     deleted_at: float | None = None
     is_admin: bool = False
     two_step: bool = False
+    customer: str = CUSTOMER
     imap: bool = False
     app_passwords: list[AppPassword] = field(default_factory=list)
 
@@ -82,6 +83,17 @@ class Domain:
     verified_at: float | None = None
     is_primary: bool = False
     dkim: Dkim | None = None
+    customer: str = CUSTOMER
+
+
+@dataclass
+class Customer:
+    """A Workspace account. `scopes`: what it has delegated to the service account; None: what the switch says."""
+
+    id: str
+    primary: str
+    admin: str
+    scopes: str | None = None
 
 
 @dataclass
@@ -95,8 +107,12 @@ class Token:
 
 @dataclass
 class GoogleWorkspaceState:
-    """One customer. `verified`: (who, domain); `licences`: (product, sku, address) -> when; `aliases`: name -> domain."""
+    """The operator's account, and others of `customers`, which see nothing of each other.
 
+    `verified`: (who, domain); `licences`: (product, sku, address) -> when; `aliases`: name -> domain.
+    """
+
+    customers: dict[str, Customer] = field(default_factory=lambda: {CUSTOMER: Customer(CUSTOMER, PRIMARY, ADMIN)})
     domains: dict[str, Domain] = field(default_factory=lambda: {PRIMARY: Domain(PRIMARY, 0.0, 0.0, True)})
     users: dict[str, User] = field(default_factory=lambda: {"1": _admin()})
     aliases: dict[str, str] = field(default_factory=dict)
@@ -143,7 +159,33 @@ def has_mailbox(world: World, user: User, now: float) -> bool:
     return has_licence(world, user) and max([user.created_at, *since]) + user.mailbox_seconds <= now
 
 
+def customer_of(world: World, address: str) -> Customer | None:
+    """Return the account that a person belongs to."""
+    person = user_at(world, address)
+    return world.google_workspace.customers.get(person.customer) if person else None
+
+
 # What people do
+
+
+def delegate(world: World, admin: str, scopes: str | None = None) -> Customer:
+    """Open a Workspace account with this administrator, or change what it has delegated. Its domain is the address's."""
+    admin = admin.strip().lower()
+    state, primary = world.google_workspace, admin.rpartition("@")[2]
+    found = customer_of(world, admin)
+    if found is None:
+        if not admin.partition("@")[0] or "." not in primary or primary in state.domains:
+            raise Refusal(400, f"{admin or 'Nobody'} cannot be the administrator of a new account.")
+        found = Customer(f"C{len(state.customers) + 1:08d}", primary, admin)
+        state.customers[found.id] = found
+        state.domains[primary] = Domain(primary, 0.0, 0.0, True, customer=found.id)
+        number = str(len(state.customers))
+        state.users[number] = User(
+            number, admin, "Ada", "Administrator", "the administrator's own", 0.0,
+            is_admin=True, two_step=True, customer=found.id,
+        )  # fmt: skip
+    found.scopes = scopes
+    return found
 
 
 def generate_key(world: World, domain: str, now: float, selector: str = "google", bits: int = 2048) -> Dkim:

@@ -17,7 +17,6 @@ from .smartlead_world import (
     DOORS,
     GOOGLE,
     NAME,
-    OWNERS,
     Account,
     Door,
     account_at,
@@ -73,9 +72,10 @@ def handle(world: World, request: Request, now: float) -> Response:
     if world.switches.smartlead_user_agent == "python_refused" and (not agent or PYTHONS.match(agent)):
         return text_response(EDGE, 403, "text/html")
     key = request.query.get("api_key", "")
-    if key not in OWNERS or world.faults.standing("key_revoked", NAME, ""):
+    owners = world.smartlead.owners
+    if key not in owners or world.faults.standing("key_revoked", NAME, "", key):
         return error(world, 401, "Invalid API Key")
-    answer = _over_limit(world, request, now) or _answer(world, request, now, OWNERS[key])
+    answer = _over_limit(world, request, now) or _answer(world, request, now, owners[key])
     return Response(answer.status, {**answer.headers, **_limits(world, key, now)}, answer.body)
 
 

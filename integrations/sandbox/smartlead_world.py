@@ -81,7 +81,10 @@ class Account:
 
 @dataclass
 class SmartleadState:
-    """What the platform holds. `histories`: warmup of accounts that were deleted, by owner and address."""
+    """What the platform holds. `owners`: whose account each key opens; `histories`: warmup of accounts that were deleted, by
+    owner and address."""
+
+    owners: dict[str, int] = field(default_factory=lambda: dict(OWNERS))
 
     accounts: dict[int, Account] = field(default_factory=dict)
     histories: dict[tuple[int, str], Spells] = field(default_factory=dict)

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy, ngettext
 from infra.models import StepState
 
 from .. import actions, entering
-from ..engine.entries import read_lines
 from ..engine.specs import Scope
 from ..models import ACTIVE_RUN, OPEN_STEP, Event, Operation, OperationItem, Run, Step
 from ..stacks import pipeline_of
@@ -65,44 +64,6 @@ class Retry(Verb):
         return ngettext("%(count)d step is tried again.", "%(count)d steps are tried again.", count) % {"count": count}
 
 
-class EnterForm(forms.Form):
-    """A field for each kind of thing that is asked for, a line for each item. What is wrong is said line by line."""
-
-    def __init__(self, run: Run, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data)
-        self.asked = {one.key: one for one in entering.asked(run)}
-        for key, one in self.asked.items():
-            widget = forms.Textarea(
-                attrs={
-                    "rows": min(20, len(one.items) + 1),
-                    "class": "vLargeTextField",
-                    "spellcheck": "false",
-                    "autocomplete": "off",
-                }
-            )
-            self.fields[key] = forms.CharField(
-                label=str(one.entry.label),
-                required=False,
-                strip=False,
-                widget=widget,
-                initial="\n".join(f"{item} " for item in one.items),
-                help_text=format_html_join("", "<p>{}</p>", ((line,) for line in one.entry.how)),
-            )
-
-    def clean(self) -> dict[str, Any]:
-        """Judge every line; a line that still ends behind its name is left for later."""
-        cleaned = super().clean() or {}
-        for key, one in self.asked.items():
-            lines = [line for line in cleaned.get(key, "").splitlines() if line.strip().lower() not in one.names]
-            cleaned[key] = "\n".join(lines)
-            if cleaned[key]:
-                for problem in read_lines(one.entry, cleaned[key], one.items).problems:
-                    self.add_error(key, problem)
-        if not any(cleaned.get(key) for key in self.asked) and not self.errors:
-            raise forms.ValidationError(_("Nothing was entered."))
-        return cleaned
-
-
 class Enter(Verb):
     """Enter what a person made at a platform."""
 
@@ -114,7 +75,7 @@ class Enter(Verb):
         return "" if entering.asked(row) else _("Nothing has to be entered at the moment.")
 
     def make_form(self, row: Run, data: Mapping[str, Any] | None = None) -> forms.Form:
-        return EnterForm(row, data)
+        return entering.EnterForm(row, data)
 
     def plan(self, row: Run) -> Plan:
         return Plan(

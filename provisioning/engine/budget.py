@@ -75,18 +75,21 @@ class Pass:
     flight_id: int
     taken_at: float
     now: Instants
+    is_own: bool = False
 
     def is_stale(self) -> bool:
         return clock.monotonic() - self.taken_at > STALE
 
 
-def acquire(call: Call[Any], claim: Claim | None = None, *, lease: float = 0.0) -> Pass:
+def acquire(call: Call[Any], claim: Claim | None = None, *, lease: float = 0.0, is_own: bool = False) -> Pass:
     """Take a place in the bulkhead and one permit of each budget, and let the lease of `claim` last `lease` seconds.
+
+    is_own  the call is of a student's own account, which the operator's refused key says nothing about
 
     One statement that takes everything or nothing. Raises LostClaim, CircuitOpen, NoFlight or NoPermit.
     """
     taken_at = clock.monotonic()
-    found = _take(call, claim, lease, seat=SEAT)
+    found = _take(call, claim, lease, seat=SEAT, is_own=is_own)
     if found.reason and found.may_try and _take_try(call.platform):
         found = _take(call, claim, lease, seat=SEAT, past_circuit=True)
     elif found.reason:
@@ -98,15 +101,16 @@ def acquire(call: Call[Any], claim: Claim | None = None, *, lease: float = 0.0) 
     if found.seat is None:
         raise NoFlight(2.0 * clock.scale(), f"enough calls are under way at {call.platform}")
     _refuse_unpermitted(call, found, claim)
-    return Pass(call.platform, found.seat, taken_at, found.now)
+    return Pass(call.platform, found.seat, taken_at, found.now, is_own)
 
 
 def renew(old: Pass, call: Call[Any]) -> Pass:
     """Take fresh permits for a pass that grew stale before sending; its place in the bulkhead is kept."""
     taken_at = clock.monotonic()
-    found = _take(call, None, 0.0, seat="SELECT id FROM provisioning_flight WHERE id = %(kept)s", kept=old.flight_id)
+    seat = "SELECT id FROM provisioning_flight WHERE id = %(kept)s"
+    found = _take(call, None, 0.0, seat=seat, kept=old.flight_id, is_own=old.is_own)
     _refuse_unpermitted(call, found)
-    return Pass(old.platform, old.flight_id, taken_at, found.now)
+    return Pass(old.platform, old.flight_id, taken_at, found.now, old.is_own)
 
 
 def _refuse_unpermitted(call: Call[Any], found: _Found, claim: Claim | None = None) -> None:
@@ -131,7 +135,7 @@ PERMIT = (
 )
 CIRCUIT = (
     "SELECT reason, try_again_at <= (SELECT machine FROM present) AS may_try FROM provisioning_circuit"
-    " WHERE platform = %(platform)s AND is_open AND NOT %(past_circuit)s"
+    " WHERE platform = %(platform)s AND is_open AND NOT %(past_circuit)s AND NOT (%(is_own)s AND reason = 'credentials')"
 )
 
 
@@ -148,7 +152,14 @@ class _Found:
 
 
 def _take(
-    call: Call[Any], claim: Claim | None, lease: float, *, seat: str, kept: int = 0, past_circuit: bool = False
+    call: Call[Any],
+    claim: Claim | None,
+    lease: float,
+    *,
+    seat: str,
+    kept: int = 0,
+    past_circuit: bool = False,
+    is_own: bool = False,
 ) -> _Found:
     slots = range(len(call.budgets))
     held = f"SELECT 1 FROM provisioning_run WHERE {claims.HELD} FOR UPDATE" if claim else "SELECT 1"
@@ -187,6 +198,7 @@ def _take(
             "lease": lease,
             "platform": call.platform,
             "past_circuit": past_circuit,
+            "is_own": is_own,
             "kept": kept,
             "flight": call.deadline + FLIGHT_MARGIN,
             "holder": worker_group(),
@@ -214,6 +226,8 @@ def _take_try(platform: str) -> bool:
 def release(held: Pass, *, answered: bool) -> None:
     """Give the place in the bulkhead back, and close the circuit if the platform has answered. The permits stay spent.
 
+    An answer to a student's own account says nothing of the operator's key.
+
     A lost connection is no reason to lose what the caller holds: the place comes free by itself when its time is over.
     """
     try:
@@ -221,9 +235,10 @@ def release(held: Pass, *, answered: bool) -> None:
             "WITH freed AS (UPDATE provisioning_flight SET until = NULL WHERE id = %(seat)s),"
             " closed AS (UPDATE provisioning_circuit SET is_open = false, failures = 0, reason = '', opened_at = NULL,"
             "  try_again_at = NULL WHERE %(answered)s AND platform = %(platform)s AND reason <> 'operator'"
+            "  AND NOT (%(is_own)s AND reason = 'credentials')"
             "  AND (is_open OR failures > 0) RETURNING 1)"
             " SELECT 1 WHERE EXISTS (SELECT 1 FROM closed)",
-            {"seat": held.flight_id, "platform": held.platform, "answered": answered},
+            {"seat": held.flight_id, "platform": held.platform, "answered": answered, "is_own": held.is_own},
         )
     except (OperationalError, InterfaceError):
         connection.close()

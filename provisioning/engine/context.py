@@ -17,6 +17,7 @@ from infra.secret import Secret
 from integrations.http.call import Call
 from integrations.registry import Clients
 
+from .accounts import OPERATORS, Accounts
 from .ledger import Ledger
 from .looker import Looker
 from .options import Options
@@ -61,6 +62,7 @@ class Context:
     built, there        every domain that this run builds, lost ones aside; those that the order had before
     facts               what earlier steps of the whole run left, by name
     step_facts          what this run step itself has noted so far
+    accounts            whose accounts the clients work in
     waited              vendor seconds since the step was first tried
     """
 
@@ -76,6 +78,7 @@ class Context:
     options: Options
     now: VendorInstant
     poll: float
+    accounts: Accounts = OPERATORS
     waited: float = 0.0
     built: Sequence[DomainItem] = ()
     there: Sequence[DomainItem] = ()

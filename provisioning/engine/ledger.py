@@ -44,6 +44,7 @@ from integrations.http.transport import Transport
 
 from ..models import Capture, Operation, OperationItem
 from . import budget, claims, switches
+from .accounts import OPERATORS, Accounts
 from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
 from .fenced import Fenced
@@ -126,12 +127,14 @@ class Ledger:
         transport: Transport,
         wakeup_ends: float,
         after_write: Callable[[], None],
+        accounts: Accounts = OPERATORS,
     ) -> None:
         self.claim = claim
         self.provision = provision
         self.transport = transport
         self.wakeup_ends = wakeup_ends  # clock.monotonic()
         self.after_write = after_write
+        self.accounts = accounts
         self.step_key = ""
         self.now = claim.at
         self.began = claim.at.vendor
@@ -502,6 +505,7 @@ class Ledger:
     def _send(self, call: Call[T], again: frozenset[str]) -> T | None:
         if clock.monotonic() + SEND_WINDOW + call.deadline > self.wakeup_ends:
             raise TimeSpent(call.verb)
+        self.accounts.admit(call)
         failpoint("before_intent", call)
         send_before = clock.monotonic() + SEND_WINDOW
         operation, held = self._intend(call)
@@ -533,7 +537,8 @@ class Ledger:
         lease = SEND_WINDOW + call.deadline + LEASE_MARGIN
         with transaction.atomic():
             self._may_spend(call)
-            held = budget.acquire(call, self.claim, lease=lease)
+            is_own = self.accounts.is_own(call.platform)
+            held = budget.acquire(call, self.claim, lease=lease, is_own=is_own)
             self.now = held.now
             wait = (SEND_WINDOW + call.deadline) * held.now.scale  # machine seconds, as vendor time sees them
             wait += call.late_execution + call.list_lag + call.order_drop + ABSENCE_MARGIN
@@ -613,6 +618,8 @@ class Ledger:
     ) -> T | None:
         if isinstance(error, BadCredentials):
             self._conclude(operation, OperationState.NOT_DONE, sentence=error.sentence, **where)
+            if self.accounts.is_own(call.platform):
+                self.accounts.refuse(call, error)
             budget.open_circuit(call.platform, "credentials", f"{call.platform} refuses our credentials ({call.verb}).")
             raise error
         if isinstance(error, RateLimited):

@@ -62,6 +62,7 @@ class NeedsStudent:
     look_again  vendor seconds until we look by ourselves whether it is done; 0: once a day
     mail        kind of the letter that tells the student
     notice      number of that letter, each of which is sent once
+    letter      what names that letter where one is for several items; empty: each item has its own
     code        of a task for the operator beside it; empty while the student alone is asked
     facts       what was seen meanwhile and is shown; kept like those of `Done`
     """
@@ -71,6 +72,7 @@ class NeedsStudent:
     look_again: float = 0.0
     mail: str = "needs_you"
     notice: int = 0
+    letter: str = ""
     code: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 

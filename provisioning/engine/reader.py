@@ -9,6 +9,7 @@ from integrations.http.errors import BadCredentials, OutcomeUnknown, Permanent, 
 from integrations.http.transport import Transport
 
 from . import budget
+from .accounts import OPERATORS, Accounts
 from .claims import LEASE_MARGIN, Claim
 from .failpoints import failpoint
 
@@ -18,9 +19,10 @@ T = TypeVar("T")
 class Reader:
     """Executes reads for one wake-up. The claim is kept alive for as long as each may take."""
 
-    def __init__(self, transport: Transport, claim: Claim) -> None:
+    def __init__(self, transport: Transport, claim: Claim, accounts: Accounts = OPERATORS) -> None:
         self.transport = transport
         self.claim = claim
+        self.accounts = accounts
         self._seen: dict[tuple[object, ...], Any] = {}
 
     def read(self, call: Call[T]) -> T:
@@ -36,7 +38,7 @@ class Reader:
             request.grant.key if request.grant else (),  # the same address shows other things to another account
         )
         if key not in self._seen:
-            self._seen[key] = send_read(self.transport, call, self.claim)
+            self._seen[key] = send_read(self.transport, call, self.claim, self.accounts)
         answer: T = self._seen[key]
         return answer
 
@@ -45,9 +47,11 @@ class Reader:
         self._seen.clear()
 
 
-def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -> T:
+def send_read(transport: Transport, call: Call[T], claim: Claim | None = None, accounts: Accounts = OPERATORS) -> T:
     """Take a pass, send, judge and parse. Raises PlatformError, budget.NotNow or, for a claimed run, LostClaim."""
-    held, answered = budget.acquire(call, claim, lease=call.deadline + LEASE_MARGIN), False
+    accounts.admit(call)
+    is_own = accounts.is_own(call.platform)
+    held, answered = budget.acquire(call, claim, lease=call.deadline + LEASE_MARGIN, is_own=is_own), False
     failpoint("before_read", call)
     try:
         if held.is_stale():
@@ -62,7 +66,7 @@ def send_read(transport: Transport, call: Call[T], claim: Claim | None = None) -
         budget.release(held, answered=answered)
     failpoint("after_read", call)
     if error is not None:
-        raise as_read_error(error, call)
+        raise as_read_error(error, call, accounts)
     try:
         return call.parse(raw)
     except PlatformError:
@@ -76,9 +80,14 @@ def is_answer(error: PlatformError | None) -> bool:
     return error is None or (isinstance(error, Permanent) and not isinstance(error, BadCredentials))
 
 
-def as_read_error(error: PlatformError, call: Call[Any]) -> PlatformError:
-    """Open the circuit on refused credentials; a read's unknown outcome is only an unavailable platform."""
+def as_read_error(error: PlatformError, call: Call[Any], accounts: Accounts = OPERATORS) -> PlatformError:
+    """Open the circuit on refused credentials of the operator's; a read's unknown outcome is only an unavailable platform.
+
+    Raises OwnAccountRefused where the account is the student's own.
+    """
     if isinstance(error, BadCredentials):
+        if accounts.is_own(call.platform):
+            accounts.refuse(call, error)
         budget.open_circuit(call.platform, "credentials", f"{call.platform} refuses our credentials ({call.verb}).")
         return error
     if isinstance(error, OutcomeUnknown):

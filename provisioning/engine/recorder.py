@@ -236,9 +236,8 @@ class Recorder:
     def _ask_student(self, spec: StepSpec, row: Step, outcome: NeedsStudent, now: VendorInstant) -> None:
         item = self._item(spec, row)
         number = f":{outcome.notice}" if outcome.notice else ""
-        self._post(
-            outcome.mail, key=f"{row.pk}:{outcome.question}{number}", item=str(item or ""), notice=outcome.notice
-        )
+        key = outcome.letter or f"{row.pk}:{outcome.question}{number}"
+        self._post(outcome.mail, key=key, item=str(item or ""), notice=outcome.notice)
         if row.facts.get("code") not in (None, outcome.code):
             self._close_items(row)
         asks = {"question": outcome.question} | ({"code": outcome.code} if outcome.code else {})

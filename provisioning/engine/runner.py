@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError
 from infra import clock
 from infra.clock import VendorInstant
 from infra.dns.resolver import NameServers, reach, servers
-from infra.models import Domain, DomainState, Mailbox, OperatorItem
+from infra.models import Domain, DomainState, Mailbox, OperatorItem, RunKind
 from infra.models.domain import GONE
 from integrations.http.delegated import Delegated
 from integrations.http.either import EitherForm
@@ -36,13 +36,14 @@ from integrations.http.transport import HttpTransport, Transport
 from integrations.registry import Clients, build_clients
 
 from ..models import Run, Step
-from . import budget, claims
+from . import accounts, budget, claims
+from .accounts import UPDATE_KEY, OwnAccountRefused
 from .claims import Claim, LostClaim
 from .context import Context, DomainItem, MailboxItem
 from .ledger import UNDECIDABLE, Halted, Ledger, TimeSpent, Undecidable
 from .looker import Looker
 from .options import Options
-from .outcomes import Failed, NeedsOperator, Outcome, Outcomes, Wait, WaitsOn
+from .outcomes import Done, Failed, NeedsOperator, NeedsStudent, Outcome, Outcomes, Wait, WaitsOn
 from .reader import Reader
 from .recorder import CRASHES_TO_PARK, Recorder, load_wave
 from .specs import MINUTE, Scope, StackSpec, StepSpec
@@ -55,7 +56,14 @@ ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not belie
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
 APART = (*GONE, DomainState.SPARE)  # domains that are no part of what an order has
 NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
-NOT_OUR_FAULT = (budget.NotNow, TimeSpent, Halted, RateLimited, Undecidable)  # waits, not errors: they cost no attempt
+NOT_OUR_FAULT = (
+    budget.NotNow,
+    TimeSpent,
+    Halted,
+    RateLimited,
+    Undecidable,
+    OwnAccountRefused,
+)  # waits, not errors: they cost no attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,9 @@ class Wakeup:
         self.stack: StackSpec = pipeline_of(self.run)
         self.wave: Wave = load_wave(self.run, self.provision, self.stack)
         self.recorder = Recorder(claim, self.run, self.provision, self.wave, claim.at)
-        self.reader = Reader(workshop.transport, claim)
+        self.accounts = accounts.of_order(self.provision)
+        self.clients = self.accounts.clients(workshop.clients)
+        self.reader = Reader(workshop.transport, claim, self.accounts)
         self.looker = Looker(workshop.name_servers, claim)
         self.ledger = Ledger(
             claim=claim,
@@ -144,6 +154,7 @@ class Wakeup:
             transport=workshop.transport,
             wakeup_ends=self.ends,
             after_write=self.reader.forget,
+            accounts=self.accounts,
         )
 
     def run_all(self) -> None:
@@ -214,6 +225,10 @@ class Wakeup:
                 for row in rows:
                     row.errors += 1
             outcomes = outcome_of(error, errors)
+            if isinstance(error, OwnAccountRefused) and self.run.kind == RunKind.TEARDOWN:
+                outcomes = Done(
+                    {"left_to_owner": error.platform}
+                )  # whose account it is has shut us out: that is the end
         else:
             for row in rows:
                 row.errors = 0
@@ -248,7 +263,8 @@ class Wakeup:
                 for mailbox in [self.wave.mailboxes[key]]
             ],
             facts=self.provision.facts,
-            clients=self.workshop.clients,
+            clients=self.clients,
+            accounts=self.accounts,
             ledger=self.ledger,
             reader=self.reader,
             looker=self.looker,
@@ -301,6 +317,10 @@ def outcome_of(error: Exception, errors: int) -> Outcome:
         case RateLimited():
             seconds = min(error.advised_wait or 60.0, ADVICE_CAP)
             return Wait(seconds, why="the platform asked us to slow down", firm=True)
+        case OwnAccountRefused():
+            code = accounts.CODES.get(error.platform, error.platform)
+            # Whoever was at work while a new key came in looks again soon: without a key that works that costs no call.
+            return NeedsStudent(UPDATE_KEY, f"{code}: {error.sentence}", look_again=10 * MINUTE, mail="")
         case BadCredentials():
             return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why="the platform refuses our credentials")
         case Retryable() | OutcomeUnknown():

@@ -187,6 +187,7 @@ class StackSpec:
     registrar  where its names are asked for; without it nobody can search for one
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
     holding    how what an order owns is looked at; dates and renewals are not watched without it
+    connections  the platforms at which a student may work in an account of their own
     costs      what its orders pay for at the platforms; without them an order is said to cost nothing
     """
 
@@ -201,6 +202,7 @@ class StackSpec:
     registrar: Registrar | None = None
     measuring: Measuring | None = None
     holding: Holding | None = None
+    connections: tuple[str, ...] = ()
     costs: tuple[Cost, ...] = ()
 
     def pipeline(self, name: str) -> StackSpec:

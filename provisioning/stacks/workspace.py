@@ -121,6 +121,7 @@ WORKSPACE = StackSpec(
     stages=STAGES,
     steps=STEPS,
     pitch=PITCH,
+    connections=("google_workspace", "smartlead"),
     pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
     holding=Holding(

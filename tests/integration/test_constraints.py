@@ -23,6 +23,7 @@ from infra.models import (
     Mailbox,
     NameCheck,
     OperatorItem,
+    PlatformConnection,
     Provision,
     ProvisionState,
     RenewalChoice,
@@ -122,6 +123,34 @@ def _two_rows_of_a_day() -> None:
 def _a_task_done_twice() -> None:
     for _ in range(2):
         TaskDone.objects.create(**owner(task="calendar"))
+
+
+def _connection(student: User, **values: Any) -> None:
+    made = {"platform": "smartlead", "owner": "student", "credential": Secret("x"), "actor": "test", **values}
+    PlatformConnection.objects.create(student=student, **made)
+
+
+@breaks("infra_platformconnection_one_used")
+def _two_connections_in_use() -> None:
+    for _ in range(2):
+        _connection(order().student, is_used=True)
+
+
+@breaks("infra_platformconnection_one_tried")
+def _two_connections_tried() -> None:
+    for _ in range(2):
+        _connection(order().student)
+
+
+@breaks("infra_platformconnection_one_student")
+def _two_students_in_one_account() -> None:
+    for name in ("ada", "bo"):
+        _connection(User.objects.create_user(f"{name}@own.example"), is_used=True, account="4711")
+
+
+@breaks("infra_platformconnection_key_while_live")
+def _a_connection_that_keeps_its_key() -> None:
+    _connection(order().student, ended_at=timezone.now())
 
 
 @breaks("infra_provision_one_live")

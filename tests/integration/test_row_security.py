@@ -26,6 +26,7 @@ from infra.models import (
     MailboxSecret,
     Measurement,
     OrderLine,
+    PlatformConnection,
     Provision,
     RenewalChoice,
     TaskDone,
@@ -92,6 +93,9 @@ def two() -> tuple[User, User]:
     Inventory.objects.create(**mine)
     MailboxSecret.objects.create(mailbox=box, student=ada, app_password=Secret("x"))
     RenewalChoice.objects.create(domain=box.domain, student=ada, choice="keep", actor=ada.email)
+    PlatformConnection.objects.create(
+        student=ada, platform="smartlead", owner="student", credential=Secret("x"), actor=ada.email
+    )
     TaskDone.objects.create(**mine, task="calendar")
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .accounts import ACCOUNTS
 from .building import BUILDING
 from .downgrades import DOWNGRADES
 from .figures import FIGURES
@@ -12,4 +13,4 @@ from .protocol import PROTOCOL
 from .rows import ROWS
 from .smartlead import SMARTLEAD
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD, *ACCOUNTS)

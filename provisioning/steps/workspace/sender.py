@@ -48,10 +48,10 @@ def accounts(ctx: Context) -> Mapping[str, Outcome]:
 
     def connect(mailbox: MailboxItem) -> Outcome:
         if mailbox.key not in known:
-            return by_hand.ask(APP_PASSWORD_OF, missing)
+            return by_hand.ask(ctx, APP_PASSWORD_OF, missing)
         if mailbox.facts.get("refused_password") == _entered(mailbox):
             return by_hand.ask(
-                APP_PASSWORD_OF, 1, f"the app password of {mailbox.address} is not taken: a new one is needed"
+                ctx, APP_PASSWORD_OF, 1, f"the app password of {mailbox.address} is not taken: a new one is needed"
             )
         return _connect(ctx, mailbox, known[mailbox.key])
 
@@ -112,7 +112,7 @@ def _not_let_in(ctx: Context, mailbox: MailboxItem, said: str) -> Outcome:
     why = f"Smartlead cannot open {mailbox.address}: {said}"
     if later is not None:
         return Wait(max(LEAST_WAIT, later - waited), why=why)
-    return by_hand.ask(APP_PASSWORD_OF, 1, why, {"refused_password": _entered(mailbox)})
+    return by_hand.ask(ctx, APP_PASSWORD_OF, 1, why, {"refused_password": _entered(mailbox)})
 
 
 def account_of(ctx: Context, address: str) -> SendingAccount | None:
