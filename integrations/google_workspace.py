@@ -498,13 +498,16 @@ class GoogleWorkspaceClient:
         )
 
     def imap_enabled(self, address: str) -> Call[bool]:
-        """Whether IMAP is on. Docs: gmail, users.settings.getImap. Returns it; a reply that does not say so means off."""
+        """Whether IMAP is on. Docs: gmail, users.settings.getImap. Returns it; a reply without that member means off."""
 
         def parse(raw: Raw) -> bool:
             body = _object(raw)
             if body.keys() - {"enabled", "autoExpunge", "expungeBehavior", "maxFolderSize"}:
                 raise UnknownShape("not IMAP settings")
-            return flag(body.get("enabled")) or False
+            enabled = body.get("enabled", False)
+            if not isinstance(enabled, bool):
+                raise UnknownShape("it does not say whether IMAP is on")
+            return enabled
 
         return self._read("imap_enabled", GMAIL_SETTINGS, _imap_path(address), parse, subject=address.lower())
 

@@ -232,12 +232,13 @@ class Dns:
     def _known(self, name: str, kind: str, now: float, lag: float = 0.0, *, by_delegation: bool = False) -> Found:
         """Return what the zones say of a name, of records that were published `lag` ago at least.
 
-        `by_delegation` leaves out what lies on servers that nobody is led to.
+        `by_delegation` leaves out what lies on servers that nobody is led to. So does the question where a name is: it is
+        asked of the servers above.
         """
         switches, seen = self.sandbox.switches, now - lag
         world, platforms = self.sandbox.world, self.sandbox.platforms.values()
         shown = (one for one in zones(world, platforms, now) if one.since <= seen < one.until)
-        if by_delegation:
+        if by_delegation or kind == "NS":
             shown = (one for one in shown if is_led_to(world, one, seen))
         names = Names(shown, int(switches.dns_negative_ttl_seconds))
         zone = names.zone_of(name)

@@ -15,10 +15,11 @@ from integrations.http.transport import Transport
 from integrations.sandbox.faults import Fault
 from provisioning import actions
 from provisioning.engine import failpoints
+from provisioning.engine.entries import ASKED
 from provisioning.models import Circuit, Operation, OperationItem, Step
 from tests.integration.stories.kit import Story, describe
 
-from .fault_table import WAYS_ROUND, Read, Row, Write
+from .fault_table import ADVICE_IN_THE_BODY, PLAIN_WAIT, WAYS_ROUND, Read, Row, Write, meant
 from .figures import Figures
 from .scenes import HOURS, Scene, Seen, put_on_the_line
 
@@ -31,7 +32,7 @@ STATES = {
 
 
 # What the student hears of a run that only took longer, and what the operator does.
-LETTERS = frozenset({"ready", "delayed", "fixed"})
+LETTERS = frozenset({"ready", "delayed", "fixed", "nameservers"})
 ALERTS = frozenset({"operator_circuit", "operator_step", "operator_set_aside"})
 
 
@@ -40,6 +41,7 @@ class Cell:
     """One call that meets one fault.
 
     call, operation   of the first request that met it
+    is_missing        what it asked for was not there, which needs no readable answer
     seen              what our rows took it for
     wait              vendor seconds after which the step is tried again
     """
@@ -49,6 +51,7 @@ class Cell:
     fault: Fault
     call: Call[Any] | None = None
     operation: Any = None
+    is_missing: bool = False
     seen: Write | Read | None = None
     wait: float = 0.0
 
@@ -58,11 +61,18 @@ class Cell:
     def wrong(self) -> str:
         """Return what our rows should have said; nothing when they said it."""
         assert self.call is not None
-        expected = self.row.write(self.call) if self.call.is_write else self.row.read or frozenset()
+        expected: set[Write | Read] = set(self.row.write(self.call) if self.call.is_write else self.row.read or ())
+        if self.is_missing and self.row.fault["kind"] != "status":
+            expected |= {Read.SEEN}
+        if self.call.request.grant is not None and self.row.fault.get("status") == 401:
+            expected |= {Write.NOT_SENT, Read.AGAIN}  # an old token was refused: a new one is asked for first
         if self.seen not in expected:
             return f"{self}: taken for {self.seen}, not for {' or '.join(sorted(expected))}"
-        if self.row.wait is not None and not self.row.wait - 1 <= self.wait <= self.row.wait + 1:
-            return f"{self}: tried again after {self.wait:.0f} s, not after {self.row.wait:.0f}"
+        wait = self.row.wait
+        if wait == PLAIN_WAIT:
+            wait = ADVICE_IN_THE_BODY.get(self.call.platform, wait)
+        if wait is not None and not wait - 1 <= self.wait <= wait + 1:
+            return f"{self}: tried again after {self.wait:.0f} s, not after {wait:.0f}"
         return ""
 
 
@@ -76,13 +86,15 @@ class Watch:
     fresh: list[Cell] = field(default_factory=list)
 
     def send(self, call: Call[Any], *, send_before: float | None = None) -> Raw:
-        met = {cell.fault.id for cell in self.cells if cell.fault.drawn}
+        met, is_missing = {cell.fault.id for cell in self.cells if cell.fault.drawn}, False
         try:
-            return self.inner.send(call, send_before=send_before)
+            raw = self.inner.send(call, send_before=send_before)
+            is_missing = raw.status == 404 and not call.is_write
+            return raw
         finally:
             for cell in self.cells:
                 if cell.fault.drawn and cell.fault.id not in met and cell.call is None:
-                    cell.call, cell.operation = call, self._operation(call)
+                    cell.call, cell.operation, cell.is_missing = call, self._operation(call), is_missing
                     self.fresh.append(cell)
 
     def _operation(self, call: Call[Any]) -> Any:
@@ -92,8 +104,13 @@ class Watch:
         return mine.get(state=OperationState.INTENDED).pk
 
     def after(self, name: str, subject: Any) -> None:
-        """Called at every failpoint: after a step's rows are written, what it met is read off them."""
-        if name == "after_record":
+        """Called at every failpoint: what became of a write is read off its outcome, before a step may read it back; the
+        rest is read off a step's rows when they are written."""
+        if name == "after_outcome":
+            for cell in self.fresh:
+                if cell.operation == subject.pk and cell.seen is None:
+                    cell.seen = class_of_write(cell.operation)
+        elif name == "after_record":
             for cell in self.fresh:
                 self._read_off(cell, subject.key)
             self.fresh.clear()
@@ -101,11 +118,13 @@ class Watch:
     def _read_off(self, cell: Cell, step: str) -> None:
         rows = list(Step.objects.filter(run=self.made.run, key=step, state=StepState.WAITING))
         now = clock.vendor_now()
+        slowed = [row for row in rows if row.facts.get("firm")] or rows
         cell.wait = min(
-            (clock.seconds_between(now, row.next_attempt_at) for row in rows if row.next_attempt_at), default=0
+            (clock.seconds_between(now, row.next_attempt_at) for row in slowed if row.next_attempt_at), default=0
         )
         assert cell.call is not None
-        cell.seen = class_of_write(cell.operation) if cell.operation else class_of_read(cell.call, rows)
+        if cell.seen is None:
+            cell.seen = class_of_write(cell.operation) if cell.operation else class_of_read(cell.call, rows)
 
 
 def class_of_write(operation: Any) -> Write:
@@ -119,9 +138,12 @@ def class_of_write(operation: Any) -> Write:
 
 def class_of_read(call: Call[Any], rows: Sequence[Step]) -> Read:
     """Return what our rows say of a step whose read failed."""
-    if any(row.waits_on == "operator" for row in rows):
-        stopped = Circuit.objects.filter(platform=call.platform, is_open=True, reason="credentials").exists()
-        return Read.STOPPED if stopped else Read.PERSON
+    stopped = Circuit.objects.filter(platform=call.platform, is_open=True, reason="credentials").exists()
+    on_operator = [row for row in rows if row.waits_on == "operator"]
+    if on_operator and stopped:
+        return Read.STOPPED
+    if any(row.facts.get("code") != ASKED for row in on_operator):
+        return Read.PERSON
     if any(row.facts.get("firm") for row in rows):  # first: what another read of the step met before is still counted
         return Read.ADVISED
     return Read.AGAIN if any(row.errors for row in rows) else Read.SEEN
@@ -150,7 +172,7 @@ def watched(made: Story, cells: Sequence[Cell]) -> Iterator[None]:
 def play(scene: Scene, wanted: Sequence[tuple[Seen, Row]], *, seed: int = 1, **world: Any) -> tuple[Story, list[Cell]]:
     """Play a scene in which calls meet faults, to its end; a person retries what was refused. Return it, and what met."""
     made = scene.begin(seed=seed, **world)
-    cells = [Cell(target, row, add(made, target, row)) for target, row in wanted]
+    cells = [Cell(target, meant(target, row), add(made, target, row)) for target, row in wanted]
     with watched(made, cells):
         while not made.has_ended() or asked_for(made):
             made.play(lambda: made.has_ended() or bool(asked_for(made)), hours=HOURS)
@@ -166,7 +188,12 @@ def add(made: Story, target: Seen, row: Row) -> Fault:
 
 def asked_for(made: Story) -> list[OperatorItem]:
     """Return what a person has to decide at the moment. An open circuit closes by itself."""
-    return list(made.items(is_open=True).exclude(kind="circuit").filter(provision=made.provision))
+    return list(decisions(made).filter(resolved_at__isnull=True))
+
+
+def decisions(made: Story) -> Any:
+    """Return what a person had to decide. What only has to be made at a platform and typed in is no trouble."""
+    return made.items().exclude(kind="circuit").exclude(details__code=ASKED).filter(provision=made.provision)
 
 
 def retry(made: Story, cells: Sequence[Cell]) -> None:
@@ -188,7 +215,7 @@ def judge(made: Story, cells: Sequence[Cell], figures: Figures) -> None:
     made.check(quotas=False)
     assert not made.provision.domains.filter(state="lost").exists(), "a name was given up"
     assert set(made.mails()) <= LETTERS | ALERTS, f"letters that nobody needs: {dict(made.mails())}"
-    people = made.items().exclude(kind="circuit").filter(provision=made.provision).count()
+    people = decisions(made).count()
     expected = sum(needs_a_person(cell) for cell in cells)
     assert people == expected, f"{people} items for a person, not {expected}: {[str(cell) for cell in cells]}"
     figures.add("fault_runs")

@@ -93,6 +93,8 @@ LOST = always(Write.UNKNOWN)
 SILENT = 3600.0  # seconds: longer than any deadline
 PLAIN_WAIT = 60.0  # vendor seconds, when a 429 gives no advice that can be read
 
+ADVICE_IN_THE_BODY = {"smartlead": 30.0}  # seconds that a 429 names there when its headers say nothing
+
 TABLE: tuple[Row, ...] = (
     # Nothing goes out.
     row("refuse", always(Write.NOT_SENT), Read.AGAIN),
@@ -153,4 +155,28 @@ WAYS_ROUND: Mapping[str, Mapping[int, str]] = {
     "infraforge.set_password": {409: "set again: an absolute value"},
     "salesforge.update_mailbox": {409: "set again: an absolute value"},
     "warmforge.update_mailbox": {409: "set again: absolute values"},
+    "google_workspace.verify_domain": dict.fromkeys((400, 404, 409), "asked again until Google sees its record"),
+    "google_workspace.enable_imap": {409: "set again: an absolute value"},
+    "smartlead.set_warmup": {409: "set again: absolute values"},
 }
+
+# What a fault means at a call where it means something else than at others: call -> name of the row -> the row there.
+_FORBIDDEN = row(
+    "status", always(Write.REJECTED), Read.PERSON, status=403, refuses=True
+)  # of this domain, not of our key
+_WITHOUT_IDS = row("null_id", always(Write.DONE), Read.AGAIN, Read.SEEN)  # its answer carries none: nothing is changed
+_NOT_THERE = row("status", always(Write.REJECTED), Read.SEEN, status=404)  # an answer like any other
+_SAYS_NOTHING = row("wrong_type", always(Write.REJECTED), Read.AGAIN, Read.SEEN)  # off is said by an empty object
+OWN_MEANING: Mapping[str, Mapping[str, Row]] = {
+    "google_workspace.imap_enabled": {_SAYS_NOTHING.name: _SAYS_NOTHING},
+    "google_workspace.add_domain": {_WITHOUT_IDS.name: _WITHOUT_IDS},
+    "google_workspace.get_domain": {_NOT_THERE.name: _NOT_THERE},
+    "google_workspace.get_licence": {_NOT_THERE.name: _NOT_THERE},
+    "google_workspace.get_user": {_FORBIDDEN.name: _FORBIDDEN, _NOT_THERE.name: _NOT_THERE},
+    "google_workspace.create_user": {_FORBIDDEN.name: _FORBIDDEN},
+}
+
+
+def meant(call: object, general: Row) -> Row:
+    """Return what a fault means at a call."""
+    return OWN_MEANING.get(str(call), {}).get(general.name, general)

@@ -279,5 +279,5 @@ def first_order(world: World, name: str = "acme", *, tier: str = "starter", spar
     """Begin an order in a world in which no time has passed: as `begin`, and much quicker (see `copies.py`)."""
     begun = copy(world, world.fresh(name), tier=tier, spares=spares, own=own)
     world.copies.append(begun.provision.pk)
-    world.people += people.of(begun.run.stack)
+    world.people += [person for person in people.of(begun.run.stack) if person not in world.people]
     return begun

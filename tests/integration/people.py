@@ -12,9 +12,6 @@ from provisioning import entering
 from provisioning.models import ACTIVE_RUN, Run
 from provisioning.stacks import STACKS
 
-# Not yet in the fault table and the cohort, whose oracles know no person who enters what was made: see docs/reliability.md.
-NOT_PLAYED = frozenset({"workspace"})
-
 
 def of(stack: str) -> list[Callable[[Sandbox], bool]]:
     """Return the people that orders of a stack cannot do without."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from infra.models.credential import ACCOUNT
 from integrations.google_workspace import Domain, Licence, NewUser, User
 from integrations.http.call import Call
-from integrations.http.errors import NotFound, OutcomeUnknown, Rejected, Retryable
+from integrations.http.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Retryable
 from integrations.http.redact import Hidden
 
 from ...engine.context import Context, DomainItem, MailboxItem
@@ -74,6 +74,8 @@ def _verify(ctx: Context, domain: DomainItem) -> Outcome:
     if not _is_verified(ctx, domain):
         try:
             ctx.ledger.apply(client.verify_domain(domain.name))
+        except RateLimited:
+            raise
         except (Rejected, NotFound, Retryable, OutcomeUnknown) as error:
             return Wait(ctx.poll, why=f"Google does not see its record yet: {error.sentence}")
         if not _is_verified(ctx, domain):
@@ -154,25 +156,42 @@ def _ready(ctx: Context, mailbox: MailboxItem) -> Outcome:
     if user is not None and user.suspended:
         return Failed("suspended", "Google has suspended this account.")
     if user is not None and user.mailbox_ready:
-        return Done()
+        return _licence_settled(ctx, address)
     wait = Wait(ctx.poll, why="Google is setting the mailbox up")
     if ctx.waited < LICENCE_AFTER or user is None:
         return wait
-
-    def find() -> Licence | None:
-        return found(ctx, client.get_licence(address))
-
-    if find() is not None:
+    if _licence(ctx, address) is not None:
         return wait
     try:
         made = ctx.ledger.obtain(
-            address, lambda: client.assign_licence(address), find, again=frozenset({NO_SEATS, NOT_READY})
+            address,
+            lambda: client.assign_licence(address),
+            lambda: _licence(ctx, address),
+            again=frozenset({NO_SEATS, NOT_READY}),
         )
     except Rejected as refusal:
         return NeedsOperator(refusal.code, f"Google gives {address} no licence: {refusal.sentence}")
     if isinstance(made, Book) and made.refusal is not None and made.refusal.code == NO_SEATS:
         return _no_seats(len(ctx.mailboxes), made.refusal.sentence)
     return wait
+
+
+def _licence_settled(ctx: Context, address: str) -> Outcome:
+    """Find out what became of our request for a licence, also where the mailbox is there without waiting for it."""
+    if not ctx.ledger.counts(PLATFORM, "assign_licence", [address]):
+        return Done()
+
+    def look() -> Mapping[str, Licence]:
+        there = _licence(ctx, address)
+        return {} if there is None else {address: there}
+
+    book = ctx.ledger.settle([address], lambda _keys: ctx.clients.google_workspace.assign_licence(address), look)
+    is_open = address in book.waiting and not ctx.ledger.sendable(PLATFORM, "assign_licence", [address])
+    return wait_for(book, address, ctx, "whether the licence was assigned is being checked") if is_open else Done()
+
+
+def _licence(ctx: Context, address: str) -> Licence | None:
+    return found(ctx, ctx.clients.google_workspace.get_licence(address))
 
 
 def imap(ctx: Context) -> Mapping[str, Outcome]:

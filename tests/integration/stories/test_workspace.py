@@ -57,6 +57,14 @@ def test_an_own_domain_gets_its_records_its_mailboxes_and_its_sending_tool() -> 
     assert made.done("cloudflare.batch_records") == 2  # all at once, and the key when it was known
 
 
+def test_a_licence_that_was_asked_for_in_vain_is_settled_although_the_mailbox_is_there() -> None:
+    made = ordered(switches={"google_workspace_mailbox_seconds": (1000.0, 1100.0)})
+    made.sandbox.faults.add("status", platform="google_workspace", verb="get_licence", status=404, times=1)
+    made.play(hours=240)
+    assert made.calls()["google_workspace.assign_licence"] == 1
+    made.check()  # nothing is open in a run that is done
+
+
 def test_nothing_is_written_before_the_name_servers_show_whose_the_domain_is() -> None:
     made = ordered()
     made.world.people = []
