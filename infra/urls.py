@@ -52,6 +52,12 @@ urlpatterns = [
     path("infrastructure/dashboard/tasks/<slug:task>/", dashboard.tick_task, name="task"),
     path("infrastructure/dashboard/calendar/", dashboard.renew_calendar, name="calendar-renew"),
     path("infrastructure/calendar/<str:token>.ics", dashboard.calendar_feed, name="calendar"),
+    path("infrastructure/mailboxes/<uuid:mailbox_id>/test/", dashboard.mailbox_test, name="mailbox-test"),
+    path(
+        "infrastructure/mailboxes/<uuid:mailbox_id>/test/state/",
+        dashboard.mailbox_test_state,
+        name="mailbox-test-state",
+    ),
     path("infrastructure/renewals/", estate.renewals, name="renewals"),
     path("infrastructure/exports/", estate.export, name="exports"),
     path("infrastructure/leaving/", estate.leaving, name="leaving"),

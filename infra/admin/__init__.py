@@ -1,6 +1,7 @@
 """The operator's console: plain Django Admin, one file per model."""
 
 from . import (
+    authentication_test,
     credential_reveal,
     domain,
     flag,
@@ -19,6 +20,7 @@ from . import (
 )
 
 __all__ = [
+    "authentication_test",
     "credential_reveal",
     "domain",
     "flag",

@@ -15,6 +15,7 @@ urlpatterns = [
     path("infrastructure/dashboard/", views.Dashboard.as_view(), name="api-dashboard"),
     path("infrastructure/exports/", views.Exports.as_view(), name="api-exports"),
     path("infrastructure/renewals/", views.Renewals.as_view(), name="api-renewals"),
+    path("infrastructure/mailboxes/<uuid:mailbox_id>/test/", views.MailboxTest.as_view(), name="api-mailbox-test"),
     path("infrastructure/leaving/", views.Leaving.as_view(), name="api-leaving"),
     re_path(r"^.*$", Missing.as_view(), name="api-missing"),
 ]

@@ -20,16 +20,17 @@ from rest_framework.response import Response
 
 from billing.actions import Fulfilment
 from billing.standing import payment_standing
-from infra import clock, naming, suggestions, throttle
-from infra.dashboard import board, presenters
+from infra import clock, naming, rls, suggestions, throttle
+from infra.dashboard import board, mail_tests, presenters
 from infra.estate import exports
 from infra.estate import presenters as estate
 from infra.estate import views as estate_views
 from infra.estate.forms import ExportForm
-from infra.models import Domain, Provision, RenewalChoice, User
+from infra.models import Domain, Mailbox, Provision, RenewalChoice, User
 from infra.presenters_base import said
 from infra.wizard import drafts
 from provisioning import inventory, search
+from provisioning import mail_tests as testing
 from provisioning.actions import Refused
 
 from . import bodies
@@ -239,6 +240,39 @@ class Dashboard(Endpoint):
         if provision is None or provision.state not in presenters.RUNNING:
             raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
         return _body(board.dashboard(self.student, provision, now=clock.vendor_now()))
+
+
+class MailboxTest(Endpoint):
+    """The tests of a mailbox by a message, as its page says them; a POST has one sent, unless one is on its way."""
+
+    throttle_name = "write"
+    permission_classes = [EnrolledOrOwner]
+
+    def get_throttles(self) -> list[Any]:
+        """Count looking as such: who waits for a test looks often."""
+        if self.request.method == "GET":
+            self.throttle_name = "status"
+        return super().get_throttles()
+
+    @extend_schema(operation_id="mailbox_test", responses=answers(mail_tests.MailboxTests, 404))
+    def get(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        return _body(mail_tests.mailbox_tests(self._mailbox(mailbox_id), now=clock.vendor_now()))
+
+    @extend_schema(operation_id="test_mailbox", request=None, responses=answers(mail_tests.MailboxTests, 404, 409))
+    def post(self, request: Request, mailbox_id: uuid.UUID) -> Response:
+        mailbox = self._mailbox(mailbox_id)
+        try:
+            with rls.acting_as("worker"):
+                testing.ask(mailbox=mailbox, actor=self.student.email)
+        except Refused as refusal:
+            raise ApiError(409, "refused", str(refusal)) from refusal
+        return _body(mail_tests.mailbox_tests(mailbox, now=clock.vendor_now()))
+
+    def _mailbox(self, key: uuid.UUID) -> Mailbox:
+        mine = Mailbox.objects.select_related("domain", "provision").filter(student=self.student, pk=key)
+        if (found := mine.first()) is None:
+            raise not_found()
+        return found
 
 
 class Renewals(Endpoint):

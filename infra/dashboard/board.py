@@ -41,6 +41,7 @@ from infra.presenters_base import Fact, Line, Option, Tag, ago, day, in_zone_of,
 from infra.warmup import RESTING, Standing
 from provisioning.engine.accounts import FROZEN, shut_out
 from provisioning.engine.options import Options
+from provisioning.mail_tests import NO_MAILBOX
 from provisioning.stacks import STACKS
 
 from . import billing_notices, calendar, owning, presenters, words
@@ -111,7 +112,8 @@ class HealthCell:
 
 @dataclass(frozen=True, slots=True)
 class MailboxRow:
-    """A mailbox: how it does, and from when it may send. `ready_on` is null where nobody can know."""
+    """A mailbox: how it does, and from when it may send. `ready_on` is null where nobody can know, `test_href` where there
+    is nothing to be tested."""
 
     address: str
     tag: Tag
@@ -126,6 +128,7 @@ class MailboxRow:
     ready_on: str | None
     ready_text: str
     lacks: list[str]
+    test_href: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +387,7 @@ def _mailbox_row(one: Standing, supplied: frozenset[str], *, now: datetime) -> M
         ready_on=one.ready_on.isoformat() if one.ready_on else None,
         ready_text=_ready_text(one),
         lacks=[str(LACKS[lack]) for lack in one.lacks] if ramp and box.state not in RESTING else [],
+        test_href=reverse("mailbox-test", args=[box.pk]) if box.state not in NO_MAILBOX else None,
     )
 
 

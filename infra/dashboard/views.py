@@ -18,15 +18,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from billing import actions as billing
 from infra import clock, icalendar, naming, rls, warmup
-from infra.models import Credential, CredentialReveal, Domain, Mail, Provision, ProvisionState, User
+from infra.models import Credential, CredentialReveal, Domain, Mail, Mailbox, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
 from infra.throttle import allow, client_address, refusal, throttled
 from infra.wizard import drafts, names
 from infra.wizard import forms as wizard_forms
 from provisioning import actions
+from provisioning import mail_tests as testing
 from provisioning.engine import doorbell
 
-from . import billing_notices, board, calendar, presenters, tasks
+from . import billing_notices, board, calendar, mail_tests, presenters, tasks
 from .forms import PasswordForm, ReplacementForm
 from .progress import ProgressPage, Refusal, replacement_names
 from .progress import progress as progress_page
@@ -220,6 +221,41 @@ def renew_calendar(request: HttpRequest) -> HttpResponse:
         calendar.renew(provision)
     messages.success(request, _("There is a new link. The old one no longer works."), extra_tags="done")
     return redirect(f"{reverse('dashboard')}#plan")
+
+
+def _mailbox(request: HttpRequest, key: uuid.UUID) -> Mailbox:
+    mine = Mailbox.objects.select_related("domain", "provision").filter(student=_person(request))
+    return get_object_or_404(mine, pk=key)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+@throttled("write")
+def mailbox_test(request: HttpRequest, mailbox_id: uuid.UUID) -> HttpResponse:
+    """What messages from a mailbox look like where they arrive; a POST has one sent, unless one is on its way."""
+    mailbox = _mailbox(request, mailbox_id)
+    if request.method == "POST":
+        try:
+            with rls.acting_as("worker"):
+                testing.ask(mailbox=mailbox, actor=_person(request).email)
+        except actions.Refused as refusal:
+            messages.warning(request, str(refusal), extra_tags="attention")
+        return redirect("mailbox-test", mailbox_id)
+    page = mail_tests.mailbox_tests(mailbox, now=clock.vendor_now())
+    return render(request, "dashboard/mailbox_test.html", {"page": page, "mailbox_id": mailbox_id})
+
+
+@require_safe
+@never_cache
+@login_required
+@throttled("status", reads=True)
+def mailbox_test_state(request: HttpRequest, mailbox_id: uuid.UUID) -> HttpResponse:
+    """The page's changing part, asked for while a test is under way: 204 as long as it would look the same."""
+    page = mail_tests.mailbox_tests(_mailbox(request, mailbox_id), now=clock.vendor_now())
+    if request.GET.get("version") == page.version:
+        return HttpResponse(status=204)
+    return render(request, "dashboard/_mailbox_test.html", {"page": page, "mailbox_id": mailbox_id})
 
 
 @require_safe

@@ -8,6 +8,7 @@ delegation   where a domain's own servers are
 spf          what one sender gets, all that a record leads to, changes, addresses in place of names
 dkim, dmarc, mx, tls   the other records of mail, judged
 compliance   what Gmail, Yahoo and Outlook ask, with three values
+message      what a received message proves, and whose verdict in it counts
 plan         what to change in a zone, refused if unsafe
 findings     what is wrong: stable ids, the standard, the way out
 """

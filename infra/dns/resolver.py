@@ -155,6 +155,23 @@ class Patience:
         return resolver.query(name, kind, timeout=max(0.0, min(self.timeout, self.ends - self.clock())))
 
 
+@dataclass(frozen=True, slots=True)
+class FirstToSay:
+    """Asks several resolvers in turn until one knows, all within one patience."""
+
+    resolvers: tuple[Resolver, ...]
+    patience: Patience
+    name: str = "resolvers"
+
+    def query(self, name: str, kind: Type, *, timeout: float = TIMEOUT) -> Answer:
+        answer = Answer(Status.TEMPORARY_FAILURE, why="nobody was asked")
+        for one in self.resolvers:
+            answer = self.patience.ask(one, name, kind)
+            if answer.says:
+                break
+        return answer
+
+
 Connect = Callable[[str, str], Resolver]  # a server's name and its address
 
 

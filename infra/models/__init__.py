@@ -1,5 +1,6 @@
 """The student's infrastructure, as rows. One file each."""
 
+from .authentication_test import AuthenticationTest, TrialState
 from .counter import Counter, KeyCanary
 from .credential import Credential, CredentialReveal
 from .domain import Domain, DomainHold, Origin
@@ -29,6 +30,7 @@ from .warmup_day import Connection, Measurement, TaskDone, WarmupDay
 
 __all__ = [
     "UNRESOLVED",
+    "AuthenticationTest",
     "Connection",
     "Counter",
     "Credential",
@@ -60,6 +62,7 @@ __all__ = [
     "StepState",
     "TaskDone",
     "Tier",
+    "TrialState",
     "User",
     "WarmupDay",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class InProcessPost:
 
     sandbox: Sandbox
     settings: Settings = field(default=SETTINGS)
+    monotonic: Callable[[], float] = time.monotonic
 
     def send(self, message: Outgoing, *, send_before: float | None = None) -> None:
         """See `Post.send`."""
@@ -39,7 +41,7 @@ class InProcessPost:
                 post_office.login(self.sandbox, message.login, message.password.open())
         except post_office.NotTaken as refusal:
             raise BadCredentials("the login is refused", **where, status=refusal.code) from refusal
-        if send_before is not None and time.monotonic() >= send_before:
+        if send_before is not None and self.monotonic() >= send_before:
             raise NotSent("too late to send", **where)
         try:
             post_office.submit(self.sandbox, message.login, (self.settings.address,), message.raw)

@@ -33,6 +33,8 @@ from integrations.http.errors import (
     Unsupported,
 )
 from integrations.http.transport import HttpTransport, Transport
+from integrations.mail_probe import MailProbe, Post
+from integrations.mail_probe import Settings as ProbeSettings
 from integrations.registry import Clients, build_clients
 
 from ..models import Run, Step
@@ -68,8 +70,8 @@ NOT_OUR_FAULT = (
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What a worker process builds with: the transport, the clients, the options, the name servers it asks, and how it
-    lets machine seconds pass where it may wait.
+    """What a worker process builds with: the transport, the clients, the options, the name servers it asks, how it lets
+    machine seconds pass where it may wait, and who sends test messages (nobody without a probe mailbox).
 
     Tests make their own.
     """
@@ -79,6 +81,7 @@ class Workshop:
     options: Options
     name_servers: NameServers = field(default_factory=NameServers)
     wait: Callable[[float], None] = time.sleep
+    post: Post | None = None
 
 
 @lru_cache(maxsize=1)
@@ -89,7 +92,14 @@ def default_workshop() -> Workshop:
         clients=build_clients(settings.PLATFORMS),
         options=Options.from_mapping(settings.BUILD_OPTIONS),
         name_servers=default_name_servers(),
+        post=default_post(),
     )
+
+
+def default_post() -> Post | None:
+    """Return who sends test messages in this installation; None where the settings name no probe mailbox."""
+    found = ProbeSettings.from_mapping(settings.MAIL_PROBE)
+    return MailProbe(found) if found is not None else None
 
 
 def default_name_servers() -> NameServers:

@@ -23,11 +23,13 @@ from billing import actions as billing
 from billing.models import Checkout, Downgrade, Payment, Subscription, Upgrade
 from infra import accounts, throttle
 from infra.models import (
+    AuthenticationTest,
     Credential,
     Domain,
     Flag,
     Inventory,
     Mailbox,
+    MailboxSecret,
     MailboxState,
     NameAnswer,
     OperatorItem,
@@ -45,11 +47,14 @@ from infra.models import (
 )
 from infra.secret import Secret
 from infra.wizard import upgrade as upgrades
+from provisioning import mail_tests
 from provisioning.models import Run, Step
+from tests.integration.mailboxes import PASSWORD as MAILBOX_PASSWORD
+from tests.integration.mailboxes import at_zapmail
 from tests.integration.pages import PASSWORD, answered, at_domains, student
 from tests.integration.stories.kit import answer, make_tier
 from tests.integration.warm import looked, measured, remember
-from tests.integration.world import new_order, paid
+from tests.integration.world import name_servers, new_order, paid, post_of
 
 from .house import House
 from .walk import DASHBOARD, DOMAINS, MAILBOXES, PACKAGE, PROGRESS, REVIEW, button
@@ -430,6 +435,60 @@ def progress_ended(house: House, name: str) -> Shown:
 @state
 def dashboard_active(house: House, name: str) -> Shown:
     return Shown(running(name).student, DASHBOARD)
+
+
+# The tests of a mailbox -------------------------------------------------------------------------------------------------
+
+
+def with_tests_made(house: House, name: str, *faults: str, times: int = 1) -> Shown:
+    """Let a mailbox be tested so often, the last time with these faults, and open its page."""
+    order = running(name)
+    box = order.mailboxes.select_related("domain", "provision").first()
+    assert box is not None
+    MailboxSecret.objects.create(mailbox=box, student=order.student, app_password=Secret(MAILBOX_PASSWORD))
+    at_zapmail(house.sandbox, box)
+    for number in range(times):
+        for kind in faults if number == times - 1 else ():
+            house.sandbox.faults.add(kind, platform="mail", items=(box.address,), times=1)
+        mail_tests.ask(mailbox=box, actor="student")
+        for _ in range(2):
+            AuthenticationTest.objects.filter(mailbox=box, due_at__isnull=False).update(due_at=ago(minutes=1))
+            mail_tests.work(post_of(house.sandbox), name_servers(house.sandbox))
+    return Shown(order.student, f"/infrastructure/mailboxes/{box.pk}/test/", then=open_everything)
+
+
+@state
+def mailbox_test_none(house: House, name: str) -> Shown:
+    return with_tests_made(house, name, times=0)
+
+
+@state
+def mailbox_test_under_way(house: House, name: str) -> Shown:
+    shown = with_tests_made(house, name, times=0)
+    box = Mailbox.objects.select_related("domain", "provision").get(pk=shown.address.split("/")[3])
+    mail_tests.ask(mailbox=box, actor="student")
+    return shown
+
+
+@state
+def mailbox_test_passed(house: House, name: str) -> Shown:
+    return with_tests_made(house, name)
+
+
+@state
+def mailbox_test_failed(house: House, name: str) -> Shown:
+    return with_tests_made(house, name, "mail_unsigned", "mail_forged", times=3)
+
+
+@state
+def mailbox_test_refused(house: House, name: str) -> Shown:
+    return with_tests_made(house, name, "mail_login")
+
+
+@state
+def mailbox_test_without_probe(house: House, name: str) -> Shown:
+    house.undo.enter_context(mock.patch.object(settings, "MAIL_PROBE", {}))
+    return with_tests_made(house, name, times=0)
 
 
 @state

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from billing.models import Booking, Checkout, Downgrade, Payment, Refund, Subscription, Upgrade, WebhookEvent
 from infra.models import (
+    AuthenticationTest,
     Counter,
     Credential,
     CredentialReveal,
@@ -404,6 +405,40 @@ def _two_answers_to_one_attempt() -> None:
 def test_the_database_refuses_it_by_name(name: str) -> None:
     with pytest.raises(IntegrityError, match=f'constraint "{name}"'), transaction.atomic():
         CASES[name]()
+
+
+def mail_test(**values: Any) -> AuthenticationTest:
+    run()
+    box = Mailbox.objects.first()
+    assert box is not None
+    now = timezone.now()
+    made = {"token": "t", "asked_at": now, "due_at": now, **values}
+    return AuthenticationTest.objects.create(mailbox=box, student=box.student, **made)
+
+
+ENDED = {"due_at": None, "ended_at": timezone.now()}
+
+
+@breaks("infra_authenticationtest_token")
+def _two_tests_with_one_token() -> None:
+    mail_test(state="failed", **ENDED)
+    mail_test()
+
+
+@breaks("infra_authenticationtest_one_open")
+def _two_open_tests_of_a_mailbox() -> None:
+    mail_test()
+    mail_test(token="u", state="sent", sending_at=timezone.now())
+
+
+@breaks("infra_authenticationtest_ends")
+def _a_test_that_ended_and_did_not() -> None:
+    mail_test(state="judged", sending_at=timezone.now())
+
+
+@breaks("infra_authenticationtest_intent_first")
+def _a_test_sent_without_an_intent() -> None:
+    mail_test(state="sent")
 
 
 def test_every_constraint_has_its_case() -> None:

@@ -16,6 +16,7 @@ from django.test import Client
 from billing.models import Booking, Checkout, Downgrade, Payment, Refund, Subscription, Upgrade
 from infra import rls
 from infra.models import (
+    AuthenticationTest,
     Credential,
     CredentialReveal,
     Domain,
@@ -96,6 +97,7 @@ def two() -> tuple[User, User]:
     PlatformConnection.objects.create(
         student=ada, platform="smartlead", owner="student", credential=Secret("x"), actor=ada.email
     )
+    AuthenticationTest.objects.create(mailbox=box, student=ada, token="t", asked_at=now, due_at=now)
     TaskDone.objects.create(**mine, task="calendar")
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)

@@ -22,6 +22,7 @@ from integrations.http.delegated import Delegated
 from integrations.http.transport import Transport
 from integrations.sandbox import Sandbox
 from integrations.sandbox.dns import RESOLVERS
+from integrations.sandbox.post import InProcessPost
 from integrations.sandbox.transport import InProcessTransport
 from provisioning import actions
 from provisioning.engine import budget, claims
@@ -130,7 +131,14 @@ def open_workshop(transport: Transport, settings: Mapping[str, object]) -> Works
         return workshop
     now = transport.sandbox.clock.now
     delegated = Delegated(transport, wall=now, clock=now)
-    return replace(workshop, transport=delegated, wait=partial(_pass, transport.sandbox))
+    return replace(
+        workshop, transport=delegated, wait=partial(_pass, transport.sandbox), post=post_of(transport.sandbox)
+    )
+
+
+def post_of(sandbox: Sandbox) -> InProcessPost:
+    """Return who sends test messages without a socket."""
+    return InProcessPost(sandbox, monotonic=clock.monotonic)
 
 
 def _pass(sandbox: Sandbox, seconds: float) -> None:

@@ -7,10 +7,11 @@ from .building import BUILDING
 from .downgrades import DOWNGRADES
 from .figures import FIGURES
 from .forge import FORGE
+from .mail import MAIL
 from .names import NAMES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
 from .rows import ROWS
 from .smartlead import SMARTLEAD
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD, *ACCOUNTS)
+BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD, *ACCOUNTS, *MAIL)
