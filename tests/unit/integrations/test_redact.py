@@ -62,11 +62,11 @@ class TestPatterns:
     def test_the_rest_of_the_line_stays(self) -> None:
         assert redact('{"password": "x1y2z3", "skip": 0}') == f'{{"password": {MASK}, "skip": 0}}'
 
-    def test_long_and_nasty_input_takes_no_time(self) -> None:
-        started = time.monotonic()
+    def test_no_input_makes_a_pattern_try_every_way(self) -> None:
+        started = time.process_time()
         for piece in ("password", "a.b-", '"password": "', "token=", "x:y@", "Bearer ", "eyJ-", "a://b:", "\\", " "):
             redact(piece * (200_000 // len(piece)))
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < 60  # a second or so; trying every way would take hours
 
 
 class TestTaint:
