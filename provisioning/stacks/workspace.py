@@ -112,6 +112,8 @@ TEARDOWN = Pipeline((
     REST,
     StepSpec("suspend", MAILBOX, "Suspending the accounts", "", google.suspend,
              poll=30, deadline=6 * HOUR, asks="google_workspace"),
+    StepSpec("records_taken_back", DOMAIN, "Taking records back", "", zones.taken_back,
+             poll=MINUTE, deadline=6 * HOUR, asks="cloudflare", notes=("records_taken_back",)),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
 
 WORKSPACE = StackSpec(

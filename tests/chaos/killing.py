@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.models import ParkedReason
+from infra.models import ParkedReason, StepState
 from integrations.http.call import Call, Proof
 from integrations.sandbox import Sandbox
 from provisioning.engine import failpoints
@@ -127,7 +127,8 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
     asks = made.parks(ParkedReason.NEEDS_OPERATOR)
     failpoints.set_hook(hook)
     try:
-        outlive(made, lambda: made.has_ended() or (lost_for_good(deaths) and asks()), hours=HOURS)
+        is_far_enough = made.rows(tale.until).filter(state=StepState.WAITING).exists if tale.until else made.has_ended
+        outlive(made, lambda: is_far_enough() or (lost_for_good(deaths) and asks()), hours=HOURS)
         then_at = len(places)
         if tale.then is not None:
             tale.then(made.provision)

@@ -28,6 +28,7 @@ class Tale:
     world     what `new_world` takes: faults and switches
     mischief  something else that befalls the platforms; called now and then until it returns True
     then      what happens to the order once it is set up: begins another run, which the tale plays too
+    until     the step at whose waiting `then` happens already, before the order is set up
     own       how many of the domains are the student's own
     steps     those that the detour leads through: every place in them is a row, whatever the plain tale calls
     """
@@ -37,6 +38,7 @@ class Tale:
     world: Mapping[str, Any] = field(default_factory=dict)
     mischief: Callable[[Sandbox], bool] | None = None
     then: Callable[[Provision], object] | None = None
+    until: str = ""
     own: int = 0
     steps: tuple[str, ...] = ()
 
@@ -124,5 +126,7 @@ DETOURS = [
     Tale("forge-old-answers", "ignition", {"switches": {"infraforge_ip_seconds": (1800.0, 1800.0)}}),
     Tale("forge-bulk-by-name", "ignition", {"switches": {"infraforge_bulk_dns_by": "name"}}),
     Tale("forge-own-domain", "ignition", own=1, steps=("connect_domains", "nameservers", "own_active")),
+    Tale("workspace-taken-down", "own-domains", then=take_down),
+    Tale("workspace-given-up", "own-domains", then=take_down, until="dkim_keys"),
     Tale("forge-export-lost", "ignition", {"switches": {"infraforge_export_lands": "never"}}),
 ]

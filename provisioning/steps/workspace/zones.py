@@ -10,9 +10,9 @@ from django.utils.dateparse import parse_datetime
 from infra.dns import dmarc, mx
 from infra.dns.plan import Action, Existing, Plan, plan
 from infra.dns.records import BadRecord, Record, record
-from integrations.cloudflare import Changed, DnsRecord, Zone, mark
+from integrations.cloudflare import Changed, DnsRecord, Zone, mark, marked
 from integrations.http.call import Call
-from integrations.http.errors import Rejected
+from integrations.http.errors import NotFound, Rejected
 
 from ...engine.context import Context, DomainItem
 from ...engine.ledger import ELSEWHERE, Book
@@ -23,6 +23,7 @@ from ..common import MOST_PAGES, look, one_by_one, wait_for
 PLATFORM = "cloudflare"
 FULL = frozenset({"zone_limit"})  # refusals that mean "not now"
 NO_DOMAIN = ("not_registered", "ending_refused", "bad_name")
+BATCHES = ("records", "dkim")  # what is written while a set-up is built, each with its key
 SELECTOR = "google"  # the prefix that whoever makes a key is told to choose
 SPF = "v=spf1 include:_spf.google.com ~all"
 CHECK_EVERY = timedelta(hours=1)  # how often they look at a domain's name servers again when asked to
@@ -108,6 +109,50 @@ def dkim_published(ctx: Context) -> Mapping[str, Outcome]:
         ctx.domains,
         lambda domain: published(ctx, domain, "dkim") or look(ctx, wanted(ctx, domain).values(), domain.name),
     )
+
+
+def taken_back(ctx: Context) -> Mapping[str, Outcome]:
+    """Take back what was written for a set-up that was given up before it ever ran: records with its mark, by id. What
+    the owner put there stays, and so does the zone, to which the domain leads."""
+    if ctx.provision.ready_at is not None:
+        return {one.key: Done() for one in ctx.domains}
+    return one_by_one(ctx.domains, lambda domain: _take_back(ctx, domain))
+
+
+def _take_back(ctx: Context, domain: DomainItem) -> Outcome:
+    if "cloudflare_zone_id" not in domain.facts:
+        return Done()
+    try:
+        rows = rows_of(ctx, domain)
+    except (NotFound, Rejected):
+        return Done({"zone_gone": True})  # and with it everything that stood there
+    mine = {row: its[1] for row in rows if (its := marked(row.comment)) and its[0] == ctx.reference}
+    for about in BATCHES:  # what is still on its way there would come back after it was taken away
+        there = {kind for kind in mine.values() if (kind == "dkim") is (about == "dkim")}
+        if wait := _still_under_way(ctx, domain, about, bool(there)):
+            return wait
+    key = _key(domain, "taken back")
+    if mine:
+        removal = ctx.clients.cloudflare.batch_records(domain.name, _zone_of(domain), deletes=tuple(mine), key=key)
+        book = ctx.ledger.bring_about([key], lambda _keys: removal, dict, again=frozenset({"record_gone"}))
+        left = [row for row in rows_of(ctx, domain) if row in mine]
+        if left:
+            return wait_for(book, key, ctx, "the list still shows records of ours")
+    ctx.ledger.prove(PLATFORM, "batch_records", {key: {"read_back": True}})
+    return Done({"records_taken_back": True})
+
+
+def _still_under_way(ctx: Context, domain: DomainItem, about: str, is_there: bool) -> Outcome | None:
+    """Return what to wait for while nobody knows whether an earlier batch was carried out."""
+    key, like_any = _key(domain, about), DnsRecord("TXT", domain.name, SPF, comment=mark(ctx.reference, "spf"))
+    book = ctx.ledger.settle(
+        [key],
+        lambda _keys: ctx.clients.cloudflare.batch_records(domain.name, _zone_of(domain), posts=[like_any], key=key),
+        lambda: {key: {"read_back": True}} if is_there else {},
+    )
+    if key not in book.waiting or ctx.ledger.sendable(PLATFORM, "batch_records", [key]):
+        return None
+    return wait_for(book, key, ctx, "whether records are still on their way is being checked")
 
 
 # ---- what should stand in a zone -------------------------------------------------------------------------------------

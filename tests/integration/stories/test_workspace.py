@@ -131,13 +131,41 @@ def test_an_account_that_is_there_already_is_not_touched() -> None:
 def test_taking_the_order_down_suspends_its_accounts_and_deletes_nothing() -> None:
     made = ordered()
     made.play(hours=240)
+    given_up(made)
+    users = [one for one in made.sandbox.world.google_workspace.users.values() if not one.is_admin]
+    assert [(one.suspended, one.deleted_at) for one in users] == [(True, None)] * 2
+    assert not any(one.warmup_on for one in made.sandbox.world.smartlead.accounts.values())
+    assert purposes(made) == ["dkim", "dmarc", "google", "mx", "spf", "tracking"]
+
+
+def test_what_was_written_for_a_set_up_that_is_given_up_is_taken_back_and_nothing_else() -> None:
+    made = ordered()
+    made.play(is_asked(made, "dkim_keys"), hours=240)
+    zone = made.sandbox.world.cloudflare.zone_named(NAME)
+    assert zone is not None
+    own = Record("77", "TXT", f"shop.{NAME}", "the owner's own", 300, 0.0, 0.0)
+    zone.records.append(own)
+    given_up(made)
+    assert zone.records == [own]
+    assert zone.status == "active"
+    assert all(one.suspended for one in made.sandbox.world.google_workspace.users.values() if not one.is_admin)
+    assert made.done("cloudflare.batch_records") == 2
+
+
+def test_records_whose_answer_was_lost_are_taken_back_when_it_is_known_that_they_are_there() -> None:
+    made = ordered()
+    late = {"platform": "cloudflare", "verb": "batch_records", "times": 1, "seconds": 250.0}
+    made.sandbox.faults.add("late_execution", **late)
+    made.play(lambda: made.calls()["cloudflare.batch_records"] == 1, hours=240)
+    given_up(made)
+    made.advance(600)
+    assert purposes(made) == []
+
+
+def given_up(made: Story) -> None:
     made.refresh()
     assert life.tear_down(provision=made.provision, actor="test", reason="wanted")
     made.run = Run.objects.get(provision=made.provision, kind="teardown")
     made.play(hours=48)
     made.refresh()
     assert made.provision.state == "cancelled"
-    users = [one for one in made.sandbox.world.google_workspace.users.values() if not one.is_admin]
-    assert [(one.suspended, one.deleted_at) for one in users] == [(True, None)] * 2
-    assert not any(one.warmup_on for one in made.sandbox.world.smartlead.accounts.values())
-    assert purposes(made) == ["dkim", "dmarc", "google", "mx", "spf", "tracking"]
