@@ -14,6 +14,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from .models.states import (
+    DnsRecordState,
     DomainState,
     MailboxState,
     OperationState,
@@ -21,6 +22,7 @@ from .models.states import (
     ProvisionState,
     RunState,
     StepState,
+    WatchState,
 )
 
 if TYPE_CHECKING:
@@ -377,6 +379,78 @@ MAILBOX: Mapping[TextChoices, StateRow] = {
     ),
 }
 
+DNS_RECORD: Mapping[TextChoices, StateRow] = {
+    DnsRecordState.PLANNED: StateRow(
+        _("It will be written; its turn has not come."),
+        _("the order"),
+        _("the step that writes it"),
+        _("It is written when the set-up comes to it."),
+        NOBODY,
+    ),
+    DnsRecordState.CREATED: StateRow(
+        _("Written; no name server has shown it yet."),
+        _("the platform's list"),
+        _("a look that sees it"),
+        _("It is written. Name servers do not show it yet, which takes minutes as a rule."),
+        NOBODY,
+    ),
+    DnsRecordState.PROPAGATING: StateRow(
+        _("Some name servers show it, others not yet."),
+        _("a look"),
+        _("a look that sees it everywhere"),
+        _("Some name servers show it, others still keep what was there before."),
+        NOBODY,
+    ),
+    DnsRecordState.PROPAGATED: StateRow(
+        _("Every name server that was asked shows it, the domain's own first."),
+        _("a look"),
+        _("a change"),
+        _("It is there."),
+        NOBODY,
+    ),
+    DnsRecordState.DRIFTED: StateRow(
+        _("It was there, and the domain's own servers say something else now."),
+        _("a look"),
+        _("a look that sees it again, or a change that writes it"),
+        _("It was there and is not any more, or says something else. If you did not change it, ask the operator."),
+        STUDENT,
+    ),
+    DnsRecordState.FAILED: StateRow(
+        _("Another record stands in its way, or it was not seen within two days."),
+        _("a look, or the end of a watch"),
+        _("a look that sees it"),
+        _("It does not work as it stands. Ask the operator, and let us watch on."),
+        OPERATOR,
+    ),
+}
+
+WATCH: Mapping[TextChoices, StateRow] = {
+    WatchState.POLLING: StateRow(
+        _("The name servers are asked again and again, ever more rarely."),
+        _("a student's click, or a change that was written"),
+        _("seeing everything, two days, or a click"),
+        _("We look every half minute at first, then more rarely, for two days. You can close the page."),
+        NOBODY,
+    ),
+    WatchState.COMPLETED: StateRow(
+        _("Every record was seen everywhere."),
+        _("a look"),
+        _("nothing"),
+        _("Every record was seen everywhere."),
+        NOBODY,
+    ),
+    WatchState.TIMEOUT: StateRow(
+        _("Two days have passed, and something is not seen everywhere."),
+        _("two days of looks"),
+        _("a click that lets it go on"),
+        _("Two days have passed and not everything is seen. Press “Keep watching”, and ask the operator."),
+        STUDENT,
+    ),
+    WatchState.CANCELLED: StateRow(
+        _("Stopped by its student."), _("a click"), _("a click that lets it go on"), _("You have stopped it."), NOBODY
+    ),
+}
+
 GUIDE: Mapping[type[TextChoices], Mapping[TextChoices, StateRow]] = {
     ProvisionState: PROVISION,
     ParkedReason: PARKED,
@@ -385,4 +459,6 @@ GUIDE: Mapping[type[TextChoices], Mapping[TextChoices, StateRow]] = {
     OperationState: OPERATION,
     DomainState: DOMAIN,
     MailboxState: MAILBOX,
+    DnsRecordState: DNS_RECORD,
+    WatchState: WATCH,
 }

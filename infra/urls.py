@@ -6,12 +6,14 @@ from django.urls import path
 from infra import views
 from infra.connecting import views as connecting
 from infra.dashboard import views as dashboard
+from infra.dashboard.domains import views as domain
 from infra.estate import views as estate
 from infra.wizard import downgrade as shrinking
 from infra.wizard import upgrade as growing
 from infra.wizard import views as wizard
 
 setup, upgrade = "infrastructure/setup/", "infrastructure/upgrade/"
+own = "infrastructure/domains/<str:name>/"
 ENLARGES = {"enlarges": True}  # the wizard's own pages, with the draft of an upgrade
 
 urlpatterns = [
@@ -58,6 +60,13 @@ urlpatterns = [
         dashboard.mailbox_test_state,
         name="mailbox-test-state",
     ),
+    path(f"{own}dns/", domain.dns, name="domain-dns"),
+    path(f"{own}dns/state/", domain.dns_state, name="domain-dns-state"),
+    path(f"{own}dns/check/", domain.check, name="domain-check"),
+    path(f"{own}dns/watch/", domain.watch, name="domain-watch"),
+    path(f"{own}dns/spf/", domain.spf, name="domain-spf"),
+    path(f"{own}policy/", domain.policy, name="domain-policy"),
+    path(f"{own}compliance/", domain.compliance, name="domain-compliance"),
     path("infrastructure/renewals/", estate.renewals, name="renewals"),
     path("infrastructure/exports/", estate.export, name="exports"),
     path("infrastructure/leaving/", estate.leaving, name="leaving"),

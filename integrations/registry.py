@@ -198,6 +198,10 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
 )
 
 
+# No platform's: how often a domain's name servers are looked at outside of runs, for all students together. One look is
+# some dozens of questions, to servers that others pay for.
+LOOKS = Budget("dns.looks", limit=60, window=60.0)
+
 _BY_SLUG: Final = {row.slug: row for row in PLATFORMS}
 
 
@@ -208,7 +212,8 @@ def platform(slug: str) -> Platform:
 
 def budgets(values: Mapping[str, object]) -> tuple[Budget, ...]:
     """Return every rate budget with the figures of the settings. Raises NotConfigured."""
-    return tuple(budget.with_settings(values) for row in PLATFORMS for budget in row.budgets)
+    every = (*(budget for row in PLATFORMS for budget in row.budgets), LOOKS)
+    return tuple(budget.with_settings(values) for budget in every)
 
 
 def missing(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -474,6 +474,8 @@ def _reopen_item(run: Run, row: Step) -> None:
     for skipped in run.steps.filter(state=StepState.SKIPPED, position__gte=row.position, item_key__in=keys):
         _reopen(skipped)
     items: list[Domain | Mailbox] = [*([row.domain] if row.domain else []), *mailboxes]
+    if row.domain and run.kind == RunKind.CHANGE:
+        items = []  # it was never set aside
     for item in items:
         item.state, item.reason = _state_before(run, item), ""
         item.save(update_fields=["state", "reason", "updated_at"])
@@ -533,7 +535,9 @@ def skip_item(*, run: Run, step: Step, actor: str, reason: str) -> None:
         )
         questions.close_answered(run, resolution=f"Skipped by {actor}: {reason}")
         _close_money_alert(run, f"Skipped by {actor}: {reason}")
-        if step.domain:
+        if step.domain and run.kind == RunKind.CHANGE:
+            mailboxes = []  # what works, works on without the change of its records
+        elif step.domain:
             Domain.objects.filter(pk=step.domain.pk).update(state=DomainState.FAILED, reason=sentence)
         Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes]).update(
             state=MailboxState.FAILED, reason=sentence
@@ -733,9 +737,11 @@ def give_up_extension(draft: Provision) -> None:
     draft.save(update_fields=["state", "cancelled_at", "updated_at"])
 
 
-def end_runs(provision: Provision, *, actor: str, kinds: Sequence[str] = tuple(RunKind)) -> None:
-    """End the unfinished runs of an order, within the caller's transaction; whoever works on one writes nothing more."""
-    unfinished = provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED], kind__in=kinds)
+def end_runs(provision: Provision, *, actor: str, pipelines: Sequence[str] = ()) -> None:
+    """End the unfinished runs of an order, or those of `pipelines` alone, within the caller's transaction; whoever works on
+    one writes nothing more."""
+    unfinished = provision.runs.filter(state__in=[*ACTIVE_RUN, RunState.FAILED])
+    unfinished = unfinished.filter(pipeline__in=pipelines) if pipelines else unfinished
     for run in unfinished:
         note(provision, "run", run=run, actor=actor, from_state=run.state, to_state=RunState.CANCELLED)
     unfinished.update(

@@ -6,7 +6,7 @@ class ProvisioningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import collector, connections, inventory, mail_tests, rules, search
+        from . import collector, connections, inventory, mail_tests, rules, search, seeing
         from .engine import doorbell, runner
 
         doorbell.register("runs", runner.drain)
@@ -15,5 +15,6 @@ class ProvisioningConfig(AppConfig):
         doorbell.register("inventory", inventory.drain, inventory.is_due)
         doorbell.register("connections", connections.drain, connections.is_due)
         doorbell.register(mail_tests.BELL, mail_tests.drain, mail_tests.is_due)
+        doorbell.register(seeing.BELL, seeing.drain, seeing.is_due)
         doorbell.register("rules", rules.drain, rules.is_due)
         doorbell.register("prune", search.prune, search.is_prune_due)

@@ -31,7 +31,7 @@ from .engine.measuring import Listing, Look, Measured
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .engine.specs import HOUR, MINUTE
-from .looking import WEIGHT, advised, facts_of_mailboxes, problem, put_off, take_oldest
+from .looking import WEIGHT, advised, facts_of_mailboxes, leave_place, problem, put_off, take_oldest, take_place
 from .models import Collection
 from .stacks import STACKS
 
@@ -40,7 +40,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SLICE = "slice"  # the place of whoever is at it
-LEASE = 150.0  # machine seconds: no task lives longer
 SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
 ADMIT_EVERY = 60.0  # machine seconds until what became live is noticed
 BACKOFF = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)  # vendor seconds by number of failures in a row
@@ -60,19 +59,20 @@ LOOKED_AT = (MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY, M
 def is_due() -> bool:
     """Tell whether something waits to be looked at and nobody is at it: asked by the supervisor's tick."""
     found = prepared.execute(
-        "SELECT NOT EXISTS (SELECT 1 FROM provisioning_collection WHERE claimed_until > gtm_now('machine'))"
+        "SELECT NOT EXISTS (SELECT 1 FROM provisioning_collection"
+        "  WHERE name = %(place)s AND claimed_until > gtm_now('machine'))"
         " AND (EXISTS (SELECT 1 FROM infra_measurement WHERE due_at <= (SELECT gtm_now('vendor')))"
         "  OR EXISTS (SELECT 1 FROM provisioning_collection WHERE due_at <= (SELECT gtm_now('vendor')))"
         "  OR NOT EXISTS (SELECT 1 FROM provisioning_heartbeat WHERE name = 'work:figures'"
         "   AND at > gtm_now('machine') - make_interval(secs => %(every)s)))",
-        {"every": ADMIT_EVERY},
+        {"every": ADMIT_EVERY, "place": SLICE},
     )
     return bool(found and found[0])
 
 
 def drain(limit: int = 10) -> int:
     """Look at up to `limit` provisions and pages of listings; return how many. Answers the bell `figures`."""
-    if not _claim():
+    if not take_place(SLICE):
         return 0
     collector, done, ends = Collector(default_workshop()), 0, clock.monotonic() + SLICE_SECONDS
     try:
@@ -80,21 +80,8 @@ def drain(limit: int = 10) -> int:
         while done < limit and clock.monotonic() < ends and collector.look_at_next():
             done += 1
     finally:
-        Collection.objects.filter(name=SLICE).update(claimed_until=None)
+        leave_place(SLICE)
     return done
-
-
-def _claim() -> bool:
-    """Take the one place there is. A worker that dies in it loses it after a while."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            'INSERT INTO provisioning_collection AS held (name, claimed_until, "offset", failures)'
-            " VALUES (%s, gtm_now('machine') + make_interval(secs => %s), 0, 0)"
-            " ON CONFLICT (name) DO UPDATE SET claimed_until = excluded.claimed_until"
-            " WHERE held.claimed_until IS NULL OR held.claimed_until < gtm_now('machine')",
-            [SLICE, LEASE],
-        )
-        return bool(cursor.rowcount)
 
 
 def admit() -> int:

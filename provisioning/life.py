@@ -43,6 +43,7 @@ LIVE = (
     ProvisionState.UPGRADING,
     ProvisionState.FAILED,
 )
+RESTING = ("pause", "resume")  # names of the pipelines that let an order rest and go on: a new one ends the last
 DOWNGRADE = "downgrade"  # name of the pipeline of a stack that can take a part of an order down
 IN_THE_TOOL = (MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY, MailboxState.SUSPENDED)
 
@@ -56,7 +57,7 @@ def suspend(*, provision: Provision, actor: str, reason: str) -> bool:
         provision = _lock(provision)
         if provision.state not in LIVE:
             return False
-        end_runs(provision, actor=actor, kinds=[RunKind.CHANGE])
+        end_runs(provision, actor=actor, pipelines=RESTING)
         # Fenced off: what was under way is written down, and is read back when it goes on.
         provision.runs.filter(state__in=ACTIVE_RUN).update(
             state=RunState.PARKED,
@@ -78,7 +79,7 @@ def resume(*, provision: Provision, actor: str, reason: str) -> bool:
         provision = _lock(provision)
         if provision.state != ProvisionState.SUSPENDED:
             return False
-        end_runs(provision, actor=actor, kinds=[RunKind.CHANGE])
+        end_runs(provision, actor=actor, pipelines=RESTING)
         provision.state, provision.state_before = provision.state_before or ProvisionState.ACTIVE, ""
         provision.save()
         note(provision, "resumed", actor=actor, reason=reason, to_state=provision.state)
@@ -176,6 +177,40 @@ def reduce(*, provision: Provision, drops: Collection[str], becomes: Mapping[str
         )
 
 
+def change(
+    *, provision: Provision, domain: Domain, pipeline: str, wanted: Mapping[str, Any], actor: str, **order: Any
+) -> Run:
+    """Begin to change records of one domain; return the run. The same change, wanted twice, is one run.
+
+    wanted  `facts` that the domain has once they are written, and what else the pipeline's ending reads
+    order   what else the steps are told
+
+    Raises Refused while the set-up is not running, its domain is not ready, or something else is under way for it.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        live = _lock(provision)
+        domain = live.domains.select_for_update(of=("self",)).get(pk=domain.pk)
+        about = {"domain": domain.name, **wanted}
+        for run in live.runs.filter(state__in=ACTIVE_RUN, held_since__isnull=True):
+            if run.pipeline == pipeline and run.order.get("change") == about:
+                return run
+            raise Refused(_("Something else is under way for this set-up. Try again once that is done."))
+        if live.state not in (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS):
+            raise Refused(_("This set-up cannot be changed at the moment."))
+        if domain.state not in (DomainState.CONNECTED, DomainState.ACTIVE):
+            raise Refused(_("%(name)s is not ready, so its records cannot be changed.") % {"name": domain.name})
+        begun = _begin(
+            live,
+            RunKind.CHANGE,
+            pipeline,
+            actor=actor,
+            domains=[domain],
+            order={**live.order, **order, "change": about, "number": live.runs.count()},
+        )
+        assert begun is not None
+    return begun
+
+
 def grown(order: Mapping[str, Any], extension: Mapping[str, Any]) -> dict[str, Any]:
     """Return the frozen order that a set-up has once an upgrade is part of it."""
     sums = ("domain_count", "mailbox_count", "setup_fee_cents")
@@ -229,7 +264,7 @@ def _begin(
 ) -> Run | None:
     """Begin a run of a pipeline; None when there is nothing that it would be about."""
     stack = STACKS[provision.order["stack"]]
-    if kind == RunKind.CHANGE and not mailboxes:
+    if kind == RunKind.CHANGE and not (domains or mailboxes):
         return None
     run = Run.objects.create(
         provision=provision,

@@ -1,4 +1,5 @@
-"""Rows that say when a platform is looked at next, outside of runs: what runs (collector) and what is owned (inventory).
+"""Rows that say when something is looked at next, outside of runs: what runs (collector), what is owned (inventory), and
+how its names are seen (seeing).
 
 The row that has waited longest is taken, and put off before the look as if that had failed already: a look that ends its
 worker does not stand in the others' way. What fails is tried again ever more rarely. Every time is vendor time.
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from django.db import connection
 
 from infra import clock
-from infra.models import Inventory, Mailbox, MailboxState, Measurement, Provision
+from infra.models import DnsCheck, Inventory, Mailbox, MailboxState, Measurement, Provision
 from integrations.http.call import Call
 from integrations.http.errors import Permanent, RateLimited
 
@@ -23,6 +24,7 @@ from .engine.accounts import OPERATORS, Accounts
 from .engine.reader import send_read
 from .engine.runner import Workshop
 from .engine.specs import HOUR
+from .models import Collection
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ WEIGHT = "figures"  # no share of a budget is reserved for it
 LONGEST_WAIT, PATIENCE = 5.0, 20.0  # machine seconds that a look waits for one permit, and in all
 
 T = TypeVar("T")
-Row = TypeVar("Row", Measurement, Inventory)
+Row = TypeVar("Row", Measurement, Inventory, DnsCheck)
+LEASE = 150.0  # machine seconds: no task lives longer
 
 
 def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
@@ -52,6 +55,27 @@ def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
     if row is None:
         return None
     return model._default_manager.select_related("provision__student", "provision__tier").get(pk=row[0])
+
+
+def take_place(name: str) -> bool:
+    """Take the one place there is for looks of a kind; return whether it was free.
+
+    A worker that dies in it loses it after a while.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO provisioning_collection AS held (name, claimed_until, "offset", failures)'
+            " VALUES (%s, gtm_now('machine') + make_interval(secs => %s), 0, 0)"
+            " ON CONFLICT (name) DO UPDATE SET claimed_until = excluded.claimed_until"
+            " WHERE held.claimed_until IS NULL OR held.claimed_until < gtm_now('machine')",
+            [name, LEASE],
+        )
+        return bool(cursor.rowcount)
+
+
+def leave_place(name: str) -> None:
+    """Let the next one in."""
+    Collection.objects.filter(name=name).update(claimed_until=None)
 
 
 def facts_of_mailboxes(provision: Provision) -> dict[str, dict[str, Any]]:

@@ -93,12 +93,12 @@ def answers(body: type, *refusals: int) -> dict[int, Any]:
     return {200: serializer_of(body), **dict.fromkeys((*refusals, 403, 429), ERROR)}
 
 
-def _body(value: Any) -> Response:
+def body_of(value: Any) -> Response:
     shape: Any = type(value)
     return Response(serializer_of(shape)(value).data)
 
 
-def _given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     filled = form(data=request.data)
     filled.is_valid(raise_exception=True)
     return dict(filled.validated_data)
@@ -110,7 +110,7 @@ class Tiers(Endpoint):
     @extend_schema(operation_id="tiers", responses=answers(bodies.Packages))
     def get(self, request: Request) -> Response:
         draft = drafts.current(self.student) or Provision(student=self.student)
-        return _body(bodies.packages(list(drafts.offered_tiers()), draft))
+        return body_of(bodies.packages(list(drafts.offered_tiers()), draft))
 
 
 class Suggest(Endpoint):
@@ -120,13 +120,13 @@ class Suggest(Endpoint):
 
     @extend_schema(operation_id="suggest", request=BrandSerializer, responses=answers(bodies.Suggestions, 400, 422))
     def post(self, request: Request) -> Response:
-        brand = _given(BrandSerializer, request)["brand"]
+        brand = given(BrandSerializer, request)["brand"]
         draft = drafts.current(self.student) or Provision(student=self.student)
         try:
             names = suggestions.suggest(brand, sold=drafts.sold_endings(draft))
         except suggestions.BrandRefused as refusal:
             raise ApiError(422, refusal.code, said(refusal.sentence), fields={"brand": [said(refusal.sentence)]})
-        return _body(bodies.Suggestions(brand=brand.strip(), names=names, chunk=drafts.chunk_size(draft)))
+        return body_of(bodies.Suggestions(brand=brand.strip(), names=names, chunk=drafts.chunk_size(draft)))
 
 
 class Check(Endpoint):
@@ -137,7 +137,7 @@ class Check(Endpoint):
     @extend_schema(operation_id="check", request=WantedSerializer, responses=answers(bodies.Names, 400, 422))
     def post(self, request: Request) -> Response:
         draft = drafts.current(self.student) or Provision(student=self.student)
-        wanted = _understood(_given(WantedSerializer, request)["names"], draft)
+        wanted = _understood(given(WantedSerializer, request)["names"], draft)
         try:
             search.request_names(
                 stack=drafts.stack_of(draft),
@@ -147,7 +147,7 @@ class Check(Endpoint):
             )
         except search.AllowanceUsedUp as refusal:
             raise ApiError(429, "names_used_up", str(refusal), retry_after=max(1, refusal.retry_after_seconds))
-        return _body(bodies.checked(draft, wanted, self.student))
+        return body_of(bodies.checked(draft, wanted, self.student))
 
 
 def _understood(typed: list[str], draft: Provision) -> list[str]:
@@ -178,7 +178,7 @@ class Provisioning(Endpoint):
         standing = payment_standing(provision=provision, actor=self.student)
         if standing.outcome is Fulfilment.PAID:
             provision.refresh_from_db()
-            return _body(bodies.started(provision))
+            return body_of(bodies.started(provision))
         raise _unpaid(standing.outcome, standing.payment_url)
 
 
@@ -224,7 +224,7 @@ class Status(Endpoint):
         elif etag in request.headers.get("If-None-Match", ""):
             response = Response(status=304)
         else:
-            response = _body(found)
+            response = body_of(found)
         response["ETag"] = etag
         return response
 
@@ -239,7 +239,7 @@ class Dashboard(Endpoint):
         provision = drafts.current(self.student)
         if provision is None or provision.state not in presenters.RUNNING:
             raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
-        return _body(board.dashboard(self.student, provision, now=clock.vendor_now()))
+        return body_of(board.dashboard(self.student, provision, now=clock.vendor_now()))
 
 
 class MailboxTest(Endpoint):
@@ -256,7 +256,7 @@ class MailboxTest(Endpoint):
 
     @extend_schema(operation_id="mailbox_test", responses=answers(mail_tests.MailboxTests, 404))
     def get(self, request: Request, mailbox_id: uuid.UUID) -> Response:
-        return _body(mail_tests.mailbox_tests(self._mailbox(mailbox_id), now=clock.vendor_now()))
+        return body_of(mail_tests.mailbox_tests(self._mailbox(mailbox_id), now=clock.vendor_now()))
 
     @extend_schema(operation_id="test_mailbox", request=None, responses=answers(mail_tests.MailboxTests, 404, 409))
     def post(self, request: Request, mailbox_id: uuid.UUID) -> Response:
@@ -266,7 +266,7 @@ class MailboxTest(Endpoint):
                 testing.ask(mailbox=mailbox, actor=self.student.email)
         except Refused as refusal:
             raise ApiError(409, "refused", str(refusal)) from refusal
-        return _body(mail_tests.mailbox_tests(mailbox, now=clock.vendor_now()))
+        return body_of(mail_tests.mailbox_tests(mailbox, now=clock.vendor_now()))
 
     def _mailbox(self, key: uuid.UUID) -> Mailbox:
         mine = Mailbox.objects.select_related("domain", "provision").filter(student=self.student, pk=key)
@@ -283,11 +283,11 @@ class Renewals(Endpoint):
 
     @extend_schema(operation_id="renewals", responses=answers(estate.Renewals, 404))
     def get(self, request: Request) -> Response:
-        return _body(estate.renewals(self.student, _estate(self.student), now=clock.vendor_now()))
+        return body_of(estate.renewals(self.student, _estate(self.student), now=clock.vendor_now()))
 
     @extend_schema(operation_id="choose", request=ChoiceSerializer, responses=answers(estate.Renewals, 400, 404, 409))
     def post(self, request: Request) -> Response:
-        wanted, provision = _given(ChoiceSerializer, request), _estate(self.student)
+        wanted, provision = given(ChoiceSerializer, request), _estate(self.student)
         domain = Domain.objects.filter(provision=provision, name=wanted["domain"]).first()
         if domain is None:
             raise not_found()
@@ -295,7 +295,7 @@ class Renewals(Endpoint):
             inventory.choose(provision=provision, domain=domain, choice=wanted["choice"], actor=self.student.email)
         except Refused as refusal:
             raise ApiError(409, "refused", str(refusal)) from refusal
-        return _body(estate.renewals(self.student, provision, now=clock.vendor_now()))
+        return body_of(estate.renewals(self.student, provision, now=clock.vendor_now()))
 
 
 class Leaving(Endpoint):
@@ -305,7 +305,7 @@ class Leaving(Endpoint):
 
     @extend_schema(operation_id="leaving", responses=answers(estate.Leaving, 404))
     def get(self, request: Request) -> Response:
-        return _body(estate.leaving(self.student, _estate(self.student), now=clock.vendor_now()))
+        return body_of(estate.leaving(self.student, _estate(self.student), now=clock.vendor_now()))
 
 
 class Exports(Endpoint):
@@ -321,7 +321,7 @@ class Exports(Endpoint):
     )
     @method_decorator(sensitive_variables("wanted", "body"))
     def post(self, request: Request) -> Response:
-        values, provision = _given(ExportSerializer, request), _estate(self.student)
+        values, provision = given(ExportSerializer, request), _estate(self.student)
         boxes, domains = exports.mailboxes_of(provision), exports.domains_of(provision)
         keys = [str(one) for one in (*boxes, *domains)]
         form = ExportForm(self.student, keys, {**values, "format": "json"})

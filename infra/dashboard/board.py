@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 from django.utils import formats
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -22,8 +21,6 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from infra import warmup
-from infra.dns.propagation import Finding, State
-from infra.dns.records import from_json, purpose
 from infra.health import GOOD, Health, Lack, whole
 from infra.models import (
     Connection,
@@ -34,10 +31,11 @@ from infra.models import (
     Measurement,
     Provision,
     ProvisionState,
+    SpfFlattening,
     User,
     WarmupDay,
 )
-from infra.presenters_base import Fact, Line, Option, Tag, ago, day, in_zone_of, listed, money
+from infra.presenters_base import Fact, Option, Tag, ago, day, in_zone_of, listed, money
 from infra.warmup import RESTING, Standing
 from provisioning.engine.accounts import FROZEN, shut_out
 from provisioning.engine.options import Options
@@ -45,6 +43,7 @@ from provisioning.mail_tests import NO_MAILBOX
 from provisioning.stacks import STACKS
 
 from . import billing_notices, calendar, owning, presenters, words
+from .domains.dns import has_drifted, in_short
 from .presenters import Login, Notice
 from .tasks import Task, first_week
 
@@ -65,9 +64,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """A domain: its state, until when it is paid, its mailboxes, and what is known of its DNS: in short, and per record.
+    """A domain: its state, until when it is paid, its mailboxes, and in one line how its DNS stands.
 
-    `dns_lacks` tells whether something of it is not confirmed; `link` leads to what its owner is asked to do.
+    `dns_lacks` tells whether something of it is not confirmed; `dns_href` leads to its pages, `link` to what its owner is
+    asked to do.
     """
 
     name: str
@@ -76,7 +76,7 @@ class DomainCard:
     facts: list[Fact]
     dns: str
     dns_lacks: bool
-    evidence: list[Line]
+    dns_href: str
     link: Option | None
 
 
@@ -173,7 +173,8 @@ def dashboard(student: User, provision: Provision, *, now: datetime) -> Dashboar
 
     `now` is vendor time.
     """
-    domains = [one for one in provision.domains.all() if not _has_no_part(one)]
+    known = provision.domains.select_related("dns_check").defer("dns_check__seen")
+    domains = [one for one in known if not _has_no_part(one)]
     supplied = supplied_by(provision)
     found = warmup.standings(
         provision,
@@ -330,6 +331,7 @@ def _notices(
             title = _("We wait for you to change the name servers of %(names)s") % {"names": listed(asked)}
             text = _("The rest of your upgrade goes on meanwhile. The domain's card below says what to do.")
             notices.append(Notice("attention", title, text))
+    notices += _dns_notices(provision, domains)
     if provision.state == ProvisionState.CANCELLING:
         text = _(
             "Warmup and campaigns have stopped, and the login of the sending tool is removed. Mailboxes go at their next "
@@ -339,6 +341,34 @@ def _notices(
     if measurement is not None and (stale := _stale(measurement, now=now)):
         notices.append(stale)
     return notices
+
+
+def _dns_notices(provision: Provision, domains: Sequence[Domain]) -> list[Notice]:
+    """Tell of records that say something else than they did, and of addresses in SPF that are out of date."""
+    names = [one.name for one in domains if has_drifted(one)]
+    copied = SpfFlattening.objects.filter(domain__provision=provision, ended_at=None).exclude(drift={})
+    outdated = list(copied.values_list("domain__name", flat=True))
+    rows = (
+        (
+            names,
+            _("DNS of %(names)s has changed"),
+            _("Records are not as they were. Look at what is seen."),
+            "domain-dns",
+        ),
+        (
+            outdated,
+            _("The addresses copied into SPF of %(names)s are out of date"),
+            _("A sender has changed its servers. Mail from the new ones fails until you refresh the copy."),
+            "domain-spf",
+        ),
+    )
+    return [
+        Notice(
+            "attention", title % {"names": listed(found)}, text, Option(_("Look at it"), reverse(page, args=[found[0]]))
+        )
+        for found, title, text, page in rows
+        if found
+    ]
 
 
 def _stale(measurement: Measurement, *, now: datetime) -> Notice | None:
@@ -542,72 +572,22 @@ def _domain_card(
     if asked is not None and not asked.must_say:
         facts += [Fact(_("Name servers to set"), listed(asked.servers)), Fact(_("We see"), asked.seen)]
     label = _("Look at what stops") if asked and asked.must_say else _("See how to change them")
-    evidence = _evidence(domain)
-    seen = sum(line.tone == "done" for line in evidence)
+    dns, lacks = in_short(domain, now=now)
+    has_pages = domain.state not in (DomainState.LOST, DomainState.FAILED, DomainState.EXPIRED, DomainState.RELEASED)
     return DomainCard(
         name=domain.name,
         tag=words.domain(domain),
         reason=asked.stops_text if asked and asked.must_say else domain.reason,
         facts=facts,
-        dns=_dns_in_short(domain, seen, len(evidence), now=now),
-        dns_lacks=seen < len(evidence),
-        evidence=evidence,
+        dns=dns if has_pages else "",
+        dns_lacks=has_pages and lacks,
+        dns_href=reverse("domain-dns", args=[domain.name]) if has_pages else "",
         link=Option(label, reverse("progress")) if asked else None,
     )
 
 
-def _dns_in_short(domain: Domain, seen: int, count: int, *, now: datetime) -> str:
-    """Say how much of a domain's DNS is confirmed, and when that was seen where we looked ourselves."""
-    at = parse_datetime(str(domain.facts.get("dns_evidence", {}).get("at") or ""))
-    if at is None:
-        return _("DNS: %(n)s of %(all)s confirmed") % {"n": seen, "all": count}
-    return _("DNS: %(n)s of %(all)s confirmed, %(when)s") % {"n": seen, "all": count, "when": ago(at, now=now)}
-
-
 def _waits_for_its_owner(domain: Domain) -> bool:
     return domain.state == DomainState.PENDING_NAMESERVERS and bool(domain.facts.get("nameservers"))
-
-
-def _evidence(domain: Domain) -> list[Line]:
-    """Say what was seen of the domain's records where we looked ourselves, else what the domain's state proves."""
-    if domain.state in (DomainState.LOST, DomainState.FAILED, DomainState.EXPIRED, DomainState.RELEASED):
-        return []
-    if seen := domain.facts.get("dns_evidence"):
-        return [_seen_record(row) for row in seen.get("records", [])]
-    connected = domain.state in (DomainState.CONNECTED, DomainState.ACTIVE)
-    rows = (
-        (_("Leads to us"), domain.connected_at is not None)
-        if domain.is_own
-        else (_("Registered"), domain.bought_at is not None or connected),
-        (_("Mail records (MX, SPF, DKIM)"), connected),
-        (_("DMARC"), domain.state == DomainState.ACTIVE),
-    )
-    return [
-        Line(name, _("Confirmed") if is_there else _("Not yet"), "done" if is_there else "wait")
-        for name, is_there in rows
-    ]
-
-
-RECORD_STATES: dict[str, tuple[str | Promise, str]] = {
-    State.COMPLETE: (_lazy("Confirmed"), "done"),
-    State.PARTIAL: (_lazy("Not everywhere yet"), "wait"),
-    State.ABSENT: (_lazy("Not seen yet"), "wait"),
-    State.TEMPORARY_FAILURE: (_lazy("No answer yet"), "wait"),
-}
-
-
-def _seen_record(row: dict[str, Any]) -> Line:
-    """Say how one record stood when the name servers were last asked, and at how many of them it was seen."""
-    answers = row["resolvers"].values()
-    word, tone = RECORD_STATES[row["state"] if answers else State.ABSENT]  # nobody is asked about an unknown domain
-    seen = sum(one["finding"] == Finding.SEEN for one in answers)
-    note = ngettext("seen by %(n)s of %(all)s name server", "seen by %(n)s of %(all)s name servers", len(answers))
-    return Line(
-        purpose(from_json(row)) or str(row["type"]),
-        str(word),
-        tone,
-        note % {"n": seen, "all": len(answers)} if answers else "",
-    )
 
 
 def _paid_until(student: User, domain: Domain) -> str:

@@ -3,6 +3,7 @@
 from .authentication_test import AuthenticationTest, TrialState
 from .counter import Counter, KeyCanary
 from .credential import Credential, CredentialReveal
+from .dns import DnsCheck, PropagationObservation, PropagationWatch, SpfFlattening
 from .domain import Domain, DomainHold, Origin
 from .flag import Flag
 from .inventory import Inventory, MailboxSecret, RenewalChoice
@@ -15,6 +16,7 @@ from .platform_connection import PlatformConnection
 from .provision import Provision
 from .states import (
     UNRESOLVED,
+    DnsRecordState,
     DomainState,
     MailboxState,
     OperationState,
@@ -23,6 +25,7 @@ from .states import (
     RunKind,
     RunState,
     StepState,
+    WatchState,
 )
 from .tier import Tier
 from .user import User
@@ -35,6 +38,8 @@ __all__ = [
     "Counter",
     "Credential",
     "CredentialReveal",
+    "DnsCheck",
+    "DnsRecordState",
     "Domain",
     "DomainHold",
     "DomainState",
@@ -54,15 +59,19 @@ __all__ = [
     "Origin",
     "ParkedReason",
     "PlatformConnection",
+    "PropagationObservation",
+    "PropagationWatch",
     "Provision",
     "ProvisionState",
     "RenewalChoice",
     "RunKind",
     "RunState",
+    "SpfFlattening",
     "StepState",
     "TaskDone",
     "Tier",
     "TrialState",
     "User",
     "WarmupDay",
+    "WatchState",
 ]

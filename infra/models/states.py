@@ -94,3 +94,19 @@ class MailboxState(models.TextChoices):
     SUSPENDED = "suspended", _("Suspended")
     FAILED = "failed", _("Failed")
     REMOVED = "removed", _("Removed")
+
+
+class DnsRecordState(models.TextChoices):
+    PLANNED = "planned", _("Planned")
+    CREATED = "created", _("Created")
+    PROPAGATING = "propagating", _("Propagating")
+    PROPAGATED = "propagated", _("Propagated")
+    DRIFTED = "drifted", _("Drifted")
+    FAILED = "failed", _("Failed")
+
+
+class WatchState(models.TextChoices):
+    POLLING = "polling", _("Watching")
+    COMPLETED = "completed", _("Completed")
+    TIMEOUT = "timeout", _("Timed out")
+    CANCELLED = "cancelled", _("Stopped")

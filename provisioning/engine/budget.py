@@ -121,6 +121,17 @@ def _refuse_unpermitted(call: Call[Any], found: _Found, claim: Claim | None = No
             raise NoPermit(seconds, f"the budget {budget} is used up", budget=budget)
 
 
+def take(name: str) -> bool:
+    """Take one permit of a budget for work that is no call of a platform; return whether there was one."""
+    found = prepared.execute(
+        f"WITH present AS MATERIALIZED ({PRESENT}), permit0 AS MATERIALIZED ({PERMIT.format(n=0)})"
+        " UPDATE provisioning_permit SET used_at = (SELECT vendor FROM present) WHERE id = (SELECT id FROM permit0)"
+        " RETURNING 1",
+        {"budget0": name, "class": "", "slack": SLACK},
+    )
+    return found is not None
+
+
 # ---- the one statement -----------------------------------------------------------------------------------------------
 
 SEAT = (

@@ -8,17 +8,22 @@ from typing import Any
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
+from infra import clock
 from infra.models import (
     UNRESOLVED,
     Credential,
+    DnsCheck,
     Domain,
     DomainState,
     Mailbox,
     MailboxSecret,
     MailboxState,
+    PropagationWatch,
     Provision,
     ProvisionState,
     RunState,
+    SpfFlattening,
+    StepState,
     Tier,
 )
 from infra.models.domain import GONE
@@ -82,6 +87,50 @@ def become(live: Provision, order: Mapping[str, Any]) -> None:
         is_missing = lacks or live.domains.filter(state=DomainState.FAILED).exists()
         live.state = ProvisionState.ACTIVE_WITH_EXCEPTIONS if is_missing else ProvisionState.ACTIVE
     live.save(update_fields=["order", "tier", "state", "updated_at"])
+
+
+def changed(run: Run) -> None:
+    """Let a domain be known to have the records that a student wanted, and watch the name servers until they show them."""
+    change, domain = _carried_out(run)
+    if domain is None:
+        return
+    Domain.objects.filter(pk=domain.pk).update(facts=domain.facts | change["facts"])
+    now = clock.vendor_now()
+    PropagationWatch.begin(domain, now=now)
+    DnsCheck.want(domain, now=now)
+    doorbell.ring("dns")
+
+
+def flattened(run: Run) -> None:
+    """Keep what stood in a domain's SPF record, so that it can be written back, and what stands there now."""
+    change, domain = _carried_out(run)
+    if domain is not None:
+        fields = {
+            **change["flattening"],
+            "written_at": clock.vendor_now(),
+            "drift": {},
+            "student_id": domain.student_id,
+        }
+        SpfFlattening.objects.update_or_create(domain=domain, ended_at=None, defaults=fields)
+    changed(run)
+
+
+def restored(run: Run) -> None:
+    """Let a domain's SPF record be the original one again."""
+    _change, domain = _carried_out(run)
+    if domain is not None:
+        SpfFlattening.objects.filter(domain=domain, ended_at=None).update(ended_at=clock.vendor_now())
+    changed(run)
+
+
+def _carried_out(run: Run) -> tuple[Mapping[str, Any], Domain | None]:
+    """Return what a change run was about, and its domain if every step of it was done."""
+    change: Mapping[str, Any] = run.order["change"]
+    if run.steps.exclude(state=StepState.COMPLETED).exists():
+        return change, None
+    return change, Domain.objects.select_for_update(of=("self",)).filter(
+        provision=run.provision_id, name=change["domain"]
+    ).first()
 
 
 SMALLER = Ending(ready="downgraded", missing="downgraded_partly", trouble="downgrade_held_up", act=shrink)

@@ -65,7 +65,7 @@ ELSEWHERE = "exists_elsewhere"  # code of one thing that is there already, and n
 ITEM_FIELDS = (
     *("platform", "verb", "natural_key", "state", "evidence", "absent_reads", "created_at"),
     *("operation__state", "operation__status", "operation__attempt", "operation__sentence", "operation__target"),
-    *("operation__absent_after", "operation__request_id", "operation__settled_at"),
+    *("operation__run", "operation__absent_after", "operation__request_id", "operation__settled_at"),
 )
 
 
@@ -315,9 +315,11 @@ class Ledger:
         }
         return [key for key in self.sendable(platform, verb, keys) if key in before] if before else []
 
-    def counts(self, platform: str, verb: str, keys: Sequence[str]) -> Counter[str]:
-        """Return by key how many requests of this provision carried it and may have been carried out."""
+    def counts(self, platform: str, verb: str, keys: Sequence[str], *, here: bool = False) -> Counter[str]:
+        """Return by key how many requests of this provision carried it and may have been carried out; `here`: of this run."""
         sent = [item for item in self._items(platform, verb, keys) if item.state != OperationState.NOT_DONE]
+        if here:
+            sent = [item for item in sent if item.operation.run_id == self.claim.run_id]
         return Counter(item.natural_key for item in sent)
 
     # ---- reading the books -------------------------------------------------------------------------------------------

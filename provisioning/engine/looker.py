@@ -1,4 +1,4 @@
-"""The one way a question about names leaves the engine. It costs no permit and changes nothing.
+"""The one way a question about names leaves the engine. Within a run it costs no permit, and it changes nothing.
 
 A name server may be silent: one look has a deadline, all looks of a wake-up together have another, and the lease of the
 claim lasts beyond it. What is asked is asked between transactions, as every read is.
@@ -17,6 +17,7 @@ from infra.dns.delegation import Delegation
 from infra.dns.present import Present
 from infra.dns.propagation import Evidence, Finding, look, undelegated
 from infra.dns.records import Record
+from infra.dns.replay import OwnFirst
 from infra.dns.resolver import NameServers, Patience, Resolver, Unreachable
 
 from . import claims
@@ -36,9 +37,9 @@ class Question:
 
 
 class Looker:
-    """Looks at DNS for one wake-up; equal looks are made once."""
+    """Looks at DNS for one wake-up, or for who holds no run; equal looks are made once."""
 
-    def __init__(self, name_servers: NameServers, claim: Claim) -> None:
+    def __init__(self, name_servers: NameServers, claim: Claim | None) -> None:
         self.name_servers = name_servers
         self.claim = claim
         self.left = name_servers.seconds * LOOKS  # machine seconds for the rest of the wake-up
@@ -81,10 +82,25 @@ class Looker:
             return present.find(zone, own, patience)
 
     @contextmanager
+    def resolver(self, zone: str) -> Iterator[Resolver | None]:
+        """Let somebody ask more about a domain for the time of one look; None where it leads nowhere.
+
+        Its names are asked of its own servers, all others of public ones. Raises LostClaim and BadName.
+        """
+        servers = self.name_servers
+        if not self.delegation(zone).is_delegated:
+            yield None
+            return
+        with self._patience(Question(key="dns.resolver")) as patience:
+            own = servers.authoritative or self._own_servers(zone, patience) or ()
+            yield OwnFirst(zone, self._heard(own), self._heard(servers.resolvers), patience)
+
+    @contextmanager
     def _patience(self, question: Question) -> Iterator[Patience]:
         """Give one look the time that is left for it, with a lease that lasts longer."""
         seconds = max(0.0, min(self.name_servers.seconds, self.left))
-        claims.prolong(self.claim, seconds + LEASE_MARGIN)
+        if self.claim is not None:
+            claims.prolong(self.claim, seconds + LEASE_MARGIN)
         failpoint("before_look", question)
         began = clock.monotonic()
         yield Patience(clock.monotonic, began + seconds, self.name_servers.timeout)
@@ -95,14 +111,11 @@ class Looker:
         self, expected: tuple[Record, ...], at: datetime, zone: str, quorum: int | None, patience: Patience
     ) -> Evidence:
         servers = self.name_servers
-        own = servers.authoritative
+        own: Sequence[Resolver] = servers.authoritative
         if zone and not own and servers.connect is not None:
-            if zone not in self._own:
-                found = delegation.find(zone, servers.resolvers, servers.connect, patience)
-                if not found.is_delegated:
-                    return undelegated(expected, was_answered=found.was_answered, at=at)
-                self._own[zone] = delegation.own_servers(found, servers.resolvers, servers.connect, patience)
-            own = self._own[zone]
+            if (found := self._own_servers(zone, patience)) is None:
+                return undelegated(expected, was_answered=self._above[zone].was_answered, at=at)
+            own = found
         evidence = look(
             expected,
             self._heard(servers.resolvers),
@@ -114,6 +127,19 @@ class Looker:
         sights = ((name, sight.finding) for row in evidence.rows for name, sight in row.sights.items())
         self._silent |= {name for name, finding in sights if finding is Finding.TIMEOUT}
         return evidence
+
+    def _own_servers(self, zone: str, patience: Patience) -> tuple[Resolver, ...] | None:
+        """Return a domain's own servers, found once; None where it leads nowhere, as `_above` says then."""
+        servers = self.name_servers
+        if servers.connect is None:
+            return ()
+        if zone not in self._own:
+            if zone not in self._above:
+                self._above[zone] = delegation.find(zone, servers.resolvers, servers.connect, patience)
+            if not self._above[zone].is_delegated:
+                return None
+            self._own[zone] = delegation.own_servers(self._above[zone], servers.resolvers, servers.connect, patience)
+        return self._own[zone]
 
     def _heard(self, resolvers: Sequence[Resolver]) -> list[Resolver]:
         return [one if one.name not in self._silent else Unreachable(one.name, SILENT) for one in resolvers]

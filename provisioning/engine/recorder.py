@@ -27,6 +27,7 @@ from infra.models import (
     ParkedReason,
     Provision,
     ProvisionState,
+    RunKind,
     RunState,
     StepState,
 )
@@ -307,7 +308,9 @@ class Recorder:
         self.wave.dead.add(item_key)
         for key in keys:
             item = self.wave.domains.get(key) or self.wave.mailboxes.get(key)
-            if item is not None:
+            # What works, works on when a change of its records was refused.
+            works_on = isinstance(item, Domain) and self.run.kind == RunKind.CHANGE
+            if item is not None and not works_on:
                 item.state = DomainState.FAILED if isinstance(item, Domain) else MailboxState.FAILED
                 item.reason = sentence[:300]
                 self._note(item)

@@ -17,6 +17,7 @@ from .measuring import Measuring
 from .outcomes import Outcomes
 from .registrar import Registrar
 from .spending import Cost
+from .zoning import Zoning
 
 if TYPE_CHECKING:
     from provisioning.models import Run
@@ -189,6 +190,7 @@ class StackSpec:
     holding    how what an order owns is looked at; dates and renewals are not watched without it
     connections  the platforms at which a student may work in an account of their own
     costs      what its orders pay for at the platforms; without them an order is said to cost nothing
+    zoning     which DNS records its domains should have, and which of them can be changed
     """
 
     key: str
@@ -204,6 +206,7 @@ class StackSpec:
     holding: Holding | None = None
     connections: tuple[str, ...] = ()
     costs: tuple[Cost, ...] = ()
+    zoning: Zoning | None = None
 
     def pipeline(self, name: str) -> StackSpec:
         """Return the stack as a run of that pipeline works on it. Raises KeyError."""

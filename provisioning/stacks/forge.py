@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
+from infra.dns.dmarc import Rung
 from infra.models import DomainState, MailboxState, Origin, ProvisionState
 
 from ..engine import endings
@@ -27,6 +28,7 @@ from ..engine.specs import (
     StepSpec,
 )  # fmt: skip
 from ..engine.spending import Cost, Every, Of
+from ..engine.zoning import POLICY, Zoning, listed
 from ..steps import finish, owning, passwords
 from ..steps.forge import domains, ending, figures, holding, mailboxes, sender, workspaces
 
@@ -165,6 +167,17 @@ UPGRADE = Pipeline(
     STAGES,
 )  # fmt: skip
 
+CHANGED_POLICY = Pipeline((
+    StepSpec("policy_written", DOMAIN, "Changing the DMARC policy", "", domains.dmarc,
+             poll=MINUTE, deadline=6 * HOUR, asks="infraforge", notes=("dmarc_report_email",)),
+), Ending(act=endings.changed))  # fmt: skip
+
+ZONING = Zoning(
+    listed,
+    rungs=(Rung.NONE, Rung.QUARANTINE, Rung.REJECT),  # their call knows no test mode
+    no_flatten=_("The platform that runs this domain's name servers keeps its SPF record itself."),
+)
+
 FORGE = StackSpec(
     key="forge",
     title="InfraForge, Salesforge, Warmforge",
@@ -172,7 +185,7 @@ FORGE = StackSpec(
     stages=STAGES,
     steps=STEPS,
     pitch=PITCH,
-    pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    pipelines={"upgrade": UPGRADE, "pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, POLICY: CHANGED_POLICY},
     registrar=domains.REGISTRAR,
     costs=COSTS,
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
@@ -183,4 +196,5 @@ FORGE = StackSpec(
         servers=holding.servers,
         how_to_switch="InfraForge's dashboard, Domains, the domain, auto-renew",
     ),
+    zoning=ZONING,
 )

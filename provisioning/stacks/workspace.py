@@ -7,8 +7,11 @@ steps are a person's, because no call of Google's does them: making the DKIM key
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.utils.translation import gettext_lazy as _
 
+from infra.dns.dmarc import Rung
 from infra.models import DomainState, MailboxState, Origin, ProvisionState
 
 from ..engine import endings
@@ -26,6 +29,7 @@ from ..engine.specs import (
     Stage,
     StepSpec,
 )  # fmt: skip
+from ..engine.zoning import FLATTEN, POLICY, RESTORE, Zoning
 from ..steps import finish, owning
 from ..steps.workspace import figures, google, holding, made_by_hand, sender, zones
 
@@ -116,6 +120,17 @@ TEARDOWN = Pipeline((
              poll=MINUTE, deadline=6 * HOUR, asks="cloudflare", notes=("records_taken_back",)),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
 
+# What a student wants changed of a domain's records: short runs, proven by the zone's list; name servers are watched after.
+CHANGE = partial(StepSpec, scope=DOMAIN, stage="", function=zones.change, poll=30, deadline=6 * HOUR, asks="cloudflare")
+CHANGES = {
+    POLICY: Pipeline((CHANGE(key="policy_written", label="Changing the DMARC policy"),),
+                     Ending(act=endings.changed)),
+    FLATTEN: Pipeline((CHANGE(key="spf_flattened", label="Writing addresses into SPF"),),
+                      Ending(act=endings.flattened)),
+    RESTORE: Pipeline((CHANGE(key="spf_restored", label="Writing the SPF record back"),),
+                      Ending(act=endings.restored)),
+}  # fmt: skip
+
 WORKSPACE = StackSpec(
     key="workspace",
     title="Cloudflare, Google Workspace, Smartlead",
@@ -124,7 +139,7 @@ WORKSPACE = StackSpec(
     steps=STEPS,
     pitch=PITCH,
     connections=("google_workspace", "smartlead"),
-    pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN},
+    pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, **CHANGES},
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
     holding=Holding(
         domains=holding.domains,
@@ -133,4 +148,5 @@ WORKSPACE = StackSpec(
         servers=holding.servers,
         how_to_switch="the domain's own registrar",
     ),
+    zoning=Zoning(zones.expected, tuple(Rung)),
 )

@@ -28,6 +28,7 @@ from ..engine.specs import (
     StepSpec,
 )
 from ..engine.spending import Cost, Every, Of
+from ..engine.zoning import Zoning, listed
 from ..steps import domains, ending, finish, holding, mailboxes, money, sender, workspaces
 
 STAGES = (
@@ -171,6 +172,15 @@ UPGRADE = Pipeline(
     tuple(stage for stage in STAGES if stage.key not in ("leads",)),
 )  # fmt: skip
 
+ZONING = Zoning(
+    listed,
+    no_policy=_(
+        "The platform that runs this domain's name servers lets us set where reports go, and not the policy. It stays as "
+        "the platform has set it."
+    ),
+    no_flatten=_("The platform that runs this domain's name servers keeps its SPF record itself."),
+)
+
 ZAPMAIL = StackSpec(
     key="zapmail",
     title="Zapmail, PlusVibe, HeyReach",
@@ -183,4 +193,5 @@ ZAPMAIL = StackSpec(
     measuring=MEASURING,
     holding=HOLDING,
     costs=COSTS,
+    zoning=ZONING,
 )

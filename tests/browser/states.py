@@ -1249,3 +1249,6 @@ def show(page: Page, house: House, shown: Shown) -> None:
     shown.then(page)
     if shown.sees:
         expect(page.get_by_text(shown.sees).first).to_be_visible()
+
+
+from . import domain_states as domain_states  # noqa: E402 - they need what stands above

@@ -12,11 +12,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from infra.dns.dmarc import Rung
 from infra.management.commands.load_tiers import DEFAULTS
 from infra.models import Domain, DomainState, Provision
 from integrations.sandbox import Sandbox
-from provisioning import life
+from provisioning import changing, life
 from provisioning.actions import freeze_order
+from provisioning.engine.zoning import FLATTEN
 from provisioning.stacks import STACKS
 from tests.integration.stories.kit import answer, make_tier
 
@@ -71,6 +73,23 @@ def leave_out(provision: Provision) -> object:
     return life.reduce(provision=provision, drops=[dropped.name], becomes=becomes, actor="billing")
 
 
+def change_policy(provision: Provision) -> object:
+    """Have another DMARC policy set for one domain, as its student does on its page."""
+    domain = provision.domains.filter(state=DomainState.ACTIVE).order_by("position")[0]
+    return changing.change_policy(domain=domain, rung=Rung.REJECT, actor="student")
+
+
+def flatten(provision: Provision) -> object:
+    """Have addresses written in place of names, in two records."""
+    domain = provision.domains.filter(state=DomainState.ACTIVE).order_by("position")[0]
+    part = f"_spf1.{domain.name}"
+    records = {domain.name: f"v=spf1 include:{part} ~all", part: "v=spf1 ip4:192.0.2.0/25 -all"}
+    kept = {"original": "v=spf1 include:_spf.google.com ~all", "flattened": records, "sources": [], "networks": [],
+            "lookups_before": 1, "lookups_after": 1, "characters": 60, "refresh": 300}  # fmt: skip
+    wanted = {"facts": {"spf_records": records, "spf_text": kept["original"]}, "flattening": kept}
+    return life.change(provision=provision, domain=domain, pipeline=FLATTEN, wanted=wanted, actor="student")
+
+
 def enlarge(provision: Provision) -> object:
     """Upgrade to the next package, as a paid invoice does."""
     draft = Provision.objects.create(
@@ -122,6 +141,9 @@ DETOURS = [
     Tale("enlarged", "starter", then=enlarge),
     Tale("left-out", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=leave_out),
     Tale("taken-down", "starter", {"switches": {"zapmail_auto_renew": "off"}}, then=take_down),
+    Tale("policy-changed", "own-domains", then=change_policy),
+    Tale("forge-policy-changed", "ignition", then=change_policy),
+    Tale("spf-flattened", "own-domains", then=flatten),
     Tale("forge-answers-lost", "ignition", {"faults": [lost_answer(*call) for call in FORGED]}),
     Tale("forge-old-answers", "ignition", {"switches": {"infraforge_ip_seconds": (1800.0, 1800.0)}}),
     Tale("forge-bulk-by-name", "ignition", {"switches": {"infraforge_bulk_dns_by": "name"}}),

@@ -600,6 +600,8 @@ def test_the_schema_is_served_and_names_every_address(client: Client) -> None:
     assert response.status_code == 200
     paths = response.json()["paths"]
     owned = {f"{API}{name}/" for name in ("renewals", "exports", "leaving", "mailboxes/{mailbox_id}/test")}
+    places = ("dns", "dns/check", "dns/watch", "dns/spf", "policy", "compliance")
+    owned |= {f"{API}domains/{{name}}/{place}/" for place in places}
     assert set(paths) == {TIERS, SUGGEST, CHECK, PROVISION, DASHBOARD, f"{API}status/{{provision_id}}/", *owned}
     assert "402" in paths[PROVISION]["post"]["responses"]
     assert all("403" in verb["responses"] for path in paths.values() for verb in path.values())

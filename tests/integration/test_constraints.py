@@ -25,9 +25,11 @@ from infra.models import (
     NameCheck,
     OperatorItem,
     PlatformConnection,
+    PropagationWatch,
     Provision,
     ProvisionState,
     RenewalChoice,
+    SpfFlattening,
     TaskDone,
     Tier,
     User,
@@ -118,6 +120,34 @@ def _two_rows_of_a_day() -> None:
     box, now = Mailbox.objects.get(address="ada@getacme.com"), timezone.now()
     for _ in range(2):
         WarmupDay.objects.create(mailbox=box, student=box.student, day=now, connection="connected", measured_at=now)
+
+
+def dns_watch(**values: Any) -> PropagationWatch:
+    domain = order().domains.get(name="getacme.com")
+    return PropagationWatch.objects.create(
+        domain=domain, student=order().student, **{"since": timezone.now(), **values}
+    )
+
+
+@breaks("infra_propagationwatch_one_polling")
+def _two_watches_of_a_domain() -> None:
+    dns_watch()
+    dns_watch()
+
+
+@breaks("infra_propagationwatch_ended_paired")
+def _a_watch_ended_at_no_time() -> None:
+    dns_watch(state="timeout")
+
+
+@breaks("infra_spfflattening_one_in_use")
+def _two_flattenings_in_use() -> None:
+    domain = order().domains.get(name="getacme.com")
+    counts = {"lookups_before": 2, "lookups_after": 0, "characters": 9, "refresh": 300}
+    for _ in range(2):
+        SpfFlattening.objects.create(
+            domain=domain, student=order().student, original="v=spf1 -all", written_at=timezone.now(), **counts
+        )
 
 
 @breaks("infra_taskdone_once")

@@ -19,6 +19,7 @@ from infra.models import (
     AuthenticationTest,
     Credential,
     CredentialReveal,
+    DnsCheck,
     Domain,
     DomainHold,
     Inventory,
@@ -28,8 +29,11 @@ from infra.models import (
     Measurement,
     OrderLine,
     PlatformConnection,
+    PropagationObservation,
+    PropagationWatch,
     Provision,
     RenewalChoice,
+    SpfFlattening,
     TaskDone,
     Tier,
     User,
@@ -98,6 +102,11 @@ def two() -> tuple[User, User]:
         student=ada, platform="smartlead", owner="student", credential=Secret("x"), actor=ada.email
     )
     AuthenticationTest.objects.create(mailbox=box, student=ada, token="t", asked_at=now, due_at=now)
+    DnsCheck.objects.create(domain=box.domain, **mine)
+    watch = PropagationWatch.objects.create(domain=box.domain, student=ada, since=now)
+    PropagationObservation.objects.create(watch=watch, student=ada, at=now, state="absent")
+    counts = {"lookups_before": 2, "lookups_after": 0, "characters": 9, "refresh": 300}
+    SpfFlattening.objects.create(domain=box.domain, student=ada, original="v=spf1 -all", written_at=now, **counts)
     TaskDone.objects.create(**mine, task="calendar")
     DomainHold.objects.create(name="heldada.com", expires_at=now, **mine)
     checkout = Checkout.objects.create(**mine, amount_cents=1, expires_at=now)
@@ -205,7 +214,9 @@ def test_another_students_rows_cannot_be_read(two: tuple[User, User], model: typ
         assert set(model._default_manager.values_list("student", flat=True)) <= {bo.pk}
 
 
-@pytest.mark.parametrize("model", [Provision, Domain, Mailbox], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", [Provision, Domain, Mailbox, DnsCheck, PropagationWatch, SpfFlattening], ids=lambda model: model.__name__
+)
 def test_students_read_their_order_and_never_write_it(two: tuple[User, User], model: type[models.Model]) -> None:
     """What is ordered and what it costs is written by the worker's role alone, under the order's lock."""
     _ada, bo = two

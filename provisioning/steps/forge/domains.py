@@ -191,7 +191,7 @@ def _changed_in_bulk(ctx: Context, name: str, key: str, policy: str, address: st
     whether that call takes ids or names is documented both ways."""
     if ctx.waited >= BULK_TAKES:
         return False
-    if ctx.ledger.counts("infraforge", "set_dmarc_bulk", [name])[name] < BULK_ATTEMPTS:
+    if ctx.ledger.counts("infraforge", "set_dmarc_bulk", [name], here=True)[name] < BULK_ATTEMPTS:
         try:
             ctx.ledger.apply(ctx.clients.infraforge.set_dmarc_bulk({name: key}, policy, address))
         except NotFound:

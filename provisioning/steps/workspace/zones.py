@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
 from infra.dns import dmarc, mx
 from infra.dns.plan import Action, Existing, Plan, plan
 from infra.dns.records import BadRecord, Record, record
-from integrations.cloudflare import Changed, DnsRecord, Zone, mark, marked
+from integrations import cloudflare
+from integrations.cloudflare import Changed, DnsRecord, mark, marked
 from integrations.http.call import Call
 from integrations.http.errors import NotFound, Rejected
 
 from ...engine.context import Context, DomainItem
 from ...engine.ledger import ELSEWHERE, Book
-from ...engine.outcomes import Done, Lost, NeedsOperator, Outcome, Wait
+from ...engine.outcomes import Done, Failed, Lost, NeedsOperator, Outcome, Wait
 from ...engine.specs import MINUTE
+from ...engine.zoning import Expected, Zone
 from ..common import MOST_PAGES, look, one_by_one, wait_for
 
 PLATFORM = "cloudflare"
 FULL = frozenset({"zone_limit"})  # refusals that mean "not now"
 NO_DOMAIN = ("not_registered", "ending_refused", "bad_name")
 BATCHES = ("records", "dkim")  # what is written while a set-up is built, each with its key
+IN_THE_WAY, REFUSED = "records_in_the_way", "records_refused"  # codes of what a person has to look at
 SELECTOR = "google"  # the prefix that whoever makes a key is told to choose
 SPF = "v=spf1 include:_spf.google.com ~all"
 CHECK_EVERY = timedelta(hours=1)  # how often they look at a domain's name servers again when asked to
@@ -37,11 +41,11 @@ def zones(ctx: Context) -> Mapping[str, Outcome]:
 def _zone(ctx: Context, domain: DomainItem) -> Outcome:
     client, name = ctx.clients.cloudflare, domain.name
 
-    def find() -> Zone | None:
-        there: tuple[Zone, ...] = ctx.read(client.find_zone(name))
+    def find() -> cloudflare.Zone | None:
+        there: tuple[cloudflare.Zone, ...] = ctx.read(client.find_zone(name))
         return there[0] if there else None
 
-    made: Zone | Book[Zone] | None = None
+    made: cloudflare.Zone | Book[cloudflare.Zone] | None = None
     if not ctx.ledger.counts(PLATFORM, "create_zone", [name]):
         made = find()  # from an order of earlier: zones are kept
     try:
@@ -159,40 +163,76 @@ def _still_under_way(ctx: Context, domain: DomainItem, about: str, is_there: boo
 
 
 def wanted(ctx: Context, domain: DomainItem) -> dict[str, Record]:
-    """Return every record that should stand in a zone by now, by purpose, as far as earlier steps have learned it."""
-    name, facts = domain.name, domain.facts
-    policy = dmarc.parse(dmarc.first_record(ctx.options.dmarc_report_email))
-    first = dmarc.at_rung(policy, dmarc.Rung(str(ctx.order.get("dmarc_policy") or "none")))
+    """Return every record that should stand in a zone by now, by purpose; a change that is under way counts as made."""
+    facts = {**domain.facts, **changes_of(ctx, domain)}
+    return desired(Zone(domain.name, facts, ctx.order, ctx.options, ctx.clients))
+
+
+def changes_of(ctx: Context, domain: DomainItem) -> Mapping[str, Any]:
+    """Return the facts that a change run is about; see `life.change`."""
+    change = ctx.order.get("change") or {}
+    return change["facts"] if change.get("domain") == domain.name else {}
+
+
+def desired(zone: Zone) -> dict[str, Record]:
+    """Return every record that should stand in a zone, by purpose, as far as its facts know it."""
+    name, facts = zone.name, zone.facts
+    policy = dmarc.parse(dmarc.first_record(zone.options.dmarc_report_email))
+    rung = dmarc.Rung(str(facts.get("dmarc_rung") or zone.order.get("dmarc_policy") or "none"))
+    flattened: Mapping[str, str] = facts.get("spf_records") or {}
     found = {
-        "spf": record("TXT", name, SPF),
-        "dmarc": record("TXT", f"_dmarc.{name}", first.text()),
+        "spf": record("TXT", name, flattened.get(name) or str(facts.get("spf_text") or SPF)),
+        "dmarc": record("TXT", f"_dmarc.{name}", dmarc.at_rung(policy, rung).text()),
     }
+    parts = ((owner, text) for owner, text in flattened.items() if owner != name)
+    found |= {f"spf_{number}": record("TXT", owner, text) for number, (owner, text) in enumerate(parts, 1)}
     if not facts.get("keeps_mail_servers"):
         found["mx"] = mx.google_records(name)[0]
     if google := facts.get("google_txt"):
         found["google"] = record("TXT", name, str(google))
     if key := facts.get("dkim_record"):
         found["dkim"] = record("TXT", f"{SELECTOR}._domainkey.{name}", str(key))
-    tool = ctx.clients.smartlead.settings
+    tool = zone.clients.smartlead.settings
     found["tracking"] = record("CNAME", tool.tracking_host(name), tool.tracking_target)
     return found
 
 
-def published(ctx: Context, domain: DomainItem, about: str) -> Outcome | None:
+def expected(zone: Zone) -> Sequence[Expected]:
+    """Return the same for who looks at them from outside of a run."""
+    return [Expected(purpose.partition("_")[0], one) for purpose, one in desired(zone).items()]
+
+
+def change(ctx: Context) -> Mapping[str, Outcome]:
+    """Write what a student wants changed: the policy, or the SPF record. Proven by the zone's own list.
+
+    What stands in its way is said to the student, and nothing is written then.
+    """
+    return one_by_one(ctx.domains, lambda domain: _changed(ctx, domain))
+
+
+def _changed(ctx: Context, domain: DomainItem) -> Outcome:
+    # Each change is a batch of its own: what an earlier one has settled says nothing of this one.
+    waiting = published(ctx, domain, f"change {ctx.order['number']}", agreed=("many",))
+    if isinstance(waiting, NeedsOperator) and waiting.code in (IN_THE_WAY, REFUSED):
+        return Failed(waiting.code, waiting.why)
+    return waiting or _kept(ctx, domain)
+
+
+def published(ctx: Context, domain: DomainItem, about: str, *, agreed: Collection[str] = ()) -> Outcome | None:
     """Have a zone hold what is wanted of it; return what to wait for, or None when the list shows all of it.
 
     One batch, all or nothing. Only rows that we made are changed; where another stands in the way, nothing is sent.
-    `about` names the batch: what one of them has settled says nothing of a later one.
+    `about` names the batch: what one of them has settled says nothing of a later one. `agreed`: see `plan`.
     """
     rows = rows_of(ctx, domain)
     mine = {kind: one for kind, one in wanted(ctx, domain).items() if kind != "mx" or not _at_google(domain.name, rows)}
     if not _lacking(rows, mine):
         ctx.ledger.prove(PLATFORM, "batch_records", {_key(domain, about): {"read_back": True}})
         return None
-    change = planned(domain.name, rows, mine)
+    change = planned(domain.name, rows, mine, agreed=agreed)
     if not change.is_safe:
         why = "; ".join(str(one.said) for one in change.refused[:3])
-        return NeedsOperator("records_in_the_way", f"{domain.name}: {why} Remove it at Cloudflare if its owner agrees")
+        return NeedsOperator(IN_THE_WAY, f"{domain.name}: {why} Remove it at Cloudflare if its owner agrees")
     book = ctx.ledger.bring_about(
         [_key(domain, about)],
         lambda _keys: _batch(ctx, domain, about, rows, change, mine),
@@ -200,9 +240,7 @@ def published(ctx: Context, domain: DomainItem, about: str) -> Outcome | None:
         again=frozenset({"name_conflict", "record_gone", "bad_record", "quota_exceeded", "email_routing"}),
     )
     if book.refusal is not None:
-        return NeedsOperator(
-            "records_refused", f"{domain.name}: {book.refusal.sentence}; this goes on by itself once mended"
-        )
+        return NeedsOperator(REFUSED, f"{domain.name}: {book.refusal.sentence}; this goes on by itself once mended")
     if _lacking(rows_of(ctx, domain), mine):
         return wait_for(book, _key(domain, about), ctx, "the list does not show every record yet")
     ctx.ledger.prove(PLATFORM, "batch_records", {_key(domain, about): {"read_back": True}})
@@ -242,10 +280,10 @@ def _batch(
     )
 
 
-def planned(zone: str, rows: list[DnsRecord], mine: Mapping[str, Record]) -> Plan:
+def planned(zone: str, rows: list[DnsRecord], mine: Mapping[str, Record], *, agreed: Collection[str] = ()) -> Plan:
     """Return what to change in a zone. Mail servers of Google's that we found there stay: they are no rows of ours."""
     there = [Existing(row.id, one, row.is_ours) for row in rows if (one := _canonical(row)) is not None]
-    return plan(zone, list(mine.values()), there)
+    return plan(zone, list(mine.values()), there, agreed=agreed)
 
 
 def _lacking(rows: list[DnsRecord], mine: Mapping[str, Record]) -> list[Record]:

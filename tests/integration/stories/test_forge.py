@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from infra import clock
+from infra.dns.dmarc import Rung
 from infra.models import Credential, DomainState, MailboxSecret
 from integrations.sandbox.infraforge_world import break_record, top_up
-from provisioning import actions, inventory, life
+from provisioning import actions, changing, inventory, life
+from provisioning.models import Run
 
+from .. import invariants
 from .kit import Story, story
 
 pytestmark = pytest.mark.django_db
@@ -212,3 +215,23 @@ def test_what_an_order_owns_is_looked_at_within_what_the_budget_leaves(tier: str
     kept = {one.mailbox.address: one.app_password.open() for one in MailboxSecret.objects.select_related("mailbox")}
     assert kept == {box.email: box.password for box in there(made).mailboxes.values()}
     assert set(made.provision.domains.exclude(bought_at=None).values_list("facts__renewal", flat=True)) == {"on"}
+
+
+def test_a_student_sets_another_policy_as_often_as_they_like_and_each_time_by_one_call() -> None:
+    made = ordered()
+    made.play()
+    domain = made.provision.domains.select_related("provision").order_by("position")[0]
+    for rung in (Rung.REJECT, Rung.QUARANTINE, Rung.NONE, Rung.REJECT, Rung.QUARANTINE):
+        begun = made.done("infraforge.set_dmarc_bulk")
+        run = changing.change_policy(domain=domain, rung=rung, actor="student")
+        began = clock.vendor_now()
+        made.world.run_until(lambda run=run: made.world.has_ended(run))  # type: ignore[misc]
+        assert Run.objects.get(pk=run.pk).state == "done"
+        assert clock.seconds_between(began, clock.vendor_now()) < 600
+        assert made.done("infraforge.set_dmarc_bulk") == begun + 1
+        domain.refresh_from_db()
+        policies = [row[2] for row in domain.facts["dns_records"] if row[1] == f"_dmarc.{domain.name}"]
+        assert [f"p={rung}" in text for text in policies] == [True]
+    with pytest.raises(actions.Refused, match="does not know this step"):
+        changing.change_policy(domain=domain, rung=Rung.QUARANTINE_TEST, actor="student")
+    invariants.check(made.sandbox, made.world.books())

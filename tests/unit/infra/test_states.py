@@ -19,6 +19,8 @@ SPECIFICATION: dict[type[TextChoices], str] = {
     states.DomainState: "selected, spare, lost, purchasing, pending_nameservers, nameservers_verified, dns_pending,"
     " connected, active, failed, expired, released",
     states.MailboxState: "planned, creating, created, connected, warming, ready, suspended, failed, removed",
+    states.DnsRecordState: "planned, created, propagating, propagated, drifted, failed",
+    states.WatchState: "polling, completed, timeout, cancelled",
 }
 ROWS = [(state, row) for rows in GUIDE.values() for state, row in rows.items()]
 
@@ -45,7 +47,15 @@ def test_a_row_says_everything(state: TextChoices, row: StateRow) -> None:
 
 
 @pytest.mark.parametrize(
-    "vocabulary", [states.ProvisionState, states.ParkedReason, states.DomainState, states.MailboxState]
+    "vocabulary",
+    [
+        states.ProvisionState,
+        states.ParkedReason,
+        states.DomainState,
+        states.MailboxState,
+        states.DnsRecordState,
+        states.WatchState,
+    ],
 )
 def test_students_meet_these_states_with_a_sentence(vocabulary: type[TextChoices]) -> None:
     assert [state for state, row in GUIDE[vocabulary].items() if not str(row.student)] == []
