@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 
 from billing import actions as billing
 from billing.models import Checkout, Downgrade, Payment, Subscription, Upgrade
-from infra import accounts, throttle
+from infra import accounts, clock, throttle
 from infra.models import (
     AuthenticationTest,
     Credential,
@@ -35,6 +35,7 @@ from infra.models import (
     OperatorItem,
     Origin,
     ParkedReason,
+    PlatformConnection,
     Provision,
     ProvisionState,
     RenewalChoice,
@@ -47,12 +48,12 @@ from infra.models import (
 )
 from infra.secret import Secret
 from infra.wizard import upgrade as upgrades
-from provisioning import mail_tests
+from provisioning import actions, connections, mail_tests
 from provisioning.models import Run, Step
 from tests.integration.mailboxes import PASSWORD as MAILBOX_PASSWORD
 from tests.integration.mailboxes import at_zapmail
 from tests.integration.pages import PASSWORD, answered, at_domains, student
-from tests.integration.stories.kit import answer, make_tier
+from tests.integration.stories.kit import answer, make_order, make_tier
 from tests.integration.warm import looked, measured, remember
 from tests.integration.world import name_servers, new_order, paid, post_of
 
@@ -1249,6 +1250,120 @@ def show(page: Page, house: House, shown: Shown) -> None:
     shown.then(page)
     if shown.sees:
         expect(page.get_by_text(shown.sees).first).to_be_visible()
+
+
+# Accounts of the student's own ----------------------------------------------------------------------------------------
+
+SETUP_ACCOUNTS, CONNECTIONS = "/infrastructure/setup/accounts/", "/infrastructure/connections/"
+
+
+def on_own_domains(name: str) -> User:
+    """Return a student whose draft is of a package that may be built in accounts of their own."""
+    ada = somebody(name)
+    Provision.objects.create(student=ada, tier=make_tier("own-domains"), brand="Acme")
+    return ada
+
+
+def connected(person: User, platform: str, **values: object) -> PlatformConnection:
+    label = f"admin@{person.pk.hex[:8]}.example" if platform == "google_workspace" else ""
+    made: dict[str, object] = {"owner": "student", "credential": Secret("x"), "label": label, "actor": person.email}
+    now = clock.vendor_now()
+    return PlatformConnection.objects.create(student=person, platform=platform, **made | {"checked_at": now} | values)
+
+
+@state
+def accounts_of_the_operator(house: House, name: str) -> Shown:
+    return Shown(on_own_domains(name), SETUP_ACCOUNTS)
+
+
+@state
+def accounts_open(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        for summary in page.locator("summary").all():
+            summary.click()
+
+    return Shown(on_own_domains(name), SETUP_ACCOUNTS, then=then)
+
+
+@state
+def accounts_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.locator("#own-smartlead summary").click()
+        page.get_by_label("API key").fill("two words")
+        page.locator("#own-smartlead").get_by_role("button", name="Save and check").click()
+
+    return Shown(on_own_domains(name), SETUP_ACCOUNTS, then=then, sees="There is a problem")
+
+
+@state
+def accounts_being_connected(house: House, name: str) -> Shown:
+    ada = on_own_domains(name)
+    connected(ada, "google_workspace", state="proving", checked_at=None)
+    connected(ada, "smartlead", state="checking", problem="no_answer", checked_at=None)
+    return Shown(ada, SETUP_ACCOUNTS)
+
+
+@state
+def accounts_refused(house: House, name: str) -> Shown:
+    ada = on_own_domains(name)
+    scopes = {scope.rpartition("/")[2]: place != 4 for place, scope in enumerate(connections.SCOPES)}
+    connected(ada, "google_workspace", state="refused", problem="missing_scopes", scopes=scopes)
+    connected(ada, "smartlead", state="refused", problem="wrong_key")
+    return Shown(ada, SETUP_ACCOUNTS)
+
+
+@state
+def connections_that_work(house: House, name: str) -> Shown:
+    ada = on_own_domains(name)
+    scopes = {scope.rpartition("/")[2]: True for scope in connections.SCOPES}
+    connected(ada, "google_workspace", state="good", is_used=True, scopes=scopes, account=f"{ada.pk.hex}.example")
+    connected(ada, "smartlead", state="refused", is_used=True, problem="SMARTLEAD_API_KEY_INVALID")
+    return Shown(ada, CONNECTIONS)
+
+
+def asked_of_its_owner(name: str, question: str) -> Run:
+    """Return a run in the student's own accounts that waits for its student."""
+    provision = make_order(name, tier="own-domains")
+    for platform in ("google_workspace", "smartlead"):
+        used = {"state": "good", "is_used": True, "account": f"{provision.student_id.hex}.example"}
+        connected(provision.student, platform, **used)
+    actions.freeze_order(provision=provision, actor="test")
+    run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
+    key = "dkim_keys" if question == "enter_by_hand" else "google_domains"
+    later = clock.later(clock.vendor_now(), 86_400)
+    run.steps.filter(key=key).update(
+        state=StepState.WAITING, waits_on="student", facts={"question": question}, next_attempt_at=later
+    )
+    Run.objects.filter(pk=run.pk).update(state=RunState.PARKED, next_attempt_at=later)
+    Provision.objects.filter(pk=provision.pk).update(parked_reason=ParkedReason.NEEDS_STUDENT)
+    return run
+
+
+@state
+def progress_key_refused(house: House, name: str) -> Shown:
+    return Shown(asked_of_its_owner(name, "update_key").student, PROGRESS)
+
+
+@state
+def progress_made_by_hand(house: House, name: str) -> Shown:
+    return Shown(asked_of_its_owner(name, "enter_by_hand").student, PROGRESS)
+
+
+@state
+def enter_made_by_hand(house: House, name: str) -> Shown:
+    run = asked_of_its_owner(name, "enter_by_hand")
+    return Shown(run.student, f"/infrastructure/runs/{run.pk}/enter/")
+
+
+@state
+def enter_with_errors(house: House, name: str) -> Shown:
+    run = asked_of_its_owner(name, "enter_by_hand")
+
+    def then(page: Page) -> None:
+        page.locator("textarea").fill("nonsense")
+        button(page, "Take these").click()
+
+    return Shown(run.student, f"/infrastructure/runs/{run.pk}/enter/", then=then, sees="There is a problem")
 
 
 from . import domain_states as domain_states  # noqa: E402 - they need what stands above
