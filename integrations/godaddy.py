@@ -89,7 +89,8 @@ class GodaddySettings:
             key, secret = options.secret("GODADDY_API_KEY"), options.secret("GODADDY_API_SECRET")
             authorization = Hidden(f"sso-key {key.open()}:{secret.open()}", pinned=True)
         else:
-            authorization = Hidden(f"Bearer {options.secret('GODADDY_API_TOKEN').open()}", pinned=True)
+            is_ours = not isinstance(values.get("GODADDY_API_TOKEN"), Hidden)  # see registry.Clients.with_own
+            authorization = Hidden(f"Bearer {options.secret('GODADDY_API_TOKEN').open()}", pinned=is_ours)
         return cls(
             authorization=authorization,
             base_url=options.address("GODADDY_API_URL", BASE_URL),

@@ -134,7 +134,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
 def _own_accounts(student: User, stack: str) -> list[str]:
     """Return at which platforms an order works in the student's own account, from now on for good. Raises Refused."""
     platforms = STACKS[stack].connections
-    own, unfinished = accounts.to_freeze(student, platforms)
+    own, unfinished = accounts.to_freeze(student, (*platforms, *STACKS[stack].helpers))
     for one in unfinished:
         said = {"platform": one.get_platform_display()}
         if one.state == one.State.REFUSED:
@@ -300,8 +300,10 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
     with rls.acting_as("worker"), transaction.atomic():
         run = _open_run(provision)
         row = _open_question(run, domain)
-        platform = registrar_of(run.stack).platform
-        check = NameCheck.objects.filter(platform=platform, name=name).first()
+        registrar = STACKS[run.stack].registrar
+        if registrar is None:
+            raise Refused(_("No names are bought for this package. Go on without it, or ask the operator."))
+        check = NameCheck.objects.filter(platform=registrar.platform, name=name).first()
         cap = run.order["domain_price_cap_cents"]
         if check is None or check.answer != NameAnswer.AVAILABLE or check.price_cents > cap:
             raise Refused(_("%(name)s is not available for this package. Please choose another name.") % {"name": name})

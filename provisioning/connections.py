@@ -53,7 +53,8 @@ T = TypeVar("T")
 Row = PlatformConnection
 State, Owner, Platform = Row.State, Row.Owner, Row.Platform
 
-GOOGLE, SMARTLEAD = Platform.GOOGLE_WORKSPACE, Platform.SMARTLEAD
+GOOGLE, SMARTLEAD, GODADDY = Platform.GOOGLE_WORKSPACE, Platform.SMARTLEAD, Platform.GODADDY
+HELPERS = frozenset({GODADDY})  # nobody needs one, and the operator has none
 
 BACKOFF = (60.0, 300.0, 900.0, 3600.0)  # seconds until the next try, by number of tries in a row without an answer
 REFUSED_AGAIN = (
@@ -67,6 +68,8 @@ CODE_LASTS = timedelta(days=1)
 NO_ANSWER, ANOTHER, ANOTHER_ADMIN, SHARED = "no_answer", "another_account", "another_admin", "shared_account"
 WRONG_ADMIN, NO_SCOPES, NO_RIGHTS, NO_API = "wrong_admin", "missing_scopes", "no_rights", "no_api_access"
 WRONG_KEY, OPERATORS_OWN = "wrong_key", "operators_account"
+WRONG_TOKEN, NO_TOKEN_SCOPES = "wrong_token", "token_scopes"
+TOKEN_SCOPES: Final = ("domains.domain:read", "domains.nameserver:update")
 OVER = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT, ProvisionState.CANCELLED)
 
 # The rights that the steps use, in the order in which they are checked.
@@ -241,8 +244,8 @@ def check_again(*, student: User, slug: str) -> bool:
 
 
 def use_operators(*, student: User, slug: str, actor: str) -> None:
-    """Have orders work in the operator's account from now on. Raises Refused while one lives in the student's own."""
-    if not operator_has(slug):
+    """Have orders work in the operator's account from now on, or without a helper. Raises Refused while one lives in it."""
+    if slug not in HELPERS and not operator_has(slug):
         raise Refused(_("The operator has no account there. Please connect your own."))
     with rls.acting_as("worker"), transaction.atomic():
         User.objects.select_for_update(of=("self",)).get(pk=student.pk)
@@ -253,6 +256,8 @@ def use_operators(*, student: User, slug: str, actor: str) -> None:
         if keeps(student.pk, slug):
             raise Refused(_("Your set-up lives in your own account. It cannot move to another one."))
         _end(mine, actor)
+        if slug in HELPERS:
+            return
         Row.objects.create(
             student=student, platform=slug, owner=Owner.OPERATOR, state=State.GOOD, is_used=True, actor=actor[:320]
         )
@@ -437,6 +442,18 @@ def _try_smartlead(ask: Ask, row: Row) -> Found:
     return Found(str(next((one.user_id for one in page.accounts if one.user_id), "")))
 
 
+def _try_godaddy(ask: Ask, row: Row) -> Found:
+    """List the account's names. Whether the token may change name servers, only a change would show."""
+    reads = TOKEN_SCOPES[0]
+    try:
+        ask(ask.clients.godaddy.list_domains())
+    except BadCredentials:
+        return Found(problem=WRONG_TOKEN)
+    except Rejected:
+        return Found(scopes={reads: False}, problem=NO_TOKEN_SCOPES)
+    return Found(scopes={reads: True})
+
+
 def _smartlead_account_of(row: Row) -> int | None:
     """Return the id of a mailbox that lives in the student's own account, None while there is none."""
     boxes = Mailbox.objects.filter(provision__in=_orders(row.student_id, row.platform))
@@ -444,4 +461,8 @@ def _smartlead_account_of(row: Row) -> int | None:
     return int(known.facts["smartlead_account_id"]) if known else None
 
 
-PROBES: Mapping[str, Callable[[Ask, Row], Found]] = {GOOGLE: _try_google, SMARTLEAD: _try_smartlead}
+PROBES: Mapping[str, Callable[[Ask, Row], Found]] = {
+    GOOGLE: _try_google,
+    SMARTLEAD: _try_smartlead,
+    GODADDY: _try_godaddy,
+}

@@ -17,7 +17,7 @@ from infra import clock
 from infra.models import PlatformConnection, User
 from infra.presenters_base import Fact, Line, Tag, ago
 from provisioning import connections
-from provisioning.connections import GOOGLE, SMARTLEAD
+from provisioning.connections import GODADDY, GOOGLE, HELPERS, SMARTLEAD
 from provisioning.engine.accounts import CODES, operator_has
 from provisioning.stacks import STACKS
 
@@ -63,6 +63,18 @@ WORDS: Mapping[str, Words] = {
             gettext_lazy("Copy the key, paste it here and press “Save and check”."),
         ),
     ),
+    GODADDY: Words(
+        what=gettext_lazy(
+            "Nobody needs it. If your domains are registered there, we change their name servers for you after you have paid."
+        ),
+        label=gettext_lazy("Personal access token"),
+        hint=gettext_lazy("Kept encrypted and never shown again. Nothing is bought with it."),
+        how=(
+            gettext_lazy("Sign in at developer.godaddy.com, open Personal access tokens and press “Create”."),
+            gettext_lazy("Tick the scopes below and no others, then copy the token: it is shown once."),
+            gettext_lazy("Paste it here and press “Save and check”."),
+        ),
+    ),
 }
 
 SENTENCES: Mapping[str, str | Promise] = {
@@ -100,6 +112,11 @@ SENTENCES: Mapping[str, str | Promise] = {
     CODES[GOOGLE]: gettext_lazy(
         "Google no longer lets us act in this account. Look at the delegation there, then press “Check again”."
     ),
+    connections.WRONG_TOKEN: gettext_lazy("GoDaddy does not take this token. Copy it once more, whole."),
+    connections.NO_TOKEN_SCOPES: gettext_lazy(
+        "GoDaddy takes the token, but not for this: make another one with both scopes, or the account is too small for it."
+    ),
+    CODES[GODADDY]: gettext_lazy("GoDaddy no longer takes this token. Make a new one there and type it in below."),
     CODES[SMARTLEAD]: gettext_lazy("Smartlead no longer takes this key. Make a new one there and type it in below."),
 }
 
@@ -159,7 +176,7 @@ class Typed:
 def platforms_of(student: User, stack: str) -> tuple[str, ...]:
     """Return the platforms at which a student may have an account: those of the stack, and those that are connected."""
     mine = set(Row.objects.filter(student=student, ended_at=None).values_list("platform", flat=True))
-    offered = STACKS[stack].connections if stack in STACKS else ()
+    offered = (*STACKS[stack].connections, *STACKS[stack].helpers) if stack in STACKS else ()
     return (*offered, *(slug for slug in WORDS if slug in mine and slug not in offered))
 
 
@@ -188,9 +205,15 @@ def _account(student: User, slug: str, typed: Typed) -> Account:
         value=(typed.text if typed.wrong == "value" else known) if not is_secret else "",
         code=typed.text if typed.wrong == "code" else "",
         asks_code=proving.label if proving else "",
-        can_use_operators=bool(own) and operator_has(slug) and not connections.keeps(student.pk, slug),
-        use_operators_label=_("Use the account of %(bootcamp)s") % {"bootcamp": settings.BOOTCAMP_NAME},
-        is_open=bool(typed.error) or not operator_has(slug) or any(row.state != State.GOOD for row in own),
+        can_use_operators=bool(own)
+        and (slug in HELPERS or operator_has(slug))
+        and not connections.keeps(student.pk, slug),
+        use_operators_label=_("Disconnect it")
+        if slug in HELPERS
+        else _("Use the account of %(bootcamp)s") % {"bootcamp": settings.BOOTCAMP_NAME},
+        is_open=bool(typed.error)
+        or not (slug in HELPERS or operator_has(slug))
+        or any(row.state != State.GOOD for row in own),
         uses_own=bool(own),
         summary=_("Update it") if own else _("Use an account of your own"),
         wrong=typed.wrong,
@@ -200,6 +223,8 @@ def _account(student: User, slug: str, typed: Typed) -> Account:
 
 def _pastes(slug: str) -> list[Fact]:
     """Return what has to be pasted there, exactly."""
+    if slug == GODADDY:
+        return [Fact(_("Scopes"), " ".join(connections.TOKEN_SCOPES))]
     if slug != GOOGLE:
         return []
     return [
@@ -253,12 +278,16 @@ def _now() -> datetime:
 def _title(row: Row | None, slug: str) -> str:
     if row is not None and row.owner == Owner.STUDENT:
         return _("Your own account: %(label)s") % {"label": row.label} if row.label else _("Your own account")
+    if slug in HELPERS:
+        return _("Not connected")
     if operator_has(slug):
         return _("The account of %(bootcamp)s") % {"bootcamp": settings.BOOTCAMP_NAME}
     return _("No account yet")
 
 
 def _said(row: Row | None, slug: str) -> tuple[Tag, str]:
+    if slug in HELPERS and row is None:
+        return Tag(_("Optional"), "off"), _("You need not do anything.")
     if row is None or row.owner == Owner.OPERATOR:
         if operator_has(slug):
             return Tag(_("Ready"), "done"), _("You need not do anything.")
@@ -271,7 +300,7 @@ def _said(row: Row | None, slug: str) -> tuple[Tag, str]:
         case State.CHECKING:
             return Tag(_("Being checked"), "busy"), problem or _("That takes a few seconds.")
         case State.GOOD:
-            return Tag(_("Works"), "done"), _("Your set-up is made in it.")
+            return Tag(_("Works"), "done"), _("It is used.") if slug in HELPERS else _("Your set-up is made in it.")
         case _:
             return Tag(_("Refused"), "failed"), problem or _("The platform refuses it.")
 

@@ -102,6 +102,11 @@ def takes_own(draft: Provision) -> bool:
     return STACKS[stack_of(draft)].takes_own
 
 
+def platforms(draft: Provision) -> tuple[str, ...]:
+    """Return the platforms at which the draft's student may have an account, those that nobody needs last."""
+    return (*STACKS[stack_of(draft)].connections, *STACKS[stack_of(draft)].helpers)
+
+
 def asks_for_accounts(draft: Provision) -> bool:
     """Whether the draft's package may be built in accounts of the student's own."""
     return draft.tier is not None and bool(STACKS[stack_of(draft)].connections) and not draft.enlarges_id
@@ -112,8 +117,8 @@ def accounts(draft: Provision) -> tuple[bool, bool]:
 
     What is only not checked yet keeps nobody from going on; it is waited for before paying.
     """
-    slugs = STACKS[stack_of(draft)].connections
-    own, unfinished = to_freeze(draft.student, slugs)
+    slugs, helpers = STACKS[stack_of(draft)].connections, STACKS[stack_of(draft)].helpers
+    own, unfinished = to_freeze(draft.student, (*slugs, *helpers))
     known = [*own, *(one.platform for one in unfinished)]
     checking = PlatformConnection.State.CHECKING
     return (

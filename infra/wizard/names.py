@@ -48,7 +48,7 @@ def of(answer: search.Answer) -> Known:
 
 def ask(provision: Provision, names: Sequence[str]) -> str:
     """Put `names` into the queue where no recent answer is there; return why not, or nothing when they are in it."""
-    if not names:
+    if not names or not drafts.has_search(provision):
         return ""
     try:
         search.request_names(

@@ -611,7 +611,7 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
     addresses = naming.plan_addresses(draft.mailbox_patterns, names, drafts.size(draft).mailboxes)
     package, domains, mailboxes = (steps.address(draft, page) for page in ("package", "domains", "mailboxes"))
     sender = f"{draft.sender_first_name} {draft.sender_last_name}".strip()
-    own = [row.title for row in account_cards(draft.student, STACKS[tier.stack].connections) if row.uses_own]
+    own = [row.title for row in account_cards(draft.student, drafts.platforms(draft)) if row.uses_own]
     accounts = [_("Your own at %(platforms)s") % {"platforms": listed(own)} if own else _("The operator's")]
     return [
         _row(_("Package"), [tier.name], package, _("the package")),

@@ -23,7 +23,6 @@ from infra.presenters_base import Problem, said
 from infra.suggestions import BrandRefused
 from infra.throttle import throttled
 from provisioning.actions import Refused
-from provisioning.stacks import STACKS
 
 from . import drafts, forms, names, presenters, upgrade
 from .steps import address, first_incomplete, wizard_step
@@ -55,7 +54,7 @@ def package(request: HttpRequest, draft: Provision) -> HttpResponse:
 @throttled("write")
 def accounts(request: HttpRequest, draft: Provision) -> HttpResponse:
     """Whose accounts the order is built in: the operator's, or some of the student's own."""
-    slugs, typed, problems = STACKS[drafts.stack_of(draft)].connections, Typed(), list[Problem]()
+    slugs, typed, problems = drafts.platforms(draft), Typed(), list[Problem]()
     if request.method == "POST" and request.POST.get("action") == "continue":
         here = first_incomplete(draft)
         if here.key not in ("package", "accounts"):

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import google_world, infraforge_world, owners, profiles, registrar, smartlead_world, stripe_life, warmforge
+from . import (
+    godaddy_world,
+    google_world,
+    infraforge_world,
+    owners,
+    profiles,
+    registrar,
+    smartlead_world,
+    stripe_life,
+    warmforge,
+)
 from .http import Request, Response, json_response
 from .plusvibe import set_profile
 from .reading import Refusal, read_object, texts, whole
@@ -207,6 +217,20 @@ def smartlead(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     return {"made": key}
 
 
+def godaddy(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"token": token, "account": name} makes a token of somebody else's account; with "domain" it holds that one, too."""
+    token, account = str(body.get("token") or ""), str(body.get("account") or "")
+    if not token or not account:
+        raise Refusal(400, "token and account are texts")
+    sandbox.world.godaddy.tokens[token] = account
+    if domain := str(body.get("domain") or "").strip().lower():
+        if not HOST.fullmatch(domain):
+            raise Refusal(400, "domain is a domain name")
+        now = sandbox.clock.now()
+        godaddy_world.own(sandbox.world, domain, now, "ACTIVE", godaddy_world.OWN_SERVERS, True, account)
+    return {"account": account}
+
+
 def logins(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """{"email", "password"}: the PlusVibe workspaces the login sees, null when it opens nothing."""
     return {"workspaces": sandbox.check_login(str(body.get("email")), str(body.get("password")))}
@@ -245,6 +269,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/google"): google,
     ("POST", "/stripe"): stripe,
     ("POST", "/smartlead"): smartlead,
+    ("POST", "/godaddy"): godaddy,
     ("POST", "/logins"): logins,
     ("POST", "/warmup"): warmup,
     ("POST", "/reset"): reset,

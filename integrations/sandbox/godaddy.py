@@ -95,9 +95,12 @@ def error(world: World, status: int, sentence: str) -> Response:
 def _open(world: World, request: Request, verb: str, v1: bool) -> None:
     """Raise Problem where the credential does not open this."""
     given, switches = request.header("authorization"), world.switches
-    allowed = {f"sso-key {KEY}:{SECRET}", f"Bearer {TOKEN}"} if v1 else {f"Bearer {TOKEN}"}
-    if given not in allowed or world.faults.standing("key_revoked", NAME, ""):
+    token = given.removeprefix("Bearer ")
+    accounts = {TOKEN: "", **world.godaddy.tokens}
+    is_known = token in accounts or (v1 and given == f"sso-key {KEY}:{SECRET}")
+    if not is_known or world.faults.standing("key_revoked", NAME, "", token):
         raise Problem(401, "UNABLE_TO_AUTHENTICATE", "Unauthorized: credentials must be specified")
+    world.godaddy.asking = accounts.get(token, "")
     if v1 and switches.godaddy_v1_gate == "closed":
         raise Problem(403, "ACCESS_DENIED", "Authenticated user is not allowed access")
     if not v1 and SCOPES[verb] not in switches.godaddy_scopes.split():
@@ -320,12 +323,14 @@ def _right_hosts(given: Any) -> list[str]:
 
 def _listed(world: World, now: float) -> list[Domain]:
     lag = world.faults.lag(NAME, "list_domains")
-    return [one for one in world.godaddy.domains.values() if one.created_at + lag <= now]
+    mine = [one for one in world.godaddy.domains.values() if one.account == world.godaddy.asking]
+    return [one for one in mine if one.created_at + lag <= now]
 
 
 def _domain(world: World, name: str, now: float) -> Domain:
     found = world.godaddy.domains.get(name.strip().lower())
-    if found is None or found.created_at + world.faults.lag(NAME, "get_domain") > now:
+    is_mine = found is not None and found.account == world.godaddy.asking
+    if found is None or not is_mine or found.created_at + world.faults.lag(NAME, "get_domain") > now:
         raise Problem(404, "NOT_FOUND", "The domain is not in this account")
     return found
 

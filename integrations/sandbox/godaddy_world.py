@@ -25,6 +25,7 @@ class Domain:
     nameservers: tuple[str, ...] = OWN_SERVERS
     auto_renew: bool = True
     years: int = 1
+    account: str = ""
 
     @property
     def expires_at(self) -> float:
@@ -57,11 +58,19 @@ class Operation:
     problem: str = ""
     order_id: str = ""
     want: dict[str, Any] = field(default_factory=dict)
+    account: str = ""
 
 
 @dataclass
 class GodaddyState:
-    """What the platform holds. `charges` has a row (moment, name, cents) for each time somebody paid."""
+    """What the platform holds. `charges` has a row (moment, name, cents) for each time somebody paid.
+
+    tokens  the account that each further token opens; the operator's is ""
+    asking  the account of the request that is being answered
+    """
+
+    tokens: dict[str, str] = field(default_factory=dict)
+    asking: str = ""
 
     domains: dict[str, Domain] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
@@ -90,6 +99,7 @@ def price(world: World, name: str) -> int:
 def start(world: World, kind: str, domain: str, now: float, **want: Any) -> Operation:
     """Begin an operation; it executes, and ends completed or failed. A fault may let it execute for ever."""
     made = Operation(world.uuid("godaddy operation"), world.uuid("godaddy registration"), kind, domain, now, want=want)
+    made.account = world.godaddy.asking
     world.godaddy.operations[made.id] = made
     wait = world.uniform(world.switches.godaddy_operation_seconds, "godaddy operation", made.id)
     world.schedule(now + wait / 2, NAME, "executing", operation=made.id)
@@ -102,13 +112,15 @@ def charge(world: World, name: str, cents: int, now: float) -> None:
     world.godaddy.charges.append((now, name, cents))
 
 
-def own(world: World, name: str, now: float, status: str, servers: tuple[str, ...], auto_renew: bool) -> None:
+def own(
+    world: World, name: str, now: float, status: str, servers: tuple[str, ...], auto_renew: bool, account: str = ""
+) -> None:
     """Let the account have a name; one that it has already runs on for another year."""
     held = world.godaddy.domains.get(name)
     if held is not None:
         held.years += 1
         return
-    world.godaddy.domains[name] = Domain(name, status, now, servers or OWN_SERVERS, auto_renew)
+    world.godaddy.domains[name] = Domain(name, status, now, servers or OWN_SERVERS, auto_renew, account=account)
     dns.delegate(world, name, servers or OWN_SERVERS, now)
 
 
@@ -143,7 +155,8 @@ def _end(world: World, one: Operation, now: float) -> None:
                 return
         one.order_id = str(world.count("godaddy order") + 500_000_000)
         charge(world, one.domain, one.cents, now)
-        own(world, one.domain, now, "ACTIVE", tuple(one.want["nameservers"]), one.want["auto_renew"])
+        servers, renews = tuple(one.want["nameservers"]), bool(one.want["auto_renew"])
+        own(world, one.domain, now, "ACTIVE", servers, renews, one.account)
     elif domain is not None and one.kind == "UPDATE_NAMESERVERS":
         lead(world, domain, tuple(one.want["nameservers"]), now)
     elif domain is not None:

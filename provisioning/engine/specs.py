@@ -189,6 +189,7 @@ class StackSpec:
     measuring  how its mailboxes are looked at once they run; nothing is measured without it
     holding    how what an order owns is looked at; dates and renewals are not watched without it
     connections  the platforms at which a student may work in an account of their own
+    helpers    those of further accounts of a student's that make a step easier, and that nobody needs
     costs      what its orders pay for at the platforms; without them an order is said to cost nothing
     zoning     which DNS records its domains should have, and which of them can be changed
     """
@@ -205,6 +206,7 @@ class StackSpec:
     measuring: Measuring | None = None
     holding: Holding | None = None
     connections: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
     costs: tuple[Cost, ...] = ()
     zoning: Zoning | None = None
 

@@ -31,7 +31,7 @@ from ..engine.specs import (
 )  # fmt: skip
 from ..engine.zoning import FLATTEN, POLICY, RESTORE, Zoning
 from ..steps import finish, owning
-from ..steps.workspace import figures, google, holding, made_by_hand, sender, zones
+from ..steps.workspace import figures, google, holding, leading, made_by_hand, sender, zones
 
 STAGES = (
     Stage("payment", _("Payment"), _("Your payment is confirmed.")),
@@ -64,7 +64,7 @@ STEPS = (
     StepSpec("zones", DOMAIN, "Making Cloudflare zones", "domains", zones.zones,
              origin=OWN, poll=MINUTE, deadline=6 * HOUR, usual=(0, 15 * MINUTE),
              asks="cloudflare", notes=("cloudflare_zone_id", "nameservers")),
-    StepSpec("nameservers", DOMAIN, "Waiting for the owner's nameservers", "domains", owning.nameservers,
+    StepSpec("nameservers", DOMAIN, "Waiting for the owner's nameservers", "domains", leading.nameservers,
              origin=OWN, poll=5 * MINUTE, usual=(10 * MINUTE, 1 * DAY),
              begins=DomainState.PENDING_NAMESERVERS, ends=DomainState.NAMESERVERS_VERIFIED, notes=("connected",)),
     StepSpec("zone_active", DOMAIN, "Waiting for the zones", "domains", zones.zone_active,
@@ -139,6 +139,7 @@ WORKSPACE = StackSpec(
     steps=STEPS,
     pitch=PITCH,
     connections=("google_workspace", "smartlead"),
+    helpers=("godaddy",),
     pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, **CHANGES},
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
     holding=Holding(

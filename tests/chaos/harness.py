@@ -31,6 +31,7 @@ from uuid import UUID
 from django.db import connection
 
 from infra import clock
+from infra.models import Provision
 from integrations import registry
 from integrations.http.call import Call, Raw
 from integrations.http.errors import NotSent, OutcomeUnknown
@@ -275,9 +276,22 @@ def story(*, tier: str = "starter", spares: int = 1, name: str = "acme", **world
     return first_order(new_world(**world), name, tier=tier, spares=spares)
 
 
-def first_order(world: World, name: str = "acme", *, tier: str = "starter", spares: int = 1, own: int = 0) -> Story:
-    """Begin an order in a world in which no time has passed: as `begin`, and much quicker (see `copies.py`)."""
-    begun = copy(world, world.fresh(name), tier=tier, spares=spares, own=own)
-    world.copies.append(begun.provision.pk)
+def first_order(
+    world: World,
+    name: str = "acme",
+    *,
+    tier: str = "starter",
+    spares: int = 1,
+    own: int = 0,
+    before: Callable[[kit.World, Provision], object] | None = None,
+) -> Story:
+    """Begin an order in a world in which no time has passed: as `begin`, and much quicker (see `copies.py`), unless
+    something is to happen `before` it is paid."""
+    fresh = world.fresh(name)
+    if before is not None:
+        begun = kit.order(world, fresh, tier=tier, spares=spares, own=own, before=before)
+    else:
+        begun = copy(world, fresh, tier=tier, spares=spares, own=own)
+        world.copies.append(begun.provision.pk)
     world.people += [person for person in people.of(begun.run.stack) if person not in world.people]
     return begun

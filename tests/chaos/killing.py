@@ -110,7 +110,7 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
     A story ends when its run does, or when only a person can go on.
     """
     where = new_world(**{**tale.world, **world})
-    made = first_order(where, tier=tale.tier, own=tale.own)
+    made = first_order(where, tier=tale.tier, own=tale.own, before=tale.before)
     if tale.mischief is not None:
         where.actors.append(once(tale.mischief, where.sandbox))
     passages, places, deaths, passed = Passages(), list[Place](), list[Place](), 0

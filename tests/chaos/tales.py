@@ -15,12 +15,13 @@ from django.utils import timezone
 from infra.dns.dmarc import Rung
 from infra.management.commands.load_tiers import DEFAULTS
 from infra.models import Domain, DomainState, Provision
-from integrations.sandbox import Sandbox
+from integrations.sandbox import Sandbox, godaddy_world
 from provisioning import changing, life
 from provisioning.actions import freeze_order
 from provisioning.engine.zoning import FLATTEN
 from provisioning.stacks import STACKS
-from tests.integration.stories.kit import answer, make_tier
+from tests.integration import own_accounts
+from tests.integration.stories.kit import World, answer, make_tier
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class Tale:
     then      what happens to the order once it is set up: begins another run, which the tale plays too
     until     the step at whose waiting `then` happens already, before the order is set up
     own       how many of the domains are the student's own
+    before    what happens before the order is paid
     steps     those that the detour leads through: every place in them is a row, whatever the plain tale calls
     """
 
@@ -42,6 +44,7 @@ class Tale:
     then: Callable[[Provision], object] | None = None
     until: str = ""
     own: int = 0
+    before: Callable[[World, Provision], object] | None = None
     steps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -88,6 +91,24 @@ def flatten(provision: Provision) -> object:
             "lookups_before": 1, "lookups_after": 1, "characters": 60, "refresh": 300}  # fmt: skip
     wanted = {"facts": {"spf_records": records, "spf_text": kept["original"]}, "flattening": kept}
     return life.change(provision=provision, domain=domain, pipeline=FLATTEN, wanted=wanted, actor="student")
+
+
+def bring_accounts(world: World, provision: Provision) -> None:
+    """Let the student connect accounts of their own at Google and Smartlead."""
+    word = provision.student.email.partition("@")[0]
+    admin, key = f"admin@{word}.example", f"own-smartlead-key-of-{word}"
+    own_accounts.open_accounts(world.sandbox, admin=admin, key=key)
+    own_accounts.connect_both(provision.student, world.workshop, admin=admin, key=key)
+
+
+def bring_a_token(world: World, provision: Provision) -> None:
+    """Let the student's domains be registered at GoDaddy, and the student connect that account."""
+    word = provision.student.email.partition("@")[0]
+    state, now = world.sandbox.world, world.sandbox.clock.now()
+    state.godaddy.tokens[f"gd_pat_own-{word}"] = word
+    for name in provision.domains.values_list("name", flat=True):
+        godaddy_world.own(state, name, now, "ACTIVE", godaddy_world.OWN_SERVERS, True, word)
+    own_accounts.connect(provision.student, "godaddy", f"gd_pat_own-{word}", world.workshop)
 
 
 def enlarge(provision: Provision) -> object:
@@ -150,5 +171,12 @@ DETOURS = [
     Tale("forge-own-domain", "ignition", own=1, steps=("connect_domains", "nameservers", "own_active")),
     Tale("workspace-taken-down", "own-domains", then=take_down),
     Tale("workspace-given-up", "own-domains", then=take_down, until="dkim_keys"),
+    Tale(
+        "workspace-own-accounts",
+        "own-domains",
+        before=bring_accounts,
+        steps=("google_domains", "users", "dkim_keys", "accounts", "warmup"),
+    ),
+    Tale("workspace-at-godaddy", "own-domains", before=bring_a_token, steps=("nameservers",)),
     Tale("forge-export-lost", "ignition", {"switches": {"infraforge_export_lands": "never"}}),
 ]

@@ -9,7 +9,7 @@ from integrations.sandbox import Sandbox, google_world
 from provisioning import connections
 from provisioning.engine.runner import Workshop
 
-GOOGLE, SMARTLEAD = "google_workspace", "smartlead"
+GOOGLE, SMARTLEAD, GODADDY = "google_workspace", "smartlead", "godaddy"
 ADMIN, KEY = "ada@agency.example", "own-smartlead-key-of-ada"
 OWNER = 4711
 

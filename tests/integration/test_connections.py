@@ -18,7 +18,7 @@ from provisioning.engine.accounts import FROZEN
 from provisioning.models import Run
 
 from . import people
-from .own_accounts import ADMIN, GOOGLE, KEY, OWNER, SMARTLEAD, connect, connect_both, open_accounts
+from .own_accounts import ADMIN, GODADDY, GOOGLE, KEY, OWNER, SMARTLEAD, connect, connect_both, open_accounts
 from .pages import signed_in, student, text
 from .stories.kit import make_order, make_tier, make_world
 from .world import World
@@ -348,3 +348,36 @@ def test_a_refused_key_is_said_on_the_progress_page_and_answered_on_the_page_of_
     assert run.steps.filter(facts__question="update_key", next_attempt_at=None).exists()
     assert provision.events.filter(kind="key_updated").count() == 1
     assert not sent.outbox
+
+
+# ---- a helper, and names that nobody sells -----------------------------------------------------------------------------
+
+
+def test_a_token_that_nobody_needs_is_offered_tried_and_disconnected(draft: Provision, world: World) -> None:
+    client = signed_in(draft.student)
+    page = text(client.get(ACCOUNTS))
+    assert "Not connected" in page
+    assert "domains.nameserver:update" in page
+    world.sandbox.world.godaddy.tokens["gd_pat_own-token"] = "ada's"
+    save(client, GODADDY, "gd_pat_wrong")
+    try_all(world)
+    assert "GoDaddy does not take this token." in text(client.get(ACCOUNTS))
+    save(client, GODADDY, "gd_pat_own-token")
+    try_all(world)
+    assert row_of(draft.student, GODADDY).state == "good"
+    assert client.post(ACCOUNTS, {"platform": GODADDY, "action": "operators"}).status_code == 302
+    assert not PlatformConnection.objects.filter(student=draft.student, ended_at=None).exists()
+    assert client.get(DOMAINS).status_code == 200
+
+
+def test_a_token_without_the_scope_is_said(draft: Provision, world: World) -> None:
+    world.sandbox.world.godaddy.tokens["gd_pat_own-token"] = "ada's"
+    world.sandbox.switches.set(godaddy_scopes="domains.domain:create")
+    assert connect(draft.student, GODADDY, "gd_pat_own-token", world.workshop).problem == "token_scopes"
+    assert "not for this" in text(signed_in(draft.student).get(ACCOUNTS))
+
+
+def test_a_name_typed_for_a_package_that_sells_none_is_no_error_of_ours(draft: Provision) -> None:
+    client = signed_in(draft.student)
+    client.post(DOMAINS, {"brand": "Acme", "action": "add", "wanted": "acme-mail.com", "own": ""})
+    assert client.get(DOMAINS).status_code == 200

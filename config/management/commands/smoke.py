@@ -19,7 +19,10 @@ BAR = 28
 STACKS: dict[str, tuple[Package, dict[str, Callable[[Story], None]]]] = {
     "zapmail": (STARTER, {"main": Story.main, **smoke_billing.STORIES}),
     "forge": (smoke_forge.IGNITION, {"main": smoke_forge.main, "own": smoke_forge.own, "hourly": smoke_forge.hourly}),
-    "workspace": (smoke_workspace.OWN_DOMAINS, {"main": smoke_workspace.main}),
+    "workspace": (
+        smoke_workspace.OWN_DOMAINS,
+        {"main": smoke_workspace.main, "own-accounts": smoke_workspace.own_accounts},
+    ),
 }
 
 

@@ -234,9 +234,19 @@ def begin(world: World, name: str = "acme", *, tier: str = "starter", spares: in
     return order(world, world.fresh(name), tier=tier, spares=spares)
 
 
-def order(world: World, name: str, *, tier: str, spares: int, own: int = 0) -> Story:
-    """Begin one order under exactly this name."""
+def order(
+    world: World,
+    name: str,
+    *,
+    tier: str,
+    spares: int,
+    own: int = 0,
+    before: Callable[[World, Provision], object] | None = None,
+) -> Story:
+    """Begin one order under exactly this name. `before` happens before it is paid."""
     provision = make_order(name, tier=tier, spares=spares, own=own)
+    if before is not None:
+        before(world, provision)
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now() - timedelta(seconds=1))
     provision.refresh_from_db()

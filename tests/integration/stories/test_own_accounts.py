@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from infra.models import Mail, Measurement, PlatformConnection, Provision
+from infra.models import Mail, Measurement, PlatformConnection, Provision, WarmupDay
 from integrations.http.redact import redact
+from integrations.sandbox import godaddy_world
 from integrations.sandbox.google_world import ADMIN as OPERATORS
 from provisioning import actions, collector, connections, inventory, life
 from provisioning.engine.accounts import FROZEN, Accounts
@@ -73,6 +74,8 @@ def test_figures_and_what_is_owned_are_read_from_the_same_accounts_and_taking_do
     collector.drain()
     measured = Measurement.objects.get(provision=made.provision)
     assert (measured.problem, measured.looked_at is not None) == ("", True)
+    seen = WarmupDay.objects.filter(student=made.provision.student)
+    assert set(seen.values_list("mailbox__address", "connection")) == {(one, "connected") for one in addresses(made)}
     inventory.admit()
     assert inventory.look_at_next(made.world.workshop)
     assert life.tear_down(provision=made.provision, actor="test", reason="wanted")
@@ -206,3 +209,75 @@ def test_a_name_that_went_to_an_unknown_end_is_looked_for_in_the_account_that_it
     made.play(hours=240)
     made.check()
     assert made.done("google_workspace.add_domain") == 1
+
+
+# ---- name servers at GoDaddy -------------------------------------------------------------------------------------------
+
+TOKEN, NAME = "gd_pat_own-token-of-ada", "getacme.com"
+
+
+def at_godaddy(**switches: Any) -> Story:
+    """Begin an order whose domain is registered at GoDaddy, in an account that its student has connected."""
+    world = make_world(switches=switches)
+    state, now = world.sandbox.world.godaddy, world.sandbox.clock.now()
+    state.tokens[TOKEN] = "ada's"
+    godaddy_world.own(world.sandbox.world, NAME, now, "ACTIVE", godaddy_world.OWN_SERVERS, True, "ada's")
+    provision = make_order("acme", tier="own-domains")
+    assert connect(provision.student, "godaddy", TOKEN, world.workshop).state == "good"
+    actions.freeze_order(provision=provision, actor="test")
+    run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
+    provision.refresh_from_db()
+    world.people = [people.what_is_asked_is_entered]
+    return Story(world, provision, run)
+
+
+def test_a_domain_at_godaddy_is_led_here_by_its_owners_token_and_nobody_is_written_to() -> None:
+    made = at_godaddy()
+    assert made.provision.order[FROZEN] == ["godaddy"]
+    made.play(hours=240)
+    made.check()
+    assert made.done("godaddy.set_nameservers") == 1
+    assert not Mail.objects.filter(provision=made.provision, kind="nameservers").exists()
+    assert made.domain(NAME).connected_at is not None
+    assert set(made.sandbox.world.godaddy.domains[NAME].nameservers) == set(made.domain(NAME).facts["nameservers"])
+
+
+def test_an_answer_that_is_lost_or_a_change_that_does_not_happen_is_asked_for_again_and_then_of_its_owner() -> None:
+    made = at_godaddy()
+    made.sandbox.faults.add("timeout_after", platform="godaddy", verb="set_nameservers", times=1)
+    made.sandbox.faults.add("stuck", platform="godaddy", verb="UPDATE_NAMESERVERS", times=1)
+    made.play(hours=240)
+    made.check()
+    assert made.done("godaddy.set_nameservers") == 2
+    assert not Mail.objects.filter(provision=made.provision, kind="nameservers").exists()
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [{"godaddy_protected_names": NAME}, {"godaddy_scopes": "domains.domain:read"}],
+    ids=["protected", "without-the-scope"],
+)
+def test_where_godaddy_does_not_let_us_its_owner_is_asked_as_ever(switches: dict[str, Any]) -> None:
+    made = at_godaddy(**switches)
+    made.play(lambda: made.rows("nameservers").filter(facts__question="nameservers").exists(), hours=24)
+    assert Mail.objects.filter(provision=made.provision, kind="nameservers").count() == 1
+    made.world.people = people.of("workspace")
+    made.play(hours=240)
+    made.check()
+
+
+def test_a_token_that_ended_stops_nothing_and_is_told_once() -> None:
+    made = at_godaddy()
+    revoke(made, "godaddy", TOKEN)
+    made.world.people = people.of("workspace")
+    made.play(hours=240)
+    made.check()
+    assert Mail.objects.filter(provision=made.provision, kind="update_key").count() == 1
+    assert not Circuit.objects.filter(is_open=True).exists()
+
+
+def test_a_domain_elsewhere_is_not_touched_by_a_token() -> None:
+    made = at_godaddy()
+    made.sandbox.world.godaddy.domains[NAME].account = "somebody else's"
+    made.play(lambda: made.rows("nameservers").filter(facts__question="nameservers").exists(), hours=24)
+    assert not made.calls()["godaddy.set_nameservers"]
