@@ -20,7 +20,7 @@ ACCOUNTS = (
     Bug("an_own_bad_key_opens_the_circuit", "T26", f"{ENGINE}/reader.py",
         "        if accounts.is_own(call.platform):\n            accounts.refuse(call, error)\n",
         "",
-        f"{STORIES}::test_a_key_that_ends_in_the_middle_parks_its_own_student_alone_and_a_new_one_goes_on"),
+        f"{STORIES}::test_one_bad_key_of_a_students_own_opens_no_circuit"),
     Bug("the_operators_bad_key_stops_own_accounts", "T26", f"{ENGINE}/budget.py",
         " AND NOT (%(is_own)s AND reason = 'credentials')\"\n)",
         "\"\n)",

@@ -12,6 +12,7 @@ from integrations.http.redact import redact
 from integrations.sandbox import godaddy_world
 from integrations.sandbox.google_world import ADMIN as OPERATORS
 from provisioning import actions, collector, connections, inventory, life
+from provisioning.engine import budget
 from provisioning.engine.accounts import FROZEN, Accounts
 from provisioning.models import Circuit, Run
 
@@ -139,6 +140,14 @@ def test_a_key_that_ends_in_the_middle_parks_its_own_student_alone_and_a_new_one
     assert users(made.sandbox, ADMIN) == accounts(made.sandbox, OWNER) == addresses(made)
 
 
+def test_one_bad_key_of_a_students_own_opens_no_circuit() -> None:
+    made = ordered()
+    revoke(made, GOOGLE, ADMIN)
+    made.play(made.rows("zone_active").filter(state="completed").exists, hours=72)
+    made.play(asked_for_a_key(made).exists, hours=1)
+    assert not Circuit.objects.filter(is_open=True).exists()
+
+
 def test_control_without_the_isolation_one_bad_key_stops_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Accounts, "is_own", lambda self, platform: False)
     made = ordered()
@@ -148,12 +157,13 @@ def test_control_without_the_isolation_one_bad_key_stops_everybody(monkeypatch: 
 
 def test_the_operators_refused_key_does_not_stop_a_student_with_an_account_of_their_own() -> None:
     made = ordered()
-    other = begin(made.world, "other")
     fault = revoke(made, GOOGLE, OPERATORS)
-    made.play(hours=240)
-    made.check()
+    budget.open_circuit(GOOGLE, "credentials", "Google refuses our credentials.")
+    made.play(made.rows("zone_active").filter(state="completed").exists, hours=72)
+    made.play(made.rows("google_domains").filter(state="completed").exists, hours=1)
     assert Circuit.objects.get(platform=GOOGLE).is_open, "an answer to the student says nothing of the operator's key"
     made.sandbox.faults.remove(fault)
+    other = begin(made.world, "other")
     other.play(hours=240)
     other.check()
 
