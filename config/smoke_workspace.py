@@ -1,5 +1,5 @@
 """The story of the `workspace` stack: a domain of the student's own, whose owner changes the name servers, and a person who
-makes at Google what no call can.
+makes at Google what no call can. A test message fails before that person starts the signing, and passes after it.
 """
 
 from __future__ import annotations
@@ -7,7 +7,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from infra.models import Domain, MailboxState, PlatformConnection, Provision
+from infra.dns import message
+from infra.models import AuthenticationTest, Domain, MailboxState, PlatformConnection, Provision
 from integrations.cloudflare import marked
 from provisioning import connections, entering
 
@@ -15,6 +16,7 @@ from .smoke import Package, SmokeFailed, State, Story
 
 LONG = 900.0
 ACCOUNTS = "/infrastructure/setup/accounts/"
+KINDS = {"dkim_keys": "dkim", "accounts": "app_password", "signed": "start"}  # at the console, by step
 PURPOSES = {"spf", "dmarc", "mx", "google", "dkim", "tracking"}
 
 
@@ -23,6 +25,7 @@ def main(story: Story) -> None:
     told = OwnStory(site=story.site, control=story.control, say=story.say, package=story.package)
     told.meanwhile = People(told)
     told.main()
+    told.test_a_mailbox()
 
 
 class OwnStory(Story):
@@ -36,6 +39,25 @@ class OwnStory(Story):
         self._press("action", "continue", form)
         if "/domains/" in self.browser.url:
             raise SmokeFailed(f"The domains page did not accept {names}.")
+
+    def test_a_mailbox(self) -> None:
+        """Press the button on the page of a mailbox, and wait until its message has passed."""
+        self._open("/infrastructure/dashboard/")
+        link = self.browser.page.select_one("a[href^='/infrastructure/mailboxes/']")
+        if link is None:
+            raise SmokeFailed("The dashboard leads to no test of a mailbox.")
+        page = str(link["href"])
+        self._open(page)
+        self.browser.select_form(f"form[action='{page}']")
+        self._submit()
+        for _ in self._until("the test message did not arrive"):
+            self._open(page)
+            if not self.browser.page.select("#mailbox-test[data-poll]"):
+                break
+        found = [" ".join(one.get_text(" ").split()) for one in self.browser.page.select("[id^=check-]")]
+        if len(found) != 3 or not all(" Passes " in one for one in found):
+            raise SmokeFailed(f"The test message of the student's button shows {found}.")
+        self.say(1.0, "a test message by the student's button: SPF, DKIM and DMARC pass")
 
 
 def own_accounts(story: Story) -> None:
@@ -105,15 +127,22 @@ class People:
         if run is None:
             return
         for asked in entering.asked(run):
-            kind = "dkim" if asked.key == "dkim_keys" else "app_password"
-            lines = [f"{item} {made}" for item in asked.items if (made := self._made(kind, item))]
+            if asked.key == "signed":
+                self._tell(provision)
+            lines = [f"{item} {made}" for item in asked.items if (made := self._made(KINDS[asked.key], item))]
             if lines:
                 entering.enter(run=run, key=asked.key, text="\n".join(lines), actor="smoke")
+
+    def _tell(self, provision: Provision) -> None:
+        """Say what the newest test message has shown."""
+        newest = AuthenticationTest.objects.filter(mailbox__provision=provision).first()
+        if newest is not None and newest.verdicts:
+            self.story.say(0.8, f"a test message failed: {message.sentence(newest.verdicts['dkim']['said'])}")
 
     def _made(self, kind: str, item: str) -> str:
         """Return what the console shows; nothing while it cannot be made yet."""
         try:
-            return self.story.control_ask("/google", {kind: item})["made"]
+            return self.story.control_ask("/google", {kind: item})["made"] or "started"
         except SmokeFailed:
             return ""
 
@@ -128,6 +157,7 @@ def _compare(provision: Provision, domains: list[Domain], state: State) -> Itera
         ours = [mine[1] for row in zone["records"] if (mine := marked(row["comment"] or ""))]
         if sorted(ours) != sorted(PURPOSES):
             yield f"{domain.name} has records for {sorted(ours)} instead of {sorted(PURPOSES)}"
+        yield from _tests(domain)
         if domain.facts["dns_evidence"]["state"] != "complete":
             yield f"the records of {domain.name} are not seen everywhere"
     users = {row["email"]: row for row in state["google_workspace"]["users"]}
@@ -142,6 +172,14 @@ def _compare(provision: Provision, domains: list[Domain], state: State) -> Itera
             yield f"{mailbox.address} is no user at Google, or not the one that we noted"
         if not accounts.get(mailbox.address, {}).get("warmup"):
             yield f"{mailbox.address} does not warm up at Smartlead"
+
+
+def _tests(domain: Domain) -> Iterator[str]:
+    """Yield what is wrong with a domain's test messages: the first shows Google's signature, the last its own."""
+    made = AuthenticationTest.objects.filter(mailbox__domain=domain, state="judged").order_by("created_at")
+    codes = [one.verdicts["dkim"]["code"] for one in made]
+    if codes[:1] != ["dkim-foreign"] or codes[-1:] != ["dkim-pass"]:
+        yield f"the test messages of {domain.name} show {codes}, not first a foreign signature and then its own"
 
 
 OWN_DOMAINS = Package("own-domains", 1, ("sam", "sam.smoke"), _compare, LONG)

@@ -7,14 +7,14 @@ class ProvisioningConfig(AppConfig):
 
     def ready(self) -> None:
         from . import collector, connections, inventory, mail_tests, rules, search, seeing
-        from .engine import doorbell, runner
+        from .engine import doorbell, runner, trials
 
         doorbell.register("runs", runner.drain)
         doorbell.register("names", search.drain, search.is_due)
         doorbell.register("figures", collector.drain, collector.is_due)
         doorbell.register("inventory", inventory.drain, inventory.is_due)
         doorbell.register("connections", connections.drain, connections.is_due)
-        doorbell.register(mail_tests.BELL, mail_tests.drain, mail_tests.is_due)
+        doorbell.register(trials.BELL, mail_tests.drain, mail_tests.is_due)
         doorbell.register(seeing.BELL, seeing.drain, seeing.is_due)
         doorbell.register("rules", rules.drain, rules.is_due)
         doorbell.register("prune", search.prune, search.is_prune_due)

@@ -11,7 +11,6 @@ No transaction is open while a server is spoken to. Every time is vendor time, e
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,20 +19,19 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from infra import clock, prepared
 from infra.dns import message as received
 from infra.dns.resolver import FirstToSay, NameServers, Patience
 from infra.models import AuthenticationTest, Mailbox, MailboxSecret, MailboxState, OperatorItem, TrialState
-from infra.models.authentication_test import OPEN
 from integrations.http.errors import BadCredentials, OutcomeUnknown, Permanent, PlatformError, Rejected, Retryable
 from integrations.http.redact import Hidden
 from integrations.mail_probe import DEADLINE, TOKEN_HEADER, Door, Outgoing, Post
 
 from .actions import Refused
-from .engine import doorbell
+from .engine import trials
 from .engine.failpoints import failpoint
 from .engine.holding import Server
 from .engine.runner import default_post, default_workshop
@@ -42,14 +40,12 @@ from .stacks import STACKS
 
 log = logging.getLogger(__name__)
 
-BELL = "mail_tests"
 GIVE_UP = timedelta(minutes=30)  # until a message counts as not arrived, or a server as not to be reached
 PAUSES = (5.0, 10.0, 20.0, 30.0, MINUTE, 2 * MINUTE)  # until the next look, by how many there were
 SEND_WITHIN = 10.0  # machine seconds between the intent and the last moment at which sending may begin
 CLAIM = 4 * DEADLINE  # machine seconds until a test whose worker died is taken by another
 SLICE_SECONDS = 60.0  # machine seconds after which no further test begins
 DNS_SECONDS = 15.0  # machine seconds for all questions of one judgement
-KEPT = 20  # tests of a mailbox; older ones are forgotten
 MOST_WORDS = 300
 PROBE_ITEM = "probe_mailbox"  # kind of the operator's item
 
@@ -103,29 +99,7 @@ def ask(*, mailbox: Mailbox, actor: str, available: bool | None = None) -> Authe
     """
     if reason := why_not(mailbox, available=is_available() if available is None else available):
         raise Refused(reason)
-    with transaction.atomic():
-        now = clock.vendor_now()
-        made = AuthenticationTest(
-            mailbox=mailbox,
-            student_id=mailbox.student_id,
-            actor=actor[:320],
-            token=secrets.token_urlsafe(24).replace("-", "a").replace("_", "b"),
-            asked_at=now,
-            due_at=now,
-        )
-        while True:  # the open one that is in the way may have ended when it is looked for
-            AuthenticationTest.objects.bulk_create([made], ignore_conflicts=True)
-            if found := AuthenticationTest.objects.filter(mailbox=mailbox, state__in=OPEN).first():
-                break
-        if found.pk == made.pk:
-            doorbell.ring(BELL)
-            _forget_old(mailbox)
-    return found
-
-
-def _forget_old(mailbox: Mailbox) -> None:
-    kept = AuthenticationTest.objects.filter(mailbox=mailbox).values_list("pk", flat=True)[:KEPT]
-    AuthenticationTest.objects.filter(mailbox=mailbox).exclude(pk__in=list(kept)).delete()
+    return trials.begin(mailbox=mailbox.pk, student=mailbox.student_id, actor=actor)
 
 
 # Working ----------------------------------------------------------------------------------------------------------------

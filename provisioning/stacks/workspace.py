@@ -1,8 +1,9 @@
 """The `workspace` stack: domains that the student owns, their DNS at Cloudflare, mailboxes at Google Workspace,
 sending and warmup at Smartlead.
 
-Read it from top to bottom: that is the order in which each domain and mailbox goes. Times are the platforms' time. Two
-steps are a person's, because no call of Google's does them: making the DKIM key, and the app passwords.
+Read it from top to bottom: that is the order in which each domain and mailbox goes. Times are the platforms' time. Three
+things are a person's, because no call of Google's does them: making the DKIM key, the app passwords, and starting to sign,
+which a received message has to show.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ..engine.specs import (
 )  # fmt: skip
 from ..engine.zoning import FLATTEN, POLICY, RESTORE, Zoning
 from ..steps import finish, owning
-from ..steps.workspace import figures, google, holding, leading, made_by_hand, sender, zones
+from ..steps.workspace import figures, google, holding, leading, made_by_hand, sender, signing, zones
 
 STAGES = (
     Stage("payment", _("Payment"), _("Your payment is confirmed.")),
@@ -95,6 +96,8 @@ STEPS = (
     StepSpec("accounts", MAILBOX, "Connecting the mailboxes to Smartlead", "sending", sender.accounts,
              entry=made_by_hand.APP_PASSWORD_OF, poll=MINUTE, deadline=7 * DAY, usual=(0, 3 * DAY),
              ends=MailboxState.CONNECTED, asks="smartlead", notes=("smartlead_account_id",)),
+    StepSpec("signed", DOMAIN, "Seeing that mail is signed", "signing", signing.signed,
+             entry=made_by_hand.SIGNING, poll=30, deadline=7 * DAY, usual=(MINUTE, 1 * DAY), notes=("signed_at",)),
     StepSpec("limits", MAILBOX, "Setting limits and tracking", "sending", sender.limits,
              poll=MINUTE, deadline=6 * HOUR, asks="smartlead", notes=("tracking_host",)),
     StepSpec("warmup", MAILBOX, "Configuring warmup", "warmup", sender.warmup,

@@ -32,6 +32,8 @@ READ_POINTS = ("before_read", "after_read")
 LINE_POINTS = ("before_work", "after_work")
 STEP_POINTS = ("before_record", "after_record")
 LOOK_POINTS = ("before_look", "after_look")
+# Around the sending of a test message, and before it is judged.
+MAIL_POINTS = ("before_test_intent", "after_test_intent", "after_test_sent", "after_test_received")
 # Where a worker has sent something and nobody knows yet what became of it.
 IN_DOUBT = ("after_intent", "before_work", "after_work", "after_answer")
 # Where the platform has done its work and its answer is in the worker's memory, or on its way there.
@@ -154,9 +156,9 @@ def once(mischief: Callable[[Sandbox], bool], sandbox: Sandbox) -> Callable[[], 
 
 
 def rows(places: Sequence[Place]) -> list[Place]:
-    """Return the places of the matrix: six of every write, two of every read, and those around every step's record and
-    every look at DNS."""
-    wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": (*STEP_POINTS, *LOOK_POINTS)}
+    """Return the places of the matrix: six of every write, two of every read, and those around every step's record,
+    every look at DNS and every test message."""
+    wanted = {"write": WRITE_POINTS, "read": READ_POINTS, "step": (*STEP_POINTS, *LOOK_POINTS, *MAIL_POINTS)}
     read = {place.what for place in places if place.failpoint in READ_POINTS}
     on_the_way = [place for place in places if place.kind == "read" and place.what not in read]
     return [place for place in places if place.failpoint in wanted[place.kind]] + [

@@ -30,6 +30,7 @@ from .figures import Figures
 from .harness import World
 from .killing import (
     LOOK_POINTS,
+    MAIL_POINTS,
     READ_POINTS,
     STEP_POINTS,
     WRITE_POINTS,
@@ -113,6 +114,14 @@ def test_every_call_that_a_platform_receives_has_a_row(figures: Figures) -> None
 def test_a_death_at_any_point_of_any_call_changes_nothing(tale: Tale, shard: int, figures: Figures) -> None:
     chosen = whole.sample(places(tale), part=PART if tale == SMALLEST else PART_OF_OTHERS)[shard::SHARDS]
     figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
+
+
+def test_a_death_around_a_test_message_changes_nothing(figures: Figures) -> None:
+    """At each point of the first message that shows a foreign signature, and of the last one that shows the domain's own."""
+    tale = next(tale for tale in PLAIN if any(place.failpoint in MAIL_POINTS for place in places(tale)))
+    chosen = [place for place in places(tale) if place.failpoint in MAIL_POINTS]
+    assert {place.failpoint for place in chosen} == set(MAIL_POINTS)
+    figures.add("matrix_places", play(tale, [Deaths(place) for place in whole.sample(chosen, part=4)], figures))
 
 
 @pytest.mark.parametrize("tale", DETOURS, ids=str)

@@ -6,11 +6,19 @@ from collections.abc import Callable
 
 from infra.models import Domain, DomainState, Origin
 from integrations.sandbox import Sandbox, dns, registrar
-from integrations.sandbox.google_world import generate_key, make_app_password, switch_two_step
+from integrations.sandbox.google_world import (
+    generate_key,
+    make_app_password,
+    start_authentication,
+    switch_two_step,
+)
 from integrations.sandbox.reading import Refusal
-from provisioning import entering
+from provisioning import entering, mail_tests
 from provisioning.models import ACTIVE_RUN, Run
 from provisioning.stacks import STACKS
+from provisioning.steps.workspace import signing
+
+from . import world
 
 
 def of(stack: str) -> list[Callable[[Sandbox], bool]]:
@@ -23,7 +31,14 @@ def of(stack: str) -> list[Callable[[Sandbox], bool]]:
         found.append(own_domains_are_delegated)
     if asks_makers:
         found.append(what_is_asked_is_entered)
+    if any(spec.key == signing.STEP for spec in steps):
+        found.append(mail_is_tested)
     return found
+
+
+def mail_is_tested(sandbox: Sandbox) -> bool:
+    """Do what workers do with test messages, one at a time; return whether one was due."""
+    return bool(mail_tests.work(world.post_of(sandbox), world.name_servers(sandbox), 1))
 
 
 def own_domains_are_delegated(sandbox: Sandbox) -> bool:
@@ -40,7 +55,7 @@ def own_domains_are_delegated(sandbox: Sandbox) -> bool:
 
 def what_is_asked_is_entered(sandbox: Sandbox) -> bool:
     """Make at Google what the runs wait for, and enter it; return whether anything was."""
-    return _enter(sandbox, ("dkim_keys", "accounts"))
+    return _enter(sandbox, ("dkim_keys", "accounts", "signed"))
 
 
 def keys_are_entered(sandbox: Sandbox) -> bool:
@@ -60,11 +75,14 @@ def _enter(sandbox: Sandbox, kinds: tuple[str, ...]) -> bool:
 
 
 def _make(sandbox: Sandbox, key: str, item: str) -> str:
-    world, now = sandbox.world, sandbox.clock.now()
+    there, now = sandbox.world, sandbox.clock.now()
     try:
         if key == "dkim_keys":
-            return generate_key(world, item, now).txt
-        switch_two_step(world, item, True)
-        return make_app_password(world, item, "Smartlead", now).value
+            return generate_key(there, item, now).txt
+        if key == "signed":
+            start_authentication(there, item, now)
+            return "started"
+        switch_two_step(there, item, True)
+        return make_app_password(there, item, "Smartlead", now).value
     except Refusal:  # the console is not ready for it yet
         return ""

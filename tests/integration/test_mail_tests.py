@@ -17,7 +17,7 @@ from integrations.sandbox.mail_servers import MailServers
 from integrations.sandbox.post import InProcessPost
 from provisioning import mail_tests
 from provisioning.actions import Refused
-from provisioning.engine import doorbell
+from provisioning.engine import doorbell, trials
 from tests.integration.mailboxes import PASSWORD, at_zapmail, only_test, running_mailbox
 from tests.integration.stories.kit import Crash, World, dying, make_world
 from tests.integration.world import name_servers, post_of
@@ -334,7 +334,7 @@ def test_a_password_that_has_gone_meanwhile_ends_the_test(world: World, box: Mai
 
 
 def test_old_tests_are_forgotten(world: World, box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail_tests, "KEPT", 2)
+    monkeypatch.setattr(trials, "KEPT", 2)
     for _ in range(4):
         ask(box)
         play(world, box)
@@ -342,9 +342,9 @@ def test_old_tests_are_forgotten(world: World, box: Mailbox, monkeypatch: pytest
 
 
 def test_the_bell_is_known_to_the_supervisor(world: World, box: Mailbox) -> None:
-    assert mail_tests.BELL not in doorbell.due_names()
+    assert trials.BELL not in doorbell.due_names()
     ask(box)
-    assert mail_tests.BELL in doorbell.due_names()
+    assert trials.BELL in doorbell.due_names()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from infra.models import DomainState, MailboxState, Provision
@@ -10,6 +11,7 @@ from integrations.sandbox import Sandbox
 
 from .books import Books
 
+TOKEN = re.compile(rb"(?m)^X-Mailbox-Test: \S+")
 THERE = (MailboxState.CREATED, MailboxState.CONNECTED, MailboxState.WARMING, MailboxState.READY)
 
 
@@ -23,13 +25,14 @@ def check(books: Books, sandbox: Sandbox) -> None:
 
 
 def nothing_is_made_twice(sandbox: Sandbox) -> None:
-    """I1: each zone, user and record of ours is there once."""
+    """I1: each zone, user and record of ours is there once, and each test message arrived once at most."""
     world = sandbox.world
     zones = world.cloudflare.zones.values()
     things: dict[str, list[object]] = {
         "zone": [zone.name for zone in zones],
         "user": [user.address for user in world.google_workspace.users.values() if user.deleted_at is None],
         "account": [account.address for account in world.smartlead.accounts.values()],
+        "test message": [token[0] for one in world.letters if (token := TOKEN.search(one.raw))],
         "record": [(zone.name, record.comment) for zone in zones for record in zone.records if record.comment],
     }
     for what, names in things.items():

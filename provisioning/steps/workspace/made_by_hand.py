@@ -40,6 +40,13 @@ def _app_password(text: str) -> str:
     return plain
 
 
+def _started(text: str) -> str:
+    """Return the word that says that signing was started. Raises BadEntry."""
+    if text.strip().lower() != "started":
+        raise BadEntry(_("write started behind the domain once you have pressed the button."))
+    return "started"
+
+
 DKIM_KEY = Entry(
     label=gettext_lazy("DKIM record"),
     how=(
@@ -58,6 +65,21 @@ APP_PASSWORD_OF = Entry(
         gettext_lazy("Copy its 16 letters and paste them behind the address. Google shows them once."),
     ),
     read=_app_password,
+)
+
+SIGNING = Entry(
+    label=gettext_lazy("Signing"),
+    how=(
+        gettext_lazy("Open admin.google.com: Apps, Google Workspace, Gmail, Authenticate email."),
+        gettext_lazy(
+            "Choose the domain and press Start authentication. Google may take up to 48 hours until it signs."
+        ),
+        gettext_lazy(
+            "Write started behind the domain. A test message shows whether it is so; until it is, you are asked."
+        ),
+    ),
+    read=_started,
+    fact="signing",
 )
 
 dkim_keys = entered(DKIM_KEY, Scope.DOMAIN)
