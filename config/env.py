@@ -22,6 +22,7 @@ LOGIN = "gtm_web"
 
 # Everything that belongs to a platform starts with one of these; the registry of clients reads no other names.
 PLATFORM_PREFIXES = (
+    "DNS_LOOKS_",
     "ZAPMAIL_",
     "PLUSVIBE_",
     "HEYREACH_",

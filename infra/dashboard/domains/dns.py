@@ -104,7 +104,8 @@ CAUSES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A record that should be there. `found` are the values that name servers showed; `sights` what each of them said."""
+    """A record that should be there. `found` are the values that name servers showed, `differs` where they are not it alone;
+    `sights` what each of them said."""
 
     id: str
     kind: str
@@ -114,6 +115,7 @@ class RecordRow:
     owner: str
     expected: str
     found: list[str]
+    differs: bool
     state: str
     tag: Tag
     sentence: str
@@ -247,6 +249,8 @@ def _record_row(number: int, row: Mapping[str, Any]) -> RecordRow:
     seen = [sight["finding"] for sight in row["resolvers"].values()]
     told = ngettext("seen by %(n)s of %(all)s name server", "seen by %(n)s of %(all)s name servers", len(seen))
     value = str(row["value"])
+    wanted = value if row.get("priority") is None else f"{row['priority']} {value}"
+    found = list(row["found"])[:SHOWN_VALUES]
     sentence = str(DNS_RECORD[DnsRecordState(row["state"])].student)
     if row["state"] == DnsRecordState.CREATED and not seen:
         sentence = _("It is written. Press “Check now” to see what name servers show.")
@@ -257,14 +261,15 @@ def _record_row(number: int, row: Mapping[str, Any]) -> RecordRow:
         purpose=str(what),
         type=row["type"],
         owner=row["owner"],
-        expected=value if row.get("priority") is None else f"{row['priority']} {value}",
-        found=list(row["found"])[:SHOWN_VALUES],
+        expected=wanted,
+        found=found,
+        differs=found != [wanted],
         state=row["state"],
         tag=Tag(str(word), tone),
         sentence=sentence,
         coverage=row["coverage"],
         seen=told % {"n": seen.count(Finding.SEEN), "all": len(seen)} if seen else _("nobody was asked yet"),
-        sights=[_sight_line(name, one) for name, one in row["resolvers"].items()],
+        sights=[_sight_line(name, one) for name, one in sorted(row["resolvers"].items())],
     )
 
 

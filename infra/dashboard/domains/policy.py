@@ -18,6 +18,7 @@ from infra.dns.compliance import Value
 from infra.presenters_base import Line, Tag
 from infra.warmup import RESTING
 from provisioning import changing
+from provisioning.engine.runner import default_workshop
 from provisioning.engine.zoning import POLICY
 
 from .kit import FindingRow, Place, Sight, change_notice, finding_rows, places, why_no_change
@@ -64,7 +65,11 @@ class RungRow:
 
 @dataclass(frozen=True, slots=True)
 class PolicyPage:
-    """`found` is the record as name servers show it; `current` the step that it stands on, empty where there is none."""
+    """`found` is the record as name servers show it, `current` the step that it stands on.
+
+    reports_to      where its reports go
+    reports_arrive  whether that is in the operator's domain, which takes them
+    """
 
     name: str
     checked: str
@@ -82,6 +87,7 @@ class PolicyPage:
     can_change: bool
     why_not: str
     reports_to: str
+    reports_arrive: bool
     places: list[Place]
 
 
@@ -91,6 +97,8 @@ def policy_page(sight: Sight) -> PolicyPage:
     policy = found.policy if found else None
     current = dmarc.rung(policy) if policy else changing.rung_of(sight.domain)
     conditions = list(_conditions(sight))
+    reports = [one.removeprefix("mailto:") for one in policy.rua] if policy else []
+    operators = default_workshop().options.dmarc_report_email
     above = dmarc.next_rung(policy or dmarc.at_rung(dmarc.Policy(), current))
     *shown, by_a_message = conditions
     advised = above if above and all(line.tone == "done" for line in shown) and by_a_message.tone != "wait" else None
@@ -108,19 +116,29 @@ def policy_page(sight: Sight) -> PolicyPage:
         found=found.as_json()["text"] if found else "",
         advice=_advice(above, advised, is_proven=by_a_message.tone == "done"),
         conditions=conditions,
-        rungs=[_rung_row(sight, one, policy, current, advised, why_not) for one in dmarc.Rung],
+        rungs=[_rung_row(sight, one, _written(policy, operators), current, advised, why_not) for one in dmarc.Rung],
         findings=finding_rows(found.findings) if found else [],
         can_change=not why_not,
         why_not=why_not,
-        reports_to=", ".join(one.removeprefix("mailto:") for one in policy.rua) if policy else "",
+        reports_to=", ".join(reports),
+        reports_arrive=all(_host(one) == _host(operators) for one in reports),
         places=places(sight.domain, "domain-policy"),
     )
+
+
+def _host(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
+def _written(found: dmarc.Policy | None, operators: str) -> dmarc.Policy:
+    """Return what is written but for the step: reports go to the operator, whatever stands there now."""
+    return dmarc.parse(dmarc.first_record(operators)) if operators else found or dmarc.Policy()
 
 
 def _rung_row(
     sight: Sight,
     rung: dmarc.Rung,
-    policy: dmarc.Policy | None,
+    policy: dmarc.Policy,
     current: dmarc.Rung,
     advised: dmarc.Rung | None,
     why_not: str,
@@ -134,7 +152,7 @@ def _rung_row(
         key=str(rung),
         title=str(title),
         text=str(text),
-        record=dmarc.at_rung(policy or dmarc.Policy(), rung).text(),
+        record=dmarc.at_rung(policy, rung).text(),
         current=rung == current,
         advised=rung == advised,
         can_choose=not refused and rung != current,
