@@ -22,6 +22,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(next_page="signed-out"), name="logout"),
     path("signed-out/", views.signed_out, name="signed-out"),
     path("invitation/<str:token>/", views.invitation, name="invitation"),
+    path("help/", views.help_index, name="help-index"),
+    path("help/<slug:slug>/", views.help_page, name="help"),
     path("infrastructure/", views.entry, name="infrastructure"),
     path(f"{setup}package/", wizard.package, name="setup-package"),
     path(f"{setup}accounts/", wizard.accounts, name="setup-accounts"),

@@ -8,7 +8,7 @@ from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from infra import accounts
+from infra import accounts, help_pages
 from infra.dashboard import presenters, progress
 from infra.models import ProvisionState, User
 from infra.rls import acting_as
@@ -134,3 +134,18 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 def _person(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
+
+
+@require_safe
+def help_index(request: HttpRequest) -> HttpResponse:
+    """List the help pages. For everybody: letters lead here, too."""
+    return render(request, "help/index.html", {"pages": help_pages.PAGES})
+
+
+@require_safe
+def help_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show one help page. Raises Http404 for one that does not exist."""
+    page = help_pages.PAGES.get(slug)
+    if page is None:
+        raise Http404
+    return render(request, "help/page.html", {"page": page})

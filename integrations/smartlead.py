@@ -395,6 +395,7 @@ _REFUSALS: Final[Mapping[str, tuple[Refusal, ...]]] = {
         _GONE,
         Refusal("account_limit", r"\bplan\b|upgrade|maximum (number )?of|limit (reached|exceeded|of email accounts)"),
         _VALUE,
+        Refusal("bad_tracking_domain", r"tracking", frozenset({400, 422})),
         Refusal("imap_off", r"not enabled for imap|imap[^;]{0,40}(disabled|turned off|switched off|not enabled)"),
         Refusal(
             "wrong_login",

@@ -10,16 +10,22 @@ from typing import Any
 
 from django.db.models import Avg, F
 
+from infra import troubles
 from infra.models import Origin, Provision, ProvisionState, RunState, StepState
+from infra.troubles import Trouble
 
-from .engine.specs import SETUP, Scope, StackSpec, Stage
+from .engine.accounts import UPDATE_KEY
+from .engine.entries import ASKED
+from .engine.outcomes import PEOPLE
+from .engine.specs import SETUP, Scope, StackSpec, Stage, StepSpec
 from .models import BUILDS, OPEN_STEP, Event, Run, Step
 from .stacks import STACKS, pipeline_of
 
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """One domain or mailbox within a stage. `state` is todo, doing, waiting, done, failed or skipped."""
+    """One domain or mailbox within a stage. `state` is todo, doing, waiting, done, failed or skipped; `trouble` is what is
+    in its way."""
 
     key: str
     name: str
@@ -28,11 +34,12 @@ class ItemStatus:
     waits_on: str = ""
     why: str = ""
     question: str = ""
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """One of the student's stages. `usual_seconds` is (from, to) in vendor seconds."""
+    """One of the student's stages. `usual_seconds` is (from, to) in vendor seconds; `trouble` is the worst of its rows'."""
 
     key: str
     title: str
@@ -46,6 +53,7 @@ class StageStatus:
     waits_on: str = ""
     why: str = ""
     items: tuple[ItemStatus, ...] = ()
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run
         waits_on=waiting.waits_on if waiting else "",
         why=waiting.why if waiting else "",
         items=_items(specs, rows),
+        trouble=_trouble(waiting, specs) if waiting else None,
     )
 
 
@@ -142,17 +151,31 @@ def _stage_state(mine: Sequence[Step], open_rows: Sequence[Step], run: Run, dead
     return "doing" if begun and run.state != RunState.FAILED else "todo"
 
 
-def _items(specs: Sequence[Any], rows: dict[str, list[Step]]) -> tuple[ItemStatus, ...]:
+def _items(specs: Sequence[StepSpec], rows: dict[str, list[Step]]) -> tuple[ItemStatus, ...]:
     by_item: dict[str, list[Step]] = defaultdict(list)
     for spec in specs:
         if spec.scope is not Scope.RUN:
             for row in rows[spec.key]:
                 by_item[row.item_key].append(row)
-    found = [_item(group) for group in by_item.values()]
+    found = [_item(group, specs) for group in by_item.values()]
     return tuple(sorted(found, key=lambda item: item.name))
 
 
-def _item(group: Sequence[Step]) -> ItemStatus:
+# Questions that stand where a code would, because a student answers them; the other questions are the usual way.
+ASKED_BECAUSE = {"choose_replacement": "name_lost", UPDATE_KEY: UPDATE_KEY, ASKED: ASKED}
+
+
+def _trouble(row: Step, specs: Sequence[StepSpec]) -> Trouble | None:
+    """Return what is in a row's way; None where it only takes its usual course."""
+    code = row.failure_code
+    if row.state == StepState.WAITING:
+        code = row.facts.get("cause") or ASKED_BECAUSE.get(row.facts.get("question", ""), "")
+        code = code or (row.facts.get("code", "") if row.waits_on in PEOPLE else "")
+    platform = next((spec.asks for spec in specs if spec.key == row.key), "")
+    return troubles.of(str(code), step=row.key, platform=platform)
+
+
+def _item(group: Sequence[Step], specs: Sequence[StepSpec]) -> ItemStatus:
     first = group[0]
     subject = first.domain or first.mailbox
     failed = next((row for row in group if row.state == StepState.FAILED), None)
@@ -174,6 +197,7 @@ def _item(group: Sequence[Step]) -> ItemStatus:
         waits_on=row.waits_on if state == "waiting" else "",
         why=row.failure_sentence or row.why,
         question=row.facts.get("question", "") if state == "waiting" else "",
+        trouble=_trouble(row, specs) if state in ("waiting", "failed") else None,
     )
 
 

@@ -14,6 +14,7 @@ from infra.dashboard import words
 from infra.dashboard.progress import StageRow, progress
 from infra.models import NameAnswer, Provision, ProvisionState, Tier, User
 from infra.presenters_base import Fact, Line
+from infra.troubles import Trouble
 from infra.wizard import drafts, names, presenters
 from provisioning import queries, search
 from provisioning.queries import ItemStatus, StageStatus
@@ -191,6 +192,43 @@ class Item:
     state: str
     word: str
     note: str
+    obstacle: Obstacle | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What is in the way, from the catalogue of troubles.
+
+    acts       student, operator or nobody: who does something about it
+    retryable  whether it is tried again by itself: after so many seconds, where that is known, and at most so often
+    help       address of the page that says more
+    """
+
+    code: str
+    sentence: str
+    acts: str
+    action: str
+    fallback: str
+    retryable: bool
+    delay_seconds: float | None
+    attempts: int | None
+    help: str
+
+
+def _obstacle(found: Trouble | None) -> Obstacle | None:
+    if found is None:
+        return None
+    return Obstacle(
+        code=found.code,
+        sentence=str(found.sentence),
+        acts=str(found.acts),
+        action=str(found.action),
+        fallback=str(found.fallback),
+        retryable=found.retryable,
+        delay_seconds=found.delay,
+        attempts=found.attempts,
+        help=reverse("help", args=[found.help]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +246,7 @@ class Stage:
     done: int
     total: int
     items: list[Item]
+    obstacle: Obstacle | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +306,10 @@ def _stage(stage: StageStatus, row: StageRow) -> Stage:
         done=stage.done,
         total=stage.total,
         items=[_item(item, lines.get(item.name)) for item in stage.items],
+        obstacle=_obstacle(stage.trouble),
     )
 
 
 def _item(item: ItemStatus, line: Line | None) -> Item:
-    return Item(item.name, item.kind, item.state, line.word if line else "", line.note if line else "")
+    word, note = (line.word, line.note) if line else ("", "")
+    return Item(item.name, item.kind, item.state, word, note, _obstacle(item.trouble))

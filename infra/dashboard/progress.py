@@ -18,6 +18,7 @@ from infra import clock, rls
 from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
 from infra.models.domain import HELD
 from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
+from infra.troubles import Trouble
 from infra.wizard import drafts, names
 from provisioning import queries
 from provisioning.engine.accounts import UPDATE_KEY
@@ -37,6 +38,25 @@ ELSEWHERE = (UPDATE_KEY, ASKED)  # answered on a page of their own
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What stands in a stage's way, from the catalogue of troubles: what it is, what is done about it, what else is left."""
+
+    code: str
+    sentence: str
+    action: str
+    fallback: str
+    href: str
+
+
+def advice(found: Trouble | None) -> Advice | None:
+    """Return an entry of the catalogue as the page shows it."""
+    if found is None:
+        return None
+    href = reverse("help", args=[found.help])
+    return Advice(found.code, str(found.sentence), str(found.action), str(found.fallback), href)
+
+
+@dataclass(frozen=True, slots=True)
 class StageRow:
     key: str
     number: int
@@ -51,6 +71,7 @@ class StageRow:
     lines_id: str
     lines_title: str
     folded: bool
+    trouble: Advice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +404,7 @@ def _stage(
         lines_id=f"stage-{stage.key}",
         lines_title=_("%(done)s of %(all)s finished") % {"done": finished, "all": len(stage.items)},
         folded=tone == "done",
+        trouble=advice(stage.trouble) if stage.state == "waiting" else None,
     )
 
 
@@ -403,6 +425,8 @@ def _state_words(state: str, waits_on: str) -> tuple[str, str]:
 
 
 def _stage_sentence(stage: StageStatus) -> str:
+    if stage.trouble is not None and stage.waits_on != "student":  # said below, with what is done about it
+        return stage.doing
     waiting = {
         "student": _needed_of_student(stage),
         "operator": _("The operator was told and looks at it. You need not do anything."),

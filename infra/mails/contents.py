@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.template import Context
@@ -23,7 +24,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from infra import accounts, clock, warmup
+from infra import accounts, clock, troubles, warmup
 from infra.dashboard import owning, presenters, words
 from infra.dashboard.board import date_words
 from infra.models import (
@@ -33,6 +34,7 @@ from infra.models import (
     Mail,
     Mailbox,
     MailboxState,
+    OperatorItem,
     OrderLine,
     PlatformConnection,
     Provision,
@@ -41,6 +43,7 @@ from infra.models import (
     User,
 )
 from infra.presenters_base import day, in_zone_of, listed, money
+from infra.troubles import Trouble
 from provisioning import connections, entering
 from provisioning.inventory import choices, owned
 from provisioning.models import ACTIVE_RUN, Run
@@ -399,12 +402,29 @@ def _day(mail: Mail, name: str) -> str:
 
 def _operator(mail: Mail) -> Values:
     item = mail.key.rpartition(":")[2]
+    found = OperatorItem.objects.filter(pk=item).first() if _is_uuid(item) else None
+    trouble = trouble_of(found) if found is not None else None
     return {
+        "student_reads": str(trouble.sentence) if trouble else "",
+        "help_link": absolute("help", trouble.help) if trouble else "",
         "name": "",
         "site_link": absolute("admin:index"),
         "short": Truncator(str(mail.context.get("sentence", ""))).chars(90),
         "item_link": _admin_link("infra_operatoritem", item),
     }
+
+
+def trouble_of(item: OperatorItem) -> Trouble | None:
+    """Return what the student reads of what an operator is asked about a step; None for other items."""
+    parts = item.key.split(":")
+    return troubles.of(str(item.details.get("code", "")), step=parts[2] if len(parts) > 3 else "")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
 
 
 def _admin_link(model: str, key: str) -> str:

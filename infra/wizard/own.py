@@ -13,6 +13,7 @@ from infra.models import Domain, Provision
 from infra.models.domain import GONE
 from infra.presenters_base import listed
 from infra.rls import acting_as
+from infra.troubles import CATALOGUE
 from provisioning.actions import own_name_taken
 
 from . import drafts
@@ -70,7 +71,7 @@ def _live(names: list[str], draft: Provision) -> list[str]:
         live = Domain.objects.filter(name__in=names, ordered_at__isnull=False).exclude(state__in=GONE)
         taken = dict(live.exclude(provision=draft.pk).values_list("name", "student_id"))
     return [
-        _("%(name)s is part of your set-up already.") % {"name": name}
+        f"{_('%(name)s is part of your set-up already.') % {'name': name}} {CATALOGUE['DOMAIN_ALREADY_EXISTS'].action}"
         if taken[name] == draft.student_id
         else own_name_taken(name)
         for name in names

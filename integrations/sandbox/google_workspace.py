@@ -391,7 +391,7 @@ def create_user(world: World, request: Request, now: float, who: str) -> Respons
     given, family = text(name, "givenName"), text(name, "familyName")
     if max(len(given), len(family)) > LONGEST_NAME:
         raise Refusal(400, "Invalid Given/Family Name", "invalid")
-    _check_password(body)
+    _check_password(world, body)
     local, _, domain = address.partition("@")
     if not re.fullmatch(r"[a-z0-9._'-]{1,64}", local):
         raise Refusal(400, "Invalid Input: primary_user_email", "invalid")
@@ -433,7 +433,7 @@ def change_user(world: World, request: Request, now: float, who: str, user: str)
     if now < found.complete_at:
         raise Refusal(412, "User creation is not complete.", "conditionNotMet")
     if "password" in body:
-        _check_password(body)
+        _check_password(world, body)
         found.password = str(body["password"])
         revoke_app_passwords(world, found)
     if "suspended" in body:
@@ -465,13 +465,19 @@ def undelete_user(world: World, request: Request, now: float, who: str, user: st
     return Response(204)
 
 
-def _check_password(body: dict[str, Any]) -> None:
+def _check_password(world: World, body: dict[str, Any]) -> None:
     password = body.get("password")
     if not isinstance(password, str) or not password:
         raise Refusal(400, "Missing required field: password", "required")
     if body.get("hashFunction") in ("MD5", "SHA-1", "crypt"):
         return
-    if len(password) not in PASSWORD_LENGTHS or not password.isascii() or len(set(password)) < 4:
+    least = world.switches.google_workspace_password_length  # an account may want more than Google does
+    if (
+        len(password) < least
+        or len(password) not in PASSWORD_LENGTHS
+        or not password.isascii()
+        or len(set(password)) < 4
+    ):
         raise Refusal(400, "Invalid Password", "invalid")
 
 

@@ -208,7 +208,7 @@ def save_oauth(world: World, request: Request, now: float, owner: int) -> Respon
 def _take_in(world: World, account: Account, body: dict[str, Any], now: float, known: Account | None) -> Response:
     """Try the logins, and keep the account if they let us."""
     switch_on = _flag(body, "warmup_enabled", needed=True)
-    _apply(account, _changes(body))
+    _apply(account, _changes(world, body))
     account.warmup |= _warmup_changes(world, body)
     failures = try_logins(world, account, now)
     if failures["smtp"] or (failures["imap"] and world.switches.smartlead_imap_failure == "refused"):
@@ -475,7 +475,7 @@ def _warmup_row(world: World, account: Account, now: float) -> dict[str, Any] | 
 
 def update_account(world: World, request: Request, now: float, owner: int, account: Account) -> Response:
     """Change what was sent, whole or not at all."""
-    changes = _changes(read_object(request))
+    changes = _changes(world, read_object(request))
     if not _nothing_happens(world, "update_account", account):
         _apply(account, changes)
         account.updated_at = now
@@ -582,7 +582,7 @@ def _flag(body: dict[str, Any], name: str, *, needed: bool = False) -> bool:
     return value
 
 
-def _changes(body: dict[str, Any]) -> dict[str, Any]:
+def _changes(world: World, body: dict[str, Any]) -> dict[str, Any]:
     """Return what a body changes, by the member of the account."""
     changes: dict[str, Any] = {}
     for name in (name for name in CHANGES if body.get(name) is not None):
@@ -592,6 +592,8 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
             changes[CHANGES[name]] = _flag(body, name)
         else:
             said = text(body, name, optional=name != "from_name")
+            if name == "custom_tracking_url" and said and world.switches.smartlead_tracking == "refused":
+                raise Refusal(400, "custom_tracking_url: the custom tracking domain could not be verified", name)
             changes[CHANGES[name]] = re.sub(r"^https?://", "", said) if name == "custom_tracking_url" else said
     return changes
 

@@ -268,6 +268,7 @@ class Switches:
     google_workspace_error_form: Literal["errors", "details"] = "errors"
     # Google Workspace: the account
     google_workspace_seats: int = 300
+    google_workspace_password_length: int = 8
     google_workspace_licences: Literal["automatic", "manual"] = "automatic"
     google_workspace_most_domains: int = 600
     google_workspace_most_aliases: int = 20
@@ -308,6 +309,7 @@ class Switches:
     smartlead_login_failure: Literal["400 code", "400 message", "406 code"] = "400 code"
     smartlead_passwords_as: Literal["plain", "base64"] = "plain"
     smartlead_reputation_as: Literal["text", "number"] = "text"
+    smartlead_tracking: Literal["taken", "refused"] = "taken"
     smartlead_tag_list: Literal["works", "absent"] = "works"
     smartlead_tags_in_lists: bool = True
     # Smartlead: rules

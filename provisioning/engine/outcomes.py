@@ -46,12 +46,14 @@ class Wait:
 
     `firm`: nobody's "check now" makes it shorter, because the platform asked for it, or needs it.
     `facts`: what was seen meanwhile and is shown; kept like those of `Done`.
+    `cause`: what it waits for, as a code of the catalogue of troubles; empty for what is usual.
     """
 
     seconds: float
     on: WaitsOn = WaitsOn.PLATFORM
     why: str = ""
     firm: bool = False
+    cause: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

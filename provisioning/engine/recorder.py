@@ -135,6 +135,7 @@ class Recorder:
 
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
+        row.facts = {name: fact for name, fact in row.facts.items() if name != "cause"}
         if not (isinstance(outcome, Wait) and outcome.on is WaitsOn.BUDGET):
             row.opened_at = row.opened_at or now  # time without a permit is not the platform's
         row.started_at = row.started_at or timezone.now()
@@ -204,6 +205,8 @@ class Recorder:
         if outcome.on is WaitsOn.FUNDS:
             self._besides.append(partial(self._alert_of_short_wallet, outcome.why))
         row.facts = {**{name: fact for name, fact in row.facts.items() if name != "firm"}, **FIRM[outcome.firm]}
+        if outcome.cause:
+            row.facts = {**row.facts, "cause": outcome.cause}
         row.next_attempt_at = clock.later(now, max(1.0, outcome.seconds))
         self._move(row, StepState.WAITING, waits_on=outcome.on, why=outcome.why)
         item = self._item(spec, row)

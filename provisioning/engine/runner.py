@@ -321,18 +321,20 @@ def outcome_of(error: Exception, errors: int) -> Outcome:
         case TimeSpent():
             return Wait(1.0, why="this wake-up has no time left for the call")
         case Halted():
-            return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why=str(error))
+            return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why=str(error), cause="halted")
         case Undecidable():
             return NeedsOperator(UNDECIDABLE, str(error))
         case RateLimited():
             seconds = min(error.advised_wait or 60.0, ADVICE_CAP)
-            return Wait(seconds, why="the platform asked us to slow down", firm=True)
+            return Wait(seconds, why="the platform asked us to slow down", firm=True, cause="rate_limited")
         case OwnAccountRefused():
             code = accounts.CODES.get(error.platform, error.platform)
             # Whoever was at work while a new key came in looks again soon: without a key that works that costs no call.
             return NeedsStudent(UPDATE_KEY, f"{code}: {error.sentence}", look_again=10 * MINUTE, mail="")
         case BadCredentials():
-            return Wait(5 * MINUTE, on=WaitsOn.OPERATOR, why="the platform refuses our credentials")
+            return Wait(
+                5 * MINUTE, on=WaitsOn.OPERATOR, why="the platform refuses our credentials", cause="credentials"
+            )
         case Retryable() | OutcomeUnknown():
             return Wait(again, why=f"{error.platform} does not answer as it should: {error.sentence}")
         case NotConfigured() | Unsupported():

@@ -380,6 +380,26 @@ def progress_with_the_operator(house: House, name: str) -> Shown:
 
 
 @state
+def progress_with_a_trouble(house: House, name: str) -> Shown:
+    run = building(name)
+    why = "the account behind Zapmail refuses our credentials"
+    waiting = {"state": StepState.WAITING, "waits_on": "operator", "why": why, "facts": {"cause": "credentials"}}
+    steps(run, "buy_domains").update(started_at=ago(minutes=4), **waiting)
+    park(run, ParkedReason.NEEDS_OPERATOR)
+    return Shown(run.provision.student, PROGRESS)
+
+
+@state
+def help_pages(house: House, name: str) -> Shown:
+    return Shown(None, "/help/")
+
+
+@state
+def help_google_workspace(house: House, name: str) -> Shown:
+    return Shown(None, "/help/google-workspace-setup/")
+
+
+@state
 def progress_needs_a_choice(house: House, name: str) -> Shown:
     return Shown(lost(name).provision.student, PROGRESS)
 

@@ -35,6 +35,7 @@ from .made_by_hand import APP_PASSWORD_OF
 PLATFORM, STEP = "smartlead", "accounts"
 SMTP, IMAP = ("smtp.gmail.com", 465), ("imap.gmail.com", 993)
 NO_LOGIN = ("wrong_login", "imap_off")
+NO_TRACKING = "bad_tracking_domain"
 # A fresh app password may not work for a while: when to try again, in seconds since it was entered.
 TRIES = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE)
 NARROW = {"per_day": (1, 50), "ramp_up": (5, 20), "reply_rate_percent": (20, 100)}  # what their documentation takes
@@ -80,13 +81,16 @@ def _connect(ctx: Context, mailbox: MailboxItem, app_password: Secret) -> Outcom
         why = f"{address} is at Smartlead already, and not by this order: remove it there, then retry"
         return NeedsOperator("EMAIL_ALREADY_CONNECTED", why)
     try:
-        made = ctx.ledger.obtain(address, build, find, again=frozenset(NO_LOGIN))
+        made = ctx.ledger.obtain(address, build, find, again=frozenset({*NO_LOGIN, NO_TRACKING}))
     except Rejected as refusal:
         if refusal.code in (ELSEWHERE, "elsewhere"):
             why = f"{address} is in the account of another user of Smartlead, who has to remove it there; then retry"
             return NeedsOperator("EMAIL_ALREADY_CONNECTED", why)
         return NeedsOperator(refusal.code, f"Smartlead refuses {address}: {refusal.sentence}")
     if isinstance(made, Book):
+        if made.refusal is not None and made.refusal.code == NO_TRACKING and "tracking_refused" not in mailbox.facts:
+            why = f"the tracking address of {mailbox.domain.name} is not taken; the tool's own is used instead"
+            return Wait(LEAST_WAIT, why=why, cause=NO_TRACKING, facts={"tracking_refused": True})
         if made.refusal is not None:
             return _not_let_in(ctx, mailbox, made.refusal.sentence)
         return wait_for(made, address, ctx, "whether the mailbox was connected is being checked")
@@ -131,9 +135,10 @@ def account_of(ctx: Context, address: str) -> SendingAccount | None:
 def wanted_limits(ctx: Context, mailbox: MailboxItem) -> AccountSettings:
     """Return daily limit, gap between mails and tracking host. Their limit counts warmup mails too, so it holds both."""
     plan: Mapping[str, Any] = ctx.order.get("warmup", {})
+    settings = ctx.clients.smartlead.settings
     return AccountSettings(
         per_day=int(plan.get("campaign_daily_limit", 30)) + wanted_warmup(plan).per_day,
-        tracking_host=ctx.clients.smartlead.settings.tracking_host(mailbox.domain.name),
+        tracking_host="" if mailbox.facts.get("tracking_refused") else settings.tracking_host(mailbox.domain.name),
         gap_minutes=int(plan.get("gap_minutes", 5)),
     )
 
