@@ -31,6 +31,8 @@ STATES = {
 }
 
 
+# Asked for by the transport on behalf of a call: what becomes of it is that call's answer (tests/unit/integrations).
+ON_THE_WAY = frozenset({"google_workspace.access_token"})
 # What the student hears of a run that only took longer, and what the operator does.
 LETTERS = frozenset({"ready", "delayed", "fixed", "nameservers"})
 ALERTS = frozenset({"operator_circuit", "operator_step", "operator_set_aside"})
@@ -219,7 +221,7 @@ def judge(made: Story, cells: Sequence[Cell], figures: Figures) -> None:
     expected = sum(needs_a_person(cell) for cell in cells)
     assert people == expected, f"{people} items for a person, not {expected}: {[str(cell) for cell in cells]}"
     figures.add("fault_runs")
-    figures.see("calls in fault runs", *made.calls())
+    figures.see("calls in fault runs", *(call for call in made.calls() if call not in ON_THE_WAY))
     for cell in cells:
         count(made, cell, figures)
 
