@@ -96,7 +96,7 @@ REASONS: dict[str, tuple[str | Promise, str | Promise]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRow:
+class VerdictRow:
     """What one mechanism shows: our own finding, what to do, and what the receiver itself reports."""
 
     name: str
@@ -118,7 +118,7 @@ class Trial:
     sentence: str
     fix: str
     server_words: str
-    checks: list[CheckRow]
+    checks: list[VerdictRow]
     ignored: str
     raw_headers: str
 
@@ -193,7 +193,7 @@ def _card(test: AuthenticationTest, *, now: datetime) -> Trial:
     )
 
 
-def _outcome(test: AuthenticationTest, checks: Sequence[CheckRow]) -> Tag:
+def _outcome(test: AuthenticationTest, checks: Sequence[VerdictRow]) -> Tag:
     values = {one.value for one in checks}
     if Value.FAIL in values:
         return Tag(_("Needs attention"), "attention")
@@ -202,10 +202,10 @@ def _outcome(test: AuthenticationTest, checks: Sequence[CheckRow]) -> Tag:
     return Tag(_("All passed"), "done")
 
 
-def _check(name: str, key: str, kept: dict[str, object]) -> CheckRow:
+def _check(name: str, key: str, kept: dict[str, object]) -> VerdictRow:
     word, tone = VALUES[str(kept["value"])]
     fix = kept.get("fix")
-    return CheckRow(
+    return VerdictRow(
         name=name,
         value=str(kept["value"]),
         tag=Tag(str(word), tone),
