@@ -321,6 +321,27 @@ CATALOGUE: Mapping[str, Trouble] = {
             attempts=3,
         ),
         Trouble(
+            "test_failed",
+            _(
+                "The test message of this domain could not be sent or did not arrive, so nobody knows yet whether it signs."
+            ),
+            Acts.OPERATOR,
+            TOLD,
+            LEFT_OUT,
+            "google-workspace-setup",
+            retryable=True,
+            delay=HOUR,
+        ),
+        Trouble(
+            "signing_not_started",
+            _("The mail of this domain is not signed yet: signing has to be started in Google's console."),
+            Acts.OPERATOR,
+            _("Whoever owns the Google account presses “Start authentication” there; a test message then shows it."),
+            ASK_OPERATOR,
+            "google-workspace-setup",
+            retryable=True,
+        ),
+        Trouble(
             "not_in_sending_tool",
             _("This mailbox did not arrive in the sending tool."),
             Acts.OPERATOR,
@@ -494,6 +515,7 @@ MEANINGS: Mapping[str, str] = {
     "too_slow@dkim_published": "DNS_PROPAGATION_TIMEOUT",
     "too_slow@own_active": "DNS_PROPAGATION_TIMEOUT",
     "enter_by_hand@dkim_keys": "DKIM_KEY_MISSING",
+    "enter_by_hand@signed": "signing_not_started",
     "enter_by_hand@accounts": "app_password",
     "bad_tracking_domain": "TRACKING_DOMAIN_SETUP_FAILED",
     "weak_password": "WEAK_PASSWORD",

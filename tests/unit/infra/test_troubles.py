@@ -36,17 +36,25 @@ OF_THE_SPECIFICATION = frozenset(
 )
 
 
+def constants(tree: ast.Module) -> dict[str, object]:
+    """Return what the names of a module stand for."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def written_codes() -> Iterator[tuple[str, str]]:
     """Yield (where, code) for every outcome that steps and engine make with a code that is written out, or named."""
-    for path in sorted((ROOT / "provisioning").rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        named = {
-            target.id: node.value.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
+    trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "provisioning").rglob("*.py"))}
+    everywhere: dict[str, object] = {}
+    for tree in trees.values():
+        everywhere |= constants(tree)
+    for path, tree in trees.items():
+        named = everywhere | constants(tree)
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.Call)
