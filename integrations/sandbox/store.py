@@ -15,7 +15,7 @@ from .log import KEEP, LogEntry, RequestLog
 if TYPE_CHECKING:
     from .world import World
 
-VERSION = 1
+VERSION = 2  # of what the file holds: raised when older ones would lack something
 
 
 class BadState(Exception):

@@ -195,7 +195,7 @@ def asked_for(made: Story) -> list[OperatorItem]:
 
 def decisions(made: Story) -> Any:
     """Return what a person had to decide. What only has to be made at a platform and typed in is no trouble."""
-    return made.items().exclude(kind="circuit").exclude(details__code=ASKED).filter(provision=made.provision)
+    return made.decisions().filter(provision=made.provision)
 
 
 def retry(made: Story, cells: Sequence[Cell]) -> None:

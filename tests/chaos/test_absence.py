@@ -76,7 +76,7 @@ def test_inside_the_bounds_nothing_is_made_twice_and_nobody_is_asked(
         made = begin(scene, *carried_out_late(together, late), *lags(scene, lag))
         made.play(hours=HOURS)
         made.check(quotas=False)
-        assert not made.items().exclude(kind="circuit").exists()
+        assert not made.decisions().exists()
         assert all(Operation.objects.filter(run=made.run, verb=write.verb).exists() for write in together)
         figures.add("absence_cells_inside", len(together))
         figures.add("absence_runs")

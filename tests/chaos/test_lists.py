@@ -54,7 +54,7 @@ def test_everything_is_found_again(
     made.play(hours=HOURS)
     strangers.leave_untouched()
     made.check()
-    assert not made.items().exclude(kind="circuit").exists()
+    assert not made.decisions().exists()
     figures.add("list_runs")
 
 

@@ -138,7 +138,7 @@ GTM Infrastructure is running:  {environment["SITE_URL"]}/
 {SECOND if _is_played() else ""}  operator   {OPERATOR.email} / {OPERATOR.password}   ({environment["SITE_URL"]}/admin/)
 
 Simulated: Zapmail, PlusVibe, HeyReach, InfraForge, Salesforge, Warmforge, Cloudflare, GoDaddy,
-Google Workspace, Stripe, mail servers and DNS.
+Google Workspace, Smartlead, Stripe, mail servers and DNS.
 Nothing leaves this machine and nothing is charged.
   what they hold   {environment["SANDBOX_URL"]}/
   mails            {environment["SANDBOX_URL"]}/mail/

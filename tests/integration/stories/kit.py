@@ -18,6 +18,7 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.zapmail_world import top_up
 from provisioning import actions
 from provisioning.engine import claims, failpoints
+from provisioning.engine.entries import ASKED
 from provisioning.engine.runner import wake
 from provisioning.models import Run, Step
 from provisioning.stacks import STACKS, registrar_of
@@ -109,6 +110,11 @@ class Story:
         found = OperatorItem.objects.filter(created_at__gte=self.world.began)
         found = found.filter(kind=kind) if kind else found
         return found if is_open is None else found.filter(resolved_at__isnull=is_open)
+
+    def decisions(self) -> Any:
+        """Return the operator's items that ask for a decision: no circuit, and nothing that only has to be made at a
+        platform and typed in."""
+        return self.items().exclude(kind="circuit").exclude(details__code=ASKED)
 
     def mails(self) -> Counter[str]:
         """Count the mails of this world by kind."""
