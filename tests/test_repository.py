@@ -300,6 +300,17 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
 
 
+def test_the_tests_that_documents_name_exist() -> None:
+    """A test is named as `file::name`, the file by the end of its path below tests/ that no other file has."""
+    names = {f"/{name}": set(re.findall(r"def (test_\w+)\(", text)) for name, text in files(".py", under=("tests",))}
+    named = [(name, *found) for name, text in files(".md") for found in re.findall(r"`([\w/]+\.py)::(\w+)`", text)]
+    assert len(named) > 200
+    for name, file, test in named:
+        meant = [tests for path, tests in names.items() if path.endswith(f"/{file}")]
+        assert len(meant) == 1, f"{name}: {len(meant)} files end in {file}"
+        assert test in meant[0], f"{name}: {file}::{test}"
+
+
 def test_the_changelog_has_an_entry_for_what_comes_next() -> None:
     assert re.search(r"^## ", _text("CHANGELOG.md"), re.M)
 
