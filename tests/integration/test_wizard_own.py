@@ -284,7 +284,6 @@ def test_the_dashboard_of_an_upgrade_says_what_it_waits_for(draft: Provision) ->
         "sample.com needs you.",
         "Name servers to set ns1.sandbox.test and ns2.sandbox.test",
         "We see ns37.domaincontrol.com",
-        "Leads to us",
     ):
         assert words in page
     assert 'href="/infrastructure/progress/"' in response.content.decode()
