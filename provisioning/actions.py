@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -44,7 +45,8 @@ from .engine.ledger import UNDECIDABLE
 from .engine.outcomes import NewCredential, WaitsOn
 from .engine.recorder import take_dates
 from .engine.specs import Scope
-from .models import ACTIVE_RUN, BUILDS, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
+from .models import ACTIVE_RUN, BUILDS, NOT_BUILT, OPEN_STEP, Circuit, Event, Operation, OperationItem, Run, Step
+from .queries import building_run
 from .stacks import STACKS, pipeline_of, registrar_of
 from .steps import owning
 from .steps.common import RETRIED
@@ -384,17 +386,17 @@ def _open_question(run: Run, domain: Domain) -> Step:
 
 
 def why_no_retry(run: Run) -> str:
-    """Return why a run cannot be retried now, in a sentence for the operator; nothing when it can.
+    """Return why a run cannot be retried now, in a sentence for whoever asks; nothing when it can.
 
     A step that waits by itself needs no retry, and one that is being tried at this moment must not get a second hand.
     """
     if _is_over(run):
         return _("This order was cancelled or suspended: nothing is built for it.")
     if int(run.provision.order.get("domain_count", 0)) < int(run.order.get("domain_count", 0)):
-        return _("The package has become smaller since: what this run lacked is not part of it any more.")
+        return _("The package has become smaller since: what was lacking is not part of it any more.")
     now = clock.machine_now()
     if run.state == RunState.RUNNING and run.lease_until is not None and run.lease_until > now:
-        return _("The machine is working on this run at this moment. Look again in a minute.")
+        return _("The machine is working on this order at this moment. Look again in a minute.")
     if _another_is_active(run):
         return _("Another run of this order is under way.")
     if retryable(run):
@@ -419,7 +421,7 @@ def retryable(run: Run) -> list[Step]:
 
     An operator's row whose own next look is due already is left to the machine.
     """
-    failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code__in=["name_lost", "skipped"]))
+    failed = list(run.steps.filter(state=StepState.FAILED).exclude(failure_code__in=NOT_BUILT))
     now = clock.vendor_now()
     asked = run.steps.filter(state=StepState.WAITING, waits_on=WaitsOn.OPERATOR, next_attempt_at__gt=now)
     return [*failed, *asked]
@@ -435,22 +437,81 @@ def retry_failed_step(*, run: Run, actor: str, reason: str) -> int:
         if refusal := why_no_retry(run):
             raise Refused(refusal)
         rows = retryable(run)
-        # It was refused once; the operator says that this has changed.
-        OperationItem.objects.filter(
-            operation__run=run, operation__step_key__in={row.key for row in rows}, state=OperationState.REJECTED
-        ).update(state=OperationState.NOT_DONE)
         _declare_absent(run, [row for row in rows if row.facts.get("code") == UNDECIDABLE], actor=actor)
-        for row in rows:
-            _note_step(run, row, StepState.PENDING, actor=actor, reason=reason)
-            if row.state == StepState.FAILED:
-                _reopen_item(run, row)
-            _reopen(row)
-            OperatorItem.close("set_aside", key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
-        questions.close_answered(run, resolution=f"Retried by {actor}: {reason}")
-        OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
-        note(run.provision, "retried", run=run, actor=actor, reason=reason)
-        _build_on(run)
+        _try_again(run, rows, actor=actor, reason=reason)
     return len(rows)
+
+
+TRIES = 3  # of one item, the first among them; what fails oftener is the operator's
+AGAIN = "tried again by its student"
+
+
+def set_aside_for_good(run: Run) -> set[str]:
+    """Return the items that failed and that their student cannot have tried again, by key.
+
+    Those are what has been tried so often that a person has to look, what a platform may have carried out all the same,
+    and what is not to be built any more.
+    """
+    of_items = run.steps.exclude(item_key="").select_related("domain", "mailbox")
+    failed = list(of_items.filter(state=StepState.FAILED))
+    again = run.events.filter(kind="step", from_state=StepState.FAILED, to_state=StepState.PENDING)
+    tried = dict(again.order_by().values_list("item").annotate(Count("pk")))
+    unresolved = set(_unresolved(run.provision))
+    boxes: dict[Any, set[str]] = defaultdict(set)
+    for domain, address in run.provision.mailboxes.values_list("domain", "address"):
+        boxes[domain].add(address)
+    kept = {
+        row.item_key
+        for row in failed
+        if row.failure_code in NOT_BUILT
+        or 1 + tried.get(_item(row), 0) >= TRIES
+        or unresolved & {_item(row), *boxes[row.domain_id]}
+    }
+    return kept | {row.item_key for row in failed if row.mailbox and str(row.mailbox.domain_id) in kept}
+
+
+def second_tries(run: Run) -> list[Step]:
+    """Return the rows of set-aside items that their student may have tried once more."""
+    failed = run.steps.filter(state=StepState.FAILED)
+    if failed.filter(item_key="").exists():
+        return []  # the run itself has failed: that is the operator's
+    return list(failed.exclude(item_key__in=set_aside_for_good(run)))
+
+
+def retry_set_aside(*, provision: Provision, actor: str) -> int:
+    """Let a student have tried once more what was set aside of their order; what goes on, goes on.
+
+    Returns the number of items. Raises Refused with the student's sentence when there is nothing to try, or not now: of
+    many presses one does it.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        newest = building_run(provision)
+        if newest is None or not (rows := second_tries(run := lock(newest))):
+            raise Refused(
+                _("There is nothing to try again: it is being tried already, or the operator has to look at it.")
+            )
+        if why_not := why_no_retry(run):
+            raise Refused(why_not)
+        _try_again(run, rows, actor=actor, reason=AGAIN)
+    return len(rows)
+
+
+def _try_again(run: Run, rows: Sequence[Step], *, actor: str, reason: str) -> None:
+    """Open these rows of a locked run, and let it go on."""
+    # It was refused once; a person says that this has changed.
+    OperationItem.objects.filter(
+        operation__run=run, operation__step_key__in={row.key for row in rows}, state=OperationState.REJECTED
+    ).update(state=OperationState.NOT_DONE)
+    for row in sorted(rows, key=lambda one: one.domain_id is not None):  # a domain brings back what is not set aside
+        _note_step(run, row, StepState.PENDING, actor=actor, reason=reason)
+        if row.state == StepState.FAILED:
+            _reopen_item(run, row)
+        _reopen(row)
+        OperatorItem.close("set_aside", key=str(row.pk), resolution=f"Retried by {actor}: {reason}")
+    questions.close_answered(run, resolution=f"Retried by {actor}: {reason}")
+    OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
+    note(run.provision, "retried", run=run, actor=actor, reason=reason)
+    _build_on(run)
 
 
 BEING_BUILT: Mapping[str, ProvisionState] = {
@@ -472,6 +533,9 @@ def _reopen_item(run: Run, row: Step) -> None:
     if not row.item_key:
         return
     mailboxes = _mailboxes_of(row)
+    if row.domain:  # a mailbox that failed by itself comes back by itself
+        apart = set(run.steps.filter(mailbox__in=mailboxes, state=StepState.FAILED).values_list("mailbox", flat=True))
+        mailboxes = [mailbox for mailbox in mailboxes if mailbox.pk not in apart]
     keys = [row.item_key, *(str(mailbox.pk) for mailbox in mailboxes)]
     for skipped in run.steps.filter(state=StepState.SKIPPED, position__gte=row.position, item_key__in=keys):
         _reopen(skipped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from .engine.accounts import UPDATE_KEY
 from .engine.entries import ASKED
 from .engine.outcomes import PEOPLE
 from .engine.specs import SETUP, Scope, StackSpec, Stage, StepSpec
-from .models import BUILDS, OPEN_STEP, Event, Run, Step
+from .models import BUILDS, NOT_BUILT, OPEN_STEP, Event, Run, Step
 from .stacks import STACKS, pipeline_of
 
 
@@ -71,9 +71,14 @@ class Status:
     questions: tuple[ItemStatus, ...] = field(default=())
 
 
+def building_run(provision: Provision) -> Run | None:
+    """Return the newest run that builds a provision; None before it is paid."""
+    return provision.runs.filter(kind__in=BUILDS).order_by("-created_at").first()
+
+
 def status_of(provision: Provision) -> Status:
     """Return the status of a provision in two queries. Reads only rows that the student may see."""
-    run = provision.runs.filter(kind__in=BUILDS).order_by("-created_at").first()
+    run = building_run(provision)
     if run is None:
         return Status(0, provision.state, provision.parked_reason, provision.reference, ())
     stack = pipeline_of(run)
@@ -199,6 +204,70 @@ def _item(group: Sequence[Step], specs: Sequence[StepSpec]) -> ItemStatus:
         question=row.facts.get("question", "") if state == "waiting" else "",
         trouble=_trouble(row, specs) if state in ("waiting", "failed") else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DomainStatus:
+    """A domain of an order with its mailboxes, over all stages.
+
+    state   of all of it together: failed where one part has failed, done where every part is; skipped is left out
+    lead    the part that decides it, the domain or a mailbox
+    since   when the step began that the lead stands at, or when the lead came to its end; None before anything began
+    """
+
+    name: str
+    state: str
+    lead: ItemStatus
+    since: datetime | None
+    mailboxes: tuple[ItemStatus, ...]
+
+
+FAILED_FIRST = ("failed", "waiting", "doing", "todo", "done", "skipped")
+
+
+def domains_of(run: Run) -> list[DomainStatus]:
+    """Return the domains that a run builds, failed ones first, in one query."""
+    parts: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
+    rows = run.steps.exclude(item_key="").select_related("domain", "mailbox__domain")
+    names: dict[str, str] = {}
+    for row in rows:
+        domain = row.domain or (row.mailbox.domain if row.mailbox else None)
+        if domain is not None:
+            names[str(domain.pk)] = domain.name
+            parts[str(domain.pk)][row.item_key].append(row)
+    specs = pipeline_of(run).steps
+    found = [_domain(key, names[key], groups, specs) for key, groups in parts.items()]
+    return sorted(found, key=lambda one: (FAILED_FIRST.index(one.state), one.lead.waits_on != "student", one.name))
+
+
+def _domain(key: str, name: str, groups: dict[str, list[Step]], specs: Sequence[StepSpec]) -> DomainStatus:
+    parts = {item: _whole(group, specs) for item, group in groups.items()}
+    own = parts.get(key)
+    is_left_out = own is not None and own.state == "skipped"
+    states = {"skipped"} if is_left_out else {part.state for part in parts.values()}
+    state = next((one for one in FAILED_FIRST if one in states), "todo")
+    if state == "todo" and "done" in states:
+        state = "doing"  # one part is ready, another has not begun
+    leads = [part for part in parts.values() if part.state == state] or list(parts.values())
+    lead = (
+        own if own is not None and is_left_out else next((one for one in leads if one.waits_on == "student"), leads[0])
+    )
+    boxes = sorted((part for part in parts.values() if part.kind == "mailbox"), key=lambda one: one.name)
+    return DomainStatus(name, state, lead, _since(groups[lead.key]), tuple(boxes))
+
+
+def _whole(group: Sequence[Step], specs: Sequence[StepSpec]) -> ItemStatus:
+    """Return the status of an item over all its steps; what was given up is left out."""
+    found = _item(group, specs)
+    if any(row.state == StepState.FAILED and row.failure_code in NOT_BUILT for row in group):
+        return replace(found, state="skipped", trouble=None)
+    return found
+
+
+def _since(group: Sequence[Step]) -> datetime | None:
+    finished = max((row.finished_at for row in group if row.finished_at), default=None)
+    at = next((row for row in group if row.state in OPEN_STEP), None)
+    return (at.started_at if at is not None else None) or finished
 
 
 MEASURED_RUNS = 100

@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{own}compliance/", domains.Compliance.as_view(), name="api-domain-compliance"),
     path("infrastructure/provision/", views.Provisioning.as_view(), name="api-provision"),
     path("infrastructure/status/<uuid:provision_id>/", views.Status.as_view(), name="api-status"),
+    path("infrastructure/batches/<uuid:provision_id>/", views.Batch.as_view(), name="api-batch"),
     path("infrastructure/dashboard/", views.Dashboard.as_view(), name="api-dashboard"),
     path("infrastructure/exports/", views.Exports.as_view(), name="api-exports"),
     path("infrastructure/renewals/", views.Renewals.as_view(), name="api-renewals"),

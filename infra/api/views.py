@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from billing.actions import Fulfilment
 from billing.standing import payment_standing
 from infra import clock, naming, rls, suggestions, throttle
-from infra.dashboard import board, mail_tests, presenters
+from infra.dashboard import batches, board, mail_tests, presenters
 from infra.estate import exports
 from infra.estate import presenters as estate
 from infra.estate import views as estate_views
@@ -32,6 +32,7 @@ from infra.wizard import drafts
 from provisioning import inventory, search
 from provisioning import mail_tests as testing
 from provisioning.actions import Refused
+from provisioning.models import Run
 
 from . import bodies
 from .base import Endpoint, EnrolledOrOwner, SharedThrottle
@@ -240,6 +241,39 @@ class Dashboard(Endpoint):
         if provision is None or provision.state not in presenters.RUNNING:
             raise ApiError(404, "not_running", _("Nothing of yours is running yet."))
         return body_of(board.dashboard(self.student, provision, now=clock.vendor_now()))
+
+
+class Batch(Endpoint):
+    """The domains of an order at a glance; a POST has those that failed tried once more."""
+
+    permission_classes = [EnrolledOrOwner]
+
+    def get_throttles(self) -> list[Any]:
+        """Count a press of the button as such."""
+        if self.request.method == "POST":
+            self.throttle_name = "write"
+        return super().get_throttles()
+
+    @extend_schema(operation_id="batch", responses=answers(batches.Batch, 404))
+    def get(self, request: Request, provision_id: uuid.UUID) -> Response:
+        return body_of(self._batch(provision_id))
+
+    @extend_schema(operation_id="retry_batch", request=None, responses=answers(batches.Batch, 404, 409))
+    def post(self, request: Request, provision_id: uuid.UUID) -> Response:
+        try:
+            batches.retry(self.student, self._order(provision_id)[0])
+        except Refused as refusal:
+            raise ApiError(409, "refused", str(refusal)) from refusal
+        return body_of(self._batch(provision_id))
+
+    def _order(self, key: uuid.UUID) -> tuple[Provision, Run]:
+        mine = Provision.objects.filter(pk=key, student=self.student).select_related("tier", "student")
+        if (found := batches.order_of(self.student, mine.first())) is None:
+            raise not_found()
+        return found
+
+    def _batch(self, key: uuid.UUID) -> batches.Batch:
+        return batches.batch(self.student, *self._order(key), now=timezone.now())
 
 
 class MailboxTest(Endpoint):

@@ -45,6 +45,7 @@ from provisioning.stacks import STACKS
 from . import billing_notices, calendar, owning, presenters, words
 from .domains.dns import has_drifted, in_short
 from .presenters import Login, Notice
+from .progress import to_batch
 from .tasks import Task, first_week
 
 SHOWN_DAYS = 7
@@ -639,7 +640,12 @@ def _ramp_card(provision: Provision, found: Sequence[Standing]) -> RampCard | No
 
 
 def _cards(provision: Provision, measurement: Measurement | None, *, now: datetime) -> list[Card]:
-    return [*_lead_list(provision, measurement, now=now), *_own_accounts(provision), _estate()]
+    found = [*_lead_list(provision, measurement, now=now), *_own_accounts(provision), _estate()]
+    return found + [Card(_("Your order at a glance"), _in_batch(), [], link) for link in to_batch(provision)]
+
+
+def _in_batch() -> str:
+    return _("Each domain with its mailboxes: what is done, what failed and why, and the same as a file.")
 
 
 def _own_accounts(provision: Provision) -> list[Card]:

@@ -171,7 +171,7 @@ def _page(
         choices=[_choice(provision, item, refused) for item in status.questions if item.question not in ELSEWHERE]
         if building
         else [],
-        links=head.links,
+        links=[*head.links, *([] if is_ended else to_batch(provision))],
         can_change=head.can_change,
         bar_label=_("Finished"),
         bar_value=done,
@@ -185,6 +185,17 @@ def _page(
         checked_at=_clock_time(student, now),
         zone=str(in_zone_of(student, now).tzinfo),
     )
+
+
+MANY = 5  # domains, beyond which they have a page of their own
+
+
+def to_batch(provision: Provision) -> list[Option]:
+    """Return the link to the page of an order's domains, where it has many that are paid for."""
+    count = int(provision.order.get("domain_count", 0))
+    if count <= MANY or provision.paid_at is None:
+        return []
+    return [Option(_("See all %(n)s domains") % {"n": count}, reverse("batches"))]
 
 
 def _clock_time(student: User, now: datetime) -> str:
@@ -336,6 +347,7 @@ def _since(student: User, provision: Provision, *, now: datetime) -> str:
 
 # Stages -------------------------------------------------------------------------------------------------------------
 
+UNFINISHED = ("todo", "doing", "waiting")
 STATES = {
     "todo": (gettext_lazy("Not started"), "off"),
     "doing": (gettext_lazy("In progress"), "busy"),
@@ -347,7 +359,7 @@ STATES = {
 
 
 def _stages(student: User, provision: Provision, status: Status, *, now: datetime) -> list[StageRow]:
-    measured = _measured(str(provision.order.get("stack", "")), int(time.time() // 600)) if status.stages else {}
+    measured = _history(provision) if status.stages else {}
     scale = clock.scale() if status.stages else 1.0
     first_open = next((stage.key for stage in status.stages if stage.state not in ("done", "skipped")), "")
     has_stopped = provision.state == ProvisionState.FAILED
@@ -364,6 +376,10 @@ def _stages(student: User, provision: Provision, status: Status, *, now: datetim
         )
         for place, stage in enumerate(status.stages, start=1)
     ]
+
+
+def _history(provision: Provision) -> dict[str, float]:
+    return _measured(str(provision.order.get("stack", "")), int(time.time() // 600))
 
 
 @lru_cache(maxsize=8)
@@ -412,10 +428,11 @@ def _stage_words(stage: StageStatus) -> tuple[str, str]:
     failed = sum(item.state == "failed" for item in stage.items)
     if stage.state == "done" and failed:
         return (_("Failed"), "failed") if failed == len(stage.items) else (_("Done, not all"), "attention")
-    return _state_words(stage.state, stage.waits_on)
+    return state_words(stage.state, stage.waits_on)
 
 
-def _state_words(state: str, waits_on: str) -> tuple[str, str]:
+def state_words(state: str, waits_on: str) -> tuple[str, str]:
+    """Return the word and the tone for the state of a stage, or of a domain or mailbox."""
     if state == "waiting" and waits_on == "student":
         return _("Needs you"), "attention"
     if state == "waiting" and waits_on in ("operator", "funds"):
@@ -459,10 +476,24 @@ def _needed_of_student(stage: StageStatus) -> str:
 
 def _usual(stage: StageStatus, measured: float | None, scale: float) -> str:
     """Say how long an unfinished stage usually takes: from our own history, else what its platform's pages promise."""
-    if stage.state not in ("todo", "doing", "waiting"):
-        return ""
+    return usual(_usual_seconds(stage, measured, scale)) if stage.state in UNFINISHED else ""
+
+
+def _usual_seconds(stage: StageStatus, measured: float | None, scale: float) -> tuple[float, float]:
     low, high = stage.usual_seconds
-    return usual((measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale))
+    return (measured * 0.7, measured * 1.4) if measured else (low / scale, high / scale)
+
+
+def time_left(provision: Provision, status: Status) -> tuple[float, float] | None:
+    """Return how many seconds what is left usually takes, from and to: the usual times of the unfinished stages.
+
+    None where nothing is left, or nothing goes on by itself.
+    """
+    if provision.state not in BUILDING:
+        return None
+    measured, scale = _history(provision), clock.scale()
+    left = [_usual_seconds(one, measured.get(one.key), scale) for one in status.stages if one.state in UNFINISHED]
+    return (sum(low for low, _high in left), sum(high for _low, high in left)) if left else None
 
 
 def _stage_meta(student: User, stage: StageStatus, usually: str, *, now: datetime) -> str:
@@ -480,7 +511,7 @@ def _stage_meta(student: User, stage: StageStatus, usually: str, *, now: datetim
 
 
 def _line(item: ItemStatus) -> Line:
-    word, tone = _state_words(item.state, item.waits_on)
+    word, tone = state_words(item.state, item.waits_on)
     # What a platform answered is the operator's; the student is told why something failed.
     return Line(item.name, word, tone, item.why if item.state == "failed" else "")
 

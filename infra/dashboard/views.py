@@ -12,12 +12,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import actions as billing
 from infra import clock, icalendar, naming, rls, warmup
+from infra.estate.exports import as_csv
+from infra.estate.views import file_of
 from infra.models import Credential, CredentialReveal, Domain, Mail, Mailbox, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
 from infra.throttle import allow, client_address, refusal, throttled
@@ -27,7 +30,7 @@ from provisioning import actions
 from provisioning import mail_tests as testing
 from provisioning.engine import doorbell
 
-from . import billing_notices, board, calendar, mail_tests, presenters, tasks
+from . import batches, billing_notices, board, calendar, mail_tests, presenters, tasks
 from .forms import PasswordForm, ReplacementForm
 from .progress import ProgressPage, Refusal, replacement_names
 from .progress import progress as progress_page
@@ -177,6 +180,63 @@ def _replace(request: HttpRequest, provision: Provision, domain: Domain, typed: 
         actions.choose_replacement(provision=provision, domain=domain, name=name, actor=_person(request).email)
     values = {"new": name, "old": domain.name}
     messages.success(request, _("%(new)s takes the place of %(old)s.") % values, extra_tags="done")
+
+
+def _batch(request: HttpRequest) -> batches.Batch | None:
+    student = _person(request)
+    found = batches.order_of(student, _ordered(student))
+    return batches.batch(student, *found, now=timezone.now()) if found else None
+
+
+@require_safe
+@never_cache
+@login_required
+def batch(request: HttpRequest) -> HttpResponse:
+    """All domains of the order at a glance."""
+    page = _batch(request)
+    return render(request, "batches/batch.html", {"page": page}) if page else redirect("infrastructure")
+
+
+@require_safe
+@never_cache
+@login_required
+@throttled("status", reads=True)
+def batch_state(request: HttpRequest) -> HttpResponse:
+    """The page's changing part, asked for while it is open: 204 as long as it would look the same."""
+    page = _batch(request)
+    if page is None or request.GET.get("version") == page.version:
+        return HttpResponse(status=204)
+    return render(request, "batches/_batch.html", {"page": page})
+
+
+@require_safe
+@never_cache
+@login_required
+def batch_file(request: HttpRequest) -> HttpResponse:
+    """The rows of the page as CSV."""
+    page = _batch(request)
+    if page is None:
+        raise Http404
+    body = as_csv(batches.file_rows(page), batches.COLUMNS, for_spreadsheets=True)
+    return file_of(f"domains-{page.reference}.csv", body)
+
+
+@require_POST
+@login_required
+@throttled("write")
+def batch_retry(request: HttpRequest) -> HttpResponse:
+    """Have what failed tried once more, all of it at once."""
+    provision = _ordered(_person(request))
+    if provision is None:
+        raise Http404
+    try:
+        count = batches.retry(_person(request), provision)
+    except actions.Refused as refusal:
+        messages.warning(request, str(refusal), extra_tags="attention")
+    else:
+        said_so = ngettext("%(n)s of them is tried again.", "%(n)s of them are tried again.", count)
+        messages.success(request, said_so % {"n": count}, extra_tags="busy")
+    return redirect("batches")
 
 
 @require_safe

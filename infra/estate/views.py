@@ -87,7 +87,7 @@ def leaving_mailboxes(request: HttpRequest) -> HttpResponse:
     if provision is None:
         raise Http404
     rows = exports.mailbox_rows(provision, exports.mailboxes_of(provision), with_passwords=False)
-    return _file("mailboxes.csv", exports.as_csv(rows, exports.PLAIN, for_spreadsheets=True))
+    return file_of("mailboxes.csv", exports.as_csv(rows, exports.PLAIN, for_spreadsheets=True))
 
 
 @require_safe
@@ -101,7 +101,7 @@ def leaving_zone(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     read_at = str(domain.facts.get("dns_read_at") or "")[:10]
     text = zone_file(domain.name, domain.facts.get("dns_records") or (), read_at=read_at)
-    return _file(f"{domain.name}.zone", text.encode())
+    return file_of(f"{domain.name}.zone", text.encode())
 
 
 @sensitive_post_parameters()
@@ -129,7 +129,7 @@ def export(request: HttpRequest) -> HttpResponse:
             else:
                 if wanted.with_passwords:
                     note_export(provision, student, address=client_address(request), count=len(wanted.of_these(boxes)))
-                return _file(f"{wanted.what}.{wanted.format}", body)
+                return file_of(f"{wanted.what}.{wanted.format}", body)
         else:
             problems = list(wizard_forms.problems(form))
     context = {
@@ -202,7 +202,8 @@ def _ticks(items: list[Any], form: ExportForm) -> list[dict[str, Any]]:
     return [{"value": str(one), "id": f"row-{one.pk}", "checked": str(one) in chosen} for one in items]
 
 
-def _file(name: str, body: bytes) -> HttpResponse:
+def file_of(name: str, body: bytes) -> HttpResponse:
+    """Return a file to be kept; its ending says what it is."""
     kinds = {"csv": "text/csv; charset=utf-8", "json": "application/json", "zone": "text/plain; charset=utf-8"}
     response = HttpResponse(body, content_type=kinds[name.rpartition(".")[2]])
     response["Content-Disposition"] = f'attachment; filename="{name}"'

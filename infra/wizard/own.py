@@ -1,9 +1,12 @@
-"""Domains that the student owns already, as they are typed: one per line, judged before anything is ordered."""
+"""Domains that the student owns already, as typed or in a file: one per line, judged before anything is ordered."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -19,22 +22,116 @@ from provisioning.actions import own_name_taken
 from . import drafts
 
 MOST = 50
+MOST_BYTES = 64 * 1024
+COLUMN = "domain"
+SHOWN = 100  # characters of what is no domain
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file, counted from 1: the domain that it names, or why it names none."""
+
+    number: int
+    text: str
+    problem: str = ""
 
 
 def parse(text: str, draft: Provision) -> list[str]:
     """Return the domains in `text`, canonical, each once. Raises ValidationError with one sentence for each that is none."""
-    typed = [word for word in re.split(r"[\s,;]+", text) if word][:MOST]
-    found, wrong = [], []
-    for word in dict.fromkeys(typed):
+    typed = dict.fromkeys(word for word in re.split(r"[\s,;]+", text) if word)
+    if sentence := too_many(len(typed)):
+        raise ValidationError(sentence)
+    return _judged([Line(0, word) for word in typed], draft)
+
+
+def parse_lines(lines: Sequence[Line], draft: Provision) -> list[str]:
+    """Return the domains of a file's lines, as `parse` does; each sentence names the line."""
+    if sentence := too_many(len(lines)):
+        raise ValidationError(sentence)
+    return _judged(lines, draft)
+
+
+def too_many(count: int) -> str:
+    """Say that so many domains are more than an order takes; nothing where they are not."""
+    if count <= MOST:
+        return ""
+    return _("These are %(count)s domains; one order takes at most %(most)s.") % {"count": count, "most": MOST}
+
+
+def _judged(lines: Sequence[Line], draft: Provision) -> list[str]:
+    found: dict[str, int] = {}
+    wrong = []
+    for line in lines:
         try:
-            found.append(_one(word, drafts.own_endings(draft)))
+            if line.problem:
+                raise ValidationError(line.problem)
+            found.setdefault(_one(line.text, drafts.own_endings(draft)), line.number)
         except ValidationError as error:
-            wrong.append(error)
-    names = list(dict.fromkeys(found))
-    wrong += [ValidationError(sentence) for sentence in _live(names, draft)]
+            wrong.append((line.number, error.messages[0]))
+    wrong += [(found[name], sentence) for name, sentence in _live(list(found), draft)]
     if wrong:
-        raise ValidationError(wrong)
-    return names
+        raise ValidationError([_at(number, sentence) for number, sentence in sorted(wrong, key=lambda one: one[0])])
+    return list(found)
+
+
+def _at(number: int, sentence: str) -> str:
+    return _("Line %(number)s: %(sentence)s") % {"number": number, "sentence": sentence} if number else sentence
+
+
+def read(body: bytes) -> list[Line]:
+    """Return the lines of a file, equal ones once: one domain per line, or columns of which one is called `domain`.
+
+    UTF-8 with or without a mark in front, `,` or `;` between columns. Raises ValidationError for what is no such file.
+    """
+    if len(body) > MOST_BYTES:
+        raise ValidationError(
+            _("The file is larger than %(size)s KB. Take one that holds only the domains.") % {"size": 64}
+        )
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ValidationError(_("The file is no text in UTF-8. Save it as “CSV UTF-8”, or paste the domains."))
+    separator = ";" if ";" in text.partition("\n")[0] else ","
+    found: dict[str, Line] = {}
+    for line in _lines(_records(text, separator)):
+        found.setdefault(line.text, line)
+    if not found:
+        raise ValidationError(_("The file names no domains."))
+    return list(found.values())
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a file with the line at which each begins: a quoted cell may reach over several."""
+    reader, number = csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1
+    for row in reader:
+        yield number, row
+        number = reader.line_num + 1
+
+
+def _lines(records: Iterator[tuple[int, list[str]]]) -> Iterator[Line]:
+    column: int | None = None
+    is_first = True
+    for number, row in records:
+        cells = [" ".join(cell.split()) for cell in row]
+        if not any(cells):
+            continue
+        heads = [cell.lower() for cell in cells]
+        if is_first and COLUMN in heads:
+            column, is_first = heads.index(COLUMN), False
+            continue
+        is_first = False
+        filled = [cell for cell in cells if cell]
+        if column is None and len(filled) > 1:
+            problem = _("there are several columns here, and none of them is called “domain”.")
+            yield Line(number, ", ".join(filled), problem)
+        elif column is None:
+            yield Line(number, filled[0])
+        elif column < len(cells) and cells[column]:
+            yield Line(number, cells[column])
+        else:
+            yield Line(number, ", ".join(filled), _("the column “domain” is empty."))
 
 
 def _one(word: str, endings: Sequence[str]) -> str:
@@ -43,9 +140,9 @@ def _one(word: str, endings: Sequence[str]) -> str:
         name = canonical(host)
         domain = registrable(name)
     except BadName as error:
-        raise ValidationError(_("%(name)s is no domain name.") % {"name": word}) from error
+        raise ValidationError(_("%(name)s is no domain name.") % {"name": word[:SHOWN]}) from error
     if domain is None or "_" in name or "*" in name:
-        raise ValidationError(_("%(name)s is no domain that somebody can own.") % {"name": word})
+        raise ValidationError(_("%(name)s is no domain that somebody can own.") % {"name": word[:SHOWN]})
     if domain != name:
         raise ValidationError(
             _(
@@ -65,15 +162,15 @@ def _one(word: str, endings: Sequence[str]) -> str:
     return name
 
 
-def _live(names: list[str], draft: Provision) -> list[str]:
-    """Return why names are not free for this order. Other students' orders are seen by the worker only."""
+def _live(names: list[str], draft: Provision) -> list[tuple[str, str]]:
+    """Return names that are not free for this order, and why. Other students' orders are seen by the worker only."""
     with acting_as("worker"):
         live = Domain.objects.filter(name__in=names, ordered_at__isnull=False).exclude(state__in=GONE)
         taken = dict(live.exclude(provision=draft.pk).values_list("name", "student_id"))
+    mine = _("%(name)s is part of your set-up already.")
+    action = CATALOGUE["DOMAIN_ALREADY_EXISTS"].action
     return [
-        f"{_('%(name)s is part of your set-up already.') % {'name': name}} {CATALOGUE['DOMAIN_ALREADY_EXISTS'].action}"
-        if taken[name] == draft.student_id
-        else own_name_taken(name)
+        (name, f"{mine % {'name': name}} {action}" if taken[name] == draft.student_id else own_name_taken(name))
         for name in names
         if name in taken
     ]

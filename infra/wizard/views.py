@@ -81,7 +81,7 @@ def domains(request: HttpRequest, draft: Provision) -> HttpResponse:
 
 
 def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
-    form = forms.DomainsForm(request.POST, instance=draft)
+    form = forms.DomainsForm(request.POST, request.FILES, instance=draft)
     chosen, spares = form.picked()
     kept_brand, kept_main = draft.brand, draft.main_domain
     valid = form.is_valid()

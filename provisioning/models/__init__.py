@@ -2,11 +2,12 @@
 
 from .gate import Circuit, Collection, Flight, Heartbeat, Permit
 from .operation import Capture, Operation, OperationItem
-from .run import ACTIVE_RUN, BUILDS, OPEN_STEP, Event, Run, Step
+from .run import ACTIVE_RUN, BUILDS, NOT_BUILT, OPEN_STEP, Event, Run, Step
 
 __all__ = [
     "ACTIVE_RUN",
     "BUILDS",
+    "NOT_BUILT",
     "OPEN_STEP",
     "Capture",
     "Circuit",

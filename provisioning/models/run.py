@@ -14,6 +14,7 @@ from infra.models.states import RunKind, RunState, StepState
 ACTIVE_RUN = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING, RunState.PARKED)
 BUILDS = (RunKind.SETUP, RunKind.UPGRADE)  # what spends money, and what the progress page shows
 OPEN_STEP = (StepState.PENDING, StepState.IN_PROGRESS, StepState.WAITING)
+NOT_BUILT = ("name_lost", "skipped")  # why a row failed that nobody tries again: the item was given up
 
 
 class Run(Record):

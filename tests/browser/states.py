@@ -1386,4 +1386,5 @@ def enter_with_errors(house: House, name: str) -> Shown:
     return Shown(run.student, f"/infrastructure/runs/{run.pk}/enter/", then=then, sees="There is a problem")
 
 
-from . import domain_states as domain_states  # noqa: E402 - they need what stands above
+from . import batch_states as batch_states  # noqa: E402 - they need what stands above
+from . import domain_states as domain_states  # noqa: E402

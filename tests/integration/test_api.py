@@ -601,6 +601,7 @@ def test_the_schema_is_served_and_names_every_address(client: Client) -> None:
     paths = response.json()["paths"]
     owned = {f"{API}{name}/" for name in ("renewals", "exports", "leaving", "mailboxes/{mailbox_id}/test")}
     places = ("dns", "dns/check", "dns/watch", "dns/spf", "policy", "compliance")
+    owned.add(f"{API}batches/{{provision_id}}/")
     owned |= {f"{API}domains/{{name}}/{place}/" for place in places}
     assert set(paths) == {TIERS, SUGGEST, CHECK, PROVISION, DASHBOARD, f"{API}status/{{provision_id}}/", *owned}
     assert "402" in paths[PROVISION]["post"]["responses"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from infra import clock
@@ -314,3 +317,78 @@ def test_a_student_who_brings_all_domains_needs_no_brand(draft: Provision) -> No
     assert choose(client, own="sample.com\nother.com", brand="").status_code == 302
     assert draft.domains.count() == 2
     assert choose(client, own="", brand="").status_code == 422
+
+
+# A file of domains --------------------------------------------------------------------------------------------------
+
+
+def upload(draft: Provision, body: bytes, own: str = "", name: str = "domains.csv") -> Any:
+    return choose(signed_in(draft.student), own=own, own_file=SimpleUploadedFile(name, body))
+
+
+def in_field(response: Any) -> list[str]:
+    """Return the lines that stand in the field of own domains."""
+    found = re.search(r'<textarea name="own"[^>]*>\s*(.*?)</textarea>', response.content.decode(), flags=re.S)
+    assert found is not None
+    return html.unescape(found[1]).split("\n")
+
+
+def test_the_domains_of_a_file_join_the_typed_ones(draft: Provision) -> None:
+    assert upload(draft, "\ufeffdomain;note\r\nOne.com;x\r\n".encode(), own="two.com").status_code == 302
+    assert set(draft.domains.values_list("name", "origin")) == {("one.com", Origin.OWN), ("two.com", Origin.OWN)}
+
+
+def test_each_bad_line_of_a_file_is_named_and_all_lines_stand_in_the_field(draft: Provision) -> None:
+    response = upload(draft, b"good.com\na..b\nmail.sample.com\ngood.com\nother.de\n", own="typed.com")
+    assert response.status_code == 422
+    page = text(response)
+    for words in (
+        "Line 2: a..b is no domain name.",
+        "Line 3: mail.sample.com is part of the domain sample.com",
+        "Line 5: other.de cannot be part of this package",
+    ):
+        assert words in page
+    assert "Line 1:" not in page
+    assert in_field(response) == ["typed.com", "good.com", "a..b", "mail.sample.com", "other.de"]
+    assert not draft.domains.exists()
+
+
+def test_a_domain_of_a_file_that_is_live_elsewhere_is_named_with_its_line(draft: Provision) -> None:
+    bob = student("bob@students.example")
+    other = Provision.objects.create(student=bob, tier=draft.tier)
+    Domain.objects.create(
+        provision=other, student=bob, name="sample.com", ordered_at=other.created_at, origin=Origin.OWN
+    )
+    assert "Line 2: sample.com is part of another set-up here" in text(upload(draft, b"good.com\nsample.com\n"))
+
+
+def test_more_than_fifty_are_refused_however_they_come_and_none_is_dropped_silently(draft: Provision) -> None:
+    lines = [f"sample{n}.com" for n in range(51)]
+    response = upload(draft, "\n".join(lines).encode())
+    assert response.status_code == 422
+    assert "These are 51 domains; one order takes at most 50." in text(response)
+    assert in_field(response) == lines
+    assert "These are 51 domains" in text(choose(signed_in(draft.student), own="\n".join(lines)))
+    assert "These are 51 domains" in text(upload(draft, "\n".join(lines[:50]).encode(), own=lines[50]))
+    assert not draft.domains.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b"", "names no domains"), (b"\xff\xfea", "no text in UTF-8"), (b"a.com\n" * 11_000, "larger than 64 KB")],
+)
+def test_a_file_that_cannot_be_read_is_refused_and_what_was_typed_stays(
+    draft: Provision, body: bytes, words: str
+) -> None:
+    response = upload(draft, body, own="typed.com")
+    assert response.status_code == 422
+    assert words in text(response)
+    assert in_field(response) == ["typed.com"]
+
+
+def test_a_package_that_takes_none_takes_no_file(draft: Provision) -> None:
+    draft.tier = make_tier("starter")
+    draft.save()
+    assert "Or from a file" not in text(signed_in(draft.student).get(DOMAINS))
+    upload(draft, b"sample.com\n")
+    assert not draft.domains.exists()
