@@ -69,7 +69,7 @@ STEPS = (
              origin=OWN, poll=5 * MINUTE, usual=(10 * MINUTE, 1 * DAY),
              begins=DomainState.PENDING_NAMESERVERS, ends=DomainState.NAMESERVERS_VERIFIED, notes=("connected",)),
     StepSpec("zone_active", DOMAIN, "Waiting for the zones", "domains", zones.zone_active,
-             origin=OWN, poll=5 * MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(5 * MINUTE, 1 * DAY), asks="cloudflare"),
+             origin=OWN, poll=MINUTE, slowest=HOUR, deadline=2 * DAY, usual=(5 * MINUTE, 1 * DAY), asks="cloudflare"),
     StepSpec("google_domains", DOMAIN, "Adding the domains to Google Workspace", "records", google.domains,
              poll=MINUTE, deadline=6 * HOUR, asks="google_workspace", notes=("google_txt",)),
     StepSpec("records", DOMAIN, "Writing the records", "records", zones.records,

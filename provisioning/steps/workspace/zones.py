@@ -30,6 +30,7 @@ BATCHES = ("records", "dkim")  # what is written while a set-up is built, each w
 IN_THE_WAY, REFUSED = "records_in_the_way", "records_refused"  # codes of what a person has to look at
 SELECTOR = "google"  # the prefix that whoever makes a key is told to choose
 SPF = "v=spf1 include:_spf.google.com ~all"
+SOON = 20.0  # vendor seconds after asking, when it usually has looked
 CHECK_EVERY = timedelta(hours=1)  # how often they look at a domain's name servers again when asked to
 
 
@@ -90,9 +91,8 @@ def _active(ctx: Context, domain: DomainItem) -> Outcome:
     except Rejected as refusal:
         if refusal.code != "checked_recently":
             raise
-    return Wait(
-        ctx.poll, why="Cloudflare is looking at the name servers", facts={"activation_asked_at": ctx.now.isoformat()}
-    )
+    asked_now = {"activation_asked_at": ctx.now.isoformat()}
+    return Wait(min(ctx.poll, SOON), why="Cloudflare is looking at the name servers", facts=asked_now)
 
 
 def records(ctx: Context) -> Mapping[str, Outcome]:
