@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from infra.dashboard.owning import OTHER_WAY, WAYS
+
 Text = str | Promise
 
 
@@ -48,38 +50,8 @@ PAGES: Mapping[str, HelpPage] = {
                     _("The page of your order shows what we see there today, and which name servers to set."),
                 ),
             ),
-            Section(
-                "GoDaddy",
-                steps=(
-                    _("Sign in at GoDaddy, open “My Products” and then the domain."),
-                    _("Open “DNS”, then “Nameservers”, then “Change Nameservers”."),
-                    _("Choose “I'll use my own nameservers”."),
-                    CHANGE,
-                ),
-            ),
-            Section(
-                "Namecheap",
-                steps=(
-                    _("Sign in at Namecheap, open “Domain List” and press “Manage” beside the domain."),
-                    _("Under “Nameservers” choose “Custom DNS”."),
-                    CHANGE,
-                ),
-            ),
-            Section(
-                "Porkbun",
-                steps=(
-                    _("Sign in at Porkbun, open “Domain Management” and the details of the domain."),
-                    _("Press the pencil beside “Authoritative Nameservers”."),
-                    CHANGE,
-                ),
-            ),
-            Section(
-                _("Another registrar"),
-                steps=(
-                    _("Sign in where you pay for the domain, and open its name servers (often under “DNS”)."),
-                    CHANGE,
-                ),
-            ),
+            *(Section(title, steps=(*way, CHANGE)) for title, way in WAYS.items()),
+            Section(_("Another registrar"), steps=(*OTHER_WAY, CHANGE)),
             Section(
                 _("If it is not seen"),
                 (

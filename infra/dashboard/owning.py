@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from infra.clock import vendor_now
 from infra.dns.names import display
@@ -21,6 +23,23 @@ REGISTRARS = (
     ("registrar-servers.com", "Namecheap"),
     ("porkbun.com", "Porkbun"),
 )
+# How one comes to the name servers of a domain at each of them.
+WAYS: Mapping[str, tuple[str | Promise, ...]] = {
+    "GoDaddy": (
+        gettext_lazy("Sign in at GoDaddy, open “My Products” and then the domain."),
+        gettext_lazy("Open “DNS”, then “Nameservers”, then “Change Nameservers”."),
+        gettext_lazy("Choose “I'll use my own nameservers”."),
+    ),
+    "Namecheap": (
+        gettext_lazy("Sign in at Namecheap, open “Domain List” and press “Manage” beside the domain."),
+        gettext_lazy("Under “Nameservers” choose “Custom DNS”."),
+    ),
+    "Porkbun": (
+        gettext_lazy("Sign in at Porkbun, open “Domain Management” and the details of the domain."),
+        gettext_lazy("Press the pencil beside “Authoritative Nameservers”."),
+    ),
+}
+OTHER_WAY = (gettext_lazy("Sign in where you pay for the domain, and open its name servers (often under “DNS”)."),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +127,4 @@ def _registrar(servers: Sequence[str]) -> str:
 
 def _how(registrar: str) -> list[str]:
     last = _("Remove every name server that is there, put in the ones above, all of them, and save.")
-    steps = {
-        "GoDaddy": [
-            _("Sign in at GoDaddy, open “My Products” and then the domain."),
-            _("Open “DNS”, then “Nameservers”, then “Change Nameservers”."),
-            _("Choose “I'll use my own nameservers”."),
-        ],
-        "Namecheap": [
-            _("Sign in at Namecheap, open “Domain List” and press “Manage” beside the domain."),
-            _("Under “Nameservers” choose “Custom DNS”."),
-        ],
-        "Porkbun": [
-            _("Sign in at Porkbun, open “Domain Management” and the details of the domain."),
-            _("Press the pencil beside “Authoritative Nameservers”."),
-        ],
-    }
-    other = [_("Sign in where you pay for the domain, and open its name servers (often under “DNS”).")]
-    return [*steps.get(registrar, other), last]
+    return [*map(str, WAYS.get(registrar, OTHER_WAY)), last]
