@@ -11,7 +11,7 @@ from importlib import import_module
 
 from .chapter import BenchFailed, Chapter, Note, Numbers
 
-CHAPTERS = ("product", "memory", "webhooks", "engines", "figures", "cohort")
+CHAPTERS = ("product", "memory", "webhooks", "engines", "figures", "cohort", "domains")
 
 __all__ = ["CHAPTERS", "BenchFailed", "Chapter", "Note", "Numbers", "chapters", "measure"]
 

@@ -31,8 +31,13 @@ def draft(name: str) -> Provision:
 
 
 def paid(name: str) -> Run:
-    """Return the run of a new order that has just been paid."""
-    provision = actions.freeze_order(provision=draft(name), actor="bench")
+    """Return the run of a new order of the Starter package that has just been paid."""
+    return pay(draft(name))
+
+
+def pay(provision: Provision) -> Run:
+    """Return the run of a draft that has just been paid."""
+    provision = actions.freeze_order(provision=provision, actor="bench")
     checkout = Checkout.objects.create(
         provision=provision,
         student=provision.student,
