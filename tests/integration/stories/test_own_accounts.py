@@ -238,7 +238,7 @@ def at_godaddy(**switches: Any) -> Story:
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
     provision.refresh_from_db()
-    world.people = [people.what_is_asked_is_entered]
+    world.people = [people.what_is_asked_is_entered, people.mail_is_tested]
     return Story(world, provision, run)
 
 
