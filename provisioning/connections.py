@@ -57,9 +57,7 @@ GOOGLE, SMARTLEAD, GODADDY = Platform.GOOGLE_WORKSPACE, Platform.SMARTLEAD, Plat
 HELPERS = frozenset({GODADDY})  # nobody needs one, and the operator has none
 
 BACKOFF = (60.0, 300.0, 900.0, 3600.0)  # seconds until the next try, by number of tries in a row without an answer
-REFUSED_AGAIN = (
-    6 * 3600.0
-)  # seconds until a refused key in use is tried again by itself: rights may have been given back
+REFUSED_AGAIN = 6 * 3600.0  # seconds until a refused key in use is tried again: rights may have been given back
 LONGEST_KEY = 500
 MOST_TRIES = 10  # new keys or addresses of one platform in a day, and wrong codes for one address
 CODE_DIGITS = 8

@@ -285,9 +285,7 @@ def state_of(
     is_late     a watch has given up
     """
     findings = {sight.finding for sight in seen.sights.values()}
-    if (
-        seen.state is State.COMPLETE
-    ):  # where its own servers lack another record, they alone were asked, and they decide
+    if seen.state is State.COMPLETE:  # also where its own servers alone were asked: they decide
         return DnsRecordState.PROPAGATED
     disagrees = bool(findings & set(DISAGREES))
     if was_there and not disagrees and evidence.stage != "delegation":

@@ -38,11 +38,8 @@ from provisioning.engine.zoning import FLATTEN, POLICY, RESTORE, Zoning
 from provisioning.models import ACTIVE_RUN, Run
 
 CHANGES = (POLICY, FLATTEN, RESTORE)
-PROVEN_BY = {
-    "spf": "spf_sender",
-    "dkim": "dkim_signed",
-    "dmarc": "aligned",
-}  # a message's verdicts, and what they settle
+# A message's verdicts, and what they settle.
+PROVEN_BY = {"spf": "spf_sender", "dkim": "dkim_signed", "dmarc": "aligned"}
 NEWS_FOR = timedelta(days=1)  # how long the end of a change is told
 
 

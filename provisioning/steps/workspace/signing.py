@@ -7,7 +7,7 @@ in its own name until then, so that a tick proves nothing and a message does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
@@ -20,7 +20,7 @@ from infra.models import AuthenticationTest, TrialState
 from ...engine import trials
 from ...engine.context import Context, DomainItem, MailboxItem
 from ...engine.entries import entered_at
-from ...engine.outcomes import Done, NeedsOperator, Outcome, Wait
+from ...engine.outcomes import Done, NeedsOperator, Outcome, Wait, WaitsOn
 from ...engine.specs import HOUR, MINUTE
 from .. import by_hand
 from ..common import LEAST_WAIT, one_by_one
@@ -45,16 +45,16 @@ def _signed(ctx: Context, domain: DomainItem) -> Outcome:
         return Done()  # none of its mailboxes came so far: nothing of it sends
     made = list(AuthenticationTest.objects.filter(mailbox__in=[one.key for one in boxes]))
     if not made:
-        return _test(ctx, boxes[0])
+        return _test(ctx, domain, boxes[0], made)
     newest = made[0]
     if newest.is_open:
-        return Wait(ctx.poll, why="a test message is on its way")
+        return Wait(ctx.poll, on=_asked(domain, made), why="a test message is on its way")
     verdict = _verdict(newest)
     if verdict == Value.PASS and newest.verdicts.get("domain") == domain.name:
         return Done({"signed_at": ctx.now.isoformat()})
     if verdict is None or verdict == Value.UNKNOWN:
-        return _no_verdict(ctx, boxes[0], made)
-    return _not_signed(ctx, domain, boxes[0], newest)
+        return _no_verdict(ctx, domain, boxes[0], made)
+    return _not_signed(ctx, domain, boxes[0], made)
 
 
 def _verdict(test: AuthenticationTest) -> str | None:
@@ -62,12 +62,28 @@ def _verdict(test: AuthenticationTest) -> str | None:
     return str(test.verdicts["dkim"]["value"]) if test.state == TrialState.JUDGED else None
 
 
-def _test(ctx: Context, mailbox: MailboxItem) -> Outcome:
+def _test(ctx: Context, domain: DomainItem, mailbox: MailboxItem, made: Sequence[AuthenticationTest]) -> Outcome:
     trials.begin(mailbox=UUID(mailbox.key), student=ctx.provision.student_id, actor=ACTOR)
-    return Wait(ctx.poll, why="a test message is about to be sent")
+    return Wait(ctx.poll, on=_asked(domain, made), why="a test message is about to be sent")
 
 
-def _no_verdict(ctx: Context, mailbox: MailboxItem, made: Sequence[AuthenticationTest]) -> Outcome:
+def _asked(domain: DomainItem, made: Sequence[AuthenticationTest]) -> WaitsOn:
+    """Return who has been asked about a domain and has not answered: a test that we make meanwhile is no answer, and asking
+    anew after each would write to them each time."""
+    judged, said = next((one for one in made if one.state == TrialState.JUDGED), None), _said(domain)
+    if said is not None and (judged is None or judged.asked_at <= said):
+        return WaitsOn.PLATFORM
+    if domain.step_facts.get("question"):
+        return WaitsOn.STUDENT
+    return WaitsOn.OPERATOR if domain.step_facts.get("code") else WaitsOn.PLATFORM
+
+
+def _said(domain: DomainItem) -> datetime | None:
+    """Return when somebody last said that signing is started."""
+    return parse_datetime(str(domain.facts.get(entered_at(STEP), "")))
+
+
+def _no_verdict(ctx: Context, domain: DomainItem, mailbox: MailboxItem, made: Sequence[AuthenticationTest]) -> Outcome:
     """Test again, ever more rarely; where none comes to anything, a person looks."""
     newest = made[0]
     if newest.code == "no_probe":
@@ -76,24 +92,24 @@ def _no_verdict(ctx: Context, mailbox: MailboxItem, made: Sequence[Authenticatio
     pause = TROUBLE[min(in_vain, len(TROUBLE)) - 1]
     waited = seconds_between(newest.ended_at or newest.asked_at, ctx.now)
     if waited >= pause:
-        return _test(ctx, mailbox)
+        return _test(ctx, domain, mailbox, made)
     why = f"the test message of {mailbox.address} came to nothing: {newest.code or 'name servers did not answer'}"
     if in_vain > len(TROUBLE):
         return NeedsOperator("test_failed", f"{why} {newest.words}".strip())
     return Wait(max(LEAST_WAIT, pause - waited), why=why)
 
 
-def _not_signed(ctx: Context, domain: DomainItem, mailbox: MailboxItem, newest: AuthenticationTest) -> Outcome:
+def _not_signed(ctx: Context, domain: DomainItem, mailbox: MailboxItem, made: Sequence[AuthenticationTest]) -> Outcome:
     """Ask a person to start signing; test again when they say that they have, and for a while after that."""
-    said = parse_datetime(str(domain.facts.get(entered_at(STEP), "")))
+    newest, said = made[0], _said(domain)
     if said is not None:
         waited = seconds_between(said, ctx.now)
         if any(newest.asked_at < said + timedelta(seconds=one) <= ctx.now for one in AFTER_START):
-            return _test(ctx, mailbox)
+            return _test(ctx, domain, mailbox, made)
         if later := next((one for one in AFTER_START if waited < one), None):
             why = f"mail of {domain.name} is not signed by it yet, which Google may take a while for"
             return Wait(max(LEAST_WAIT, later - waited), why=why)
     if seconds_between(newest.asked_at, ctx.now) >= BY_ITSELF:
-        return _test(ctx, mailbox)
+        return _test(ctx, domain, mailbox, made)
     why = f"{domain.name}: {message.sentence(newest.verdicts['dkim']['said'])}"
     return by_hand.ask(ctx, SIGNING, 1, why)

@@ -92,6 +92,12 @@ def test_pressing_without_a_word_is_found_within_hours(asked: Story) -> None:
     assert asked.sandbox.clock.now() - before < 12 * 3600
 
 
+def test_who_says_nothing_is_asked_once_however_often_it_is_tested_meanwhile(asked: Story) -> None:
+    asked.play(lambda: len(codes()) == 4 and is_signed_asked(asked), hours=48)
+    about = OperatorItem.objects.filter(key__contains=f":{signing.STEP}:", details__code=ASKED)
+    assert [one.resolved_at for one in about] == [None]
+
+
 def test_anything_but_the_word_is_refused(asked: Story) -> None:
     for text in (f"{NAME} yes", f"{NAME} ", "other.com started"):
         with pytest.raises(actions.Refused):
