@@ -64,6 +64,13 @@ def forget_login(sandbox: Sandbox) -> bool:
     return True
 
 
+def look_away(sandbox: Sandbox) -> bool:
+    """Let Cloudflare look at a zone's name servers only when it is asked to."""
+    looks = [one for one in sandbox.world.events if (one.platform, one.kind) == ("cloudflare", "check")]
+    sandbox.world.events[:] = [one for one in sandbox.world.events if one not in looks]
+    return bool(looks)
+
+
 def take_down(provision: Provision) -> object:
     return life.tear_down(provision=provision, actor="billing", reason="its subscription has ended")
 
@@ -169,6 +176,7 @@ DETOURS = [
     Tale("forge-old-answers", "ignition", {"switches": {"infraforge_ip_seconds": (1800.0, 1800.0)}}),
     Tale("forge-bulk-by-name", "ignition", {"switches": {"infraforge_bulk_dns_by": "name"}}),
     Tale("forge-own-domain", "ignition", own=1, steps=("connect_domains", "nameservers", "own_active")),
+    Tale("workspace-zone-unseen", "own-domains", mischief=look_away),
     Tale("workspace-taken-down", "own-domains", then=take_down),
     Tale("workspace-given-up", "own-domains", then=take_down, until="dkim_keys"),
     Tale(
