@@ -1,35 +1,132 @@
 """The story of the `workspace` stack: a domain of the student's own, whose owner changes the name servers, and a person who
-makes at Google what no call can. A test message fails before that person starts the signing, and passes after it.
+makes at Google what no call can. A test message fails before that person starts the signing, and passes after it; what is
+exported opens the mailboxes. Then a second student's set-up is given up half-way, and what was made for it is undone.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import secrets
+import smtplib
+import ssl
 from collections.abc import Iterator
 
+from django.conf import settings
+
 from infra.dns import message
-from infra.models import AuthenticationTest, Domain, MailboxState, PlatformConnection, Provision
+from infra.models import AuthenticationTest, Domain, Mail, MailboxState, PlatformConnection, Provision, ProvisionState
+from integrations import mail_probe
 from integrations.cloudflare import marked
 from provisioning import connections, entering
 
+from .management.commands.create_demo_users import OPERATOR
 from .smoke import Package, SmokeFailed, State, Story
 
 LONG = 900.0
 ACCOUNTS = "/infrastructure/setup/accounts/"
 KINDS = {"dkim_keys": "dkim", "accounts": "app_password", "signed": "start"}  # at the console, by step
 PURPOSES = {"spf", "dmarc", "mx", "google", "dkim", "tracking"}
+EXPORTS = (("csv", "plain"), ("json", "plain"), ("csv", "smartlead"))  # format and layout
+EXPORTS_PAGE = "/infrastructure/exports/"
 
 
 def main(story: Story) -> None:
-    """Order one own domain with two mailboxes, and do what people have to do meanwhile."""
-    told = OwnStory(site=story.site, control=story.control, say=story.say, package=story.package)
+    """Play each act with a student of its own: one whose set-up works in the end, and one whose order is given up."""
+    acts = (own_domain, given_up)
+    for number, act in enumerate(acts):
+
+        def say(share: float, sentence: str, began: int = number) -> None:
+            story.say((began + share) / len(acts), sentence)
+
+        act(OwnStory(site=story.site, control=story.control, say=say, package=story.package))
+
+
+def own_domain(told: OwnStory) -> None:
+    """Order one own domain with two mailboxes, do what people have to do meanwhile, and use what was made."""
     told.meanwhile = People(told)
     told.main()
     told.test_a_mailbox()
+    told.read_exports_back()
+
+
+def given_up(told: OwnStory) -> None:
+    """Order the same; before it is active the operator cancels it, and everything of ours is undone."""
+    told.order()
+    provision = Provision.objects.get(student__email=told.email)
+    people, (domain,) = People(told), provision.domains.all()
+    for _ in told._until("the set-up did not come to the person who makes the key"):
+        people.change_nameservers(provision)
+        run = provision.runs.first()
+        if run and any(asked.key == "dkim_keys" for asked in entering.asked(run)):
+            break
+    before = told.state()
+    if not all(_made_for(provision, before).values()):
+        raise SmokeFailed(f"There is nothing to be undone yet: {_made_for(provision, before)}.")
+    own = {"domain": domain.name, "type": "TXT", "name": f"shop.{domain.name}", "content": "the owner's own"}
+    own_id = told.control_ask("/zone", own)["made"]
+    told.say(0.7, "the operator cancels the order")
+    told.cancel(provision)
+    for _ in told._until("what was made was not undone"):
+        provision.refresh_from_db()
+        if provision.state == ProvisionState.CANCELLED:
+            break
+    told.say(0.9, "compare with the platforms")
+    differences = list(_undone(provision, domain, own_id, told.state()))
+    if differences:
+        raise SmokeFailed("The order that was given up is not undone: " + "; ".join(differences))
+    told.say(
+        1.0, f"{provision.reference} is undone: the zone and the owner's record are left, its accounts are suspended"
+    )
+
+
+def _made_for(provision: Provision, state: State) -> dict[str, int]:
+    """Count what was made for an order at the platforms, by what it is."""
+    addresses = set(provision.mailboxes.values_list("address", flat=True))
+    names = set(provision.domains.values_list("name", flat=True))
+    zones = [zone for zone in state["cloudflare"]["zones"] if zone["name"] in names]
+    return {
+        "records": sum(marked(row["comment"] or "") is not None for zone in zones for row in zone["records"]),
+        "accounts": sum(
+            row["email"] in addresses and not row["suspended"] for row in state["google_workspace"]["users"]
+        ),
+    }
+
+
+def _undone(provision: Provision, domain: Domain, own_id: str, state: State) -> Iterator[str]:
+    zone = next((one for one in state["cloudflare"]["zones"] if one["name"] == domain.name), None)
+    if zone is None or zone["status"] != "active":
+        yield f"the zone of {domain.name} is not there any more, or not active"
+    elif [row["id"] for row in zone["records"]] != [own_id]:
+        yield f"the zone of {domain.name} holds {[(row['type'], row['name']) for row in zone['records']]}"
+    users = {row["email"]: row for row in state["google_workspace"]["users"]}
+    for address in provision.mailboxes.values_list("address", flat=True):
+        row = users.get(address)
+        if row is None or row["deleted"] or not row["suspended"]:
+            yield f"{address} is not suspended, or was deleted"
+    theirs = [
+        row for row in state["stripe"]["subscriptions"] if row["metadata"]["provision_ref"] == provision.reference
+    ]
+    if [row["status"] for row in theirs] != ["canceled"]:
+        yield f"its subscription is {[row['status'] for row in theirs]}"
+    if (count := Mail.objects.filter(provision=provision, kind="cancelled").count()) != 1:
+        yield f"{count} mails say that it was cancelled"
 
 
 class OwnStory(Story):
     """A student who brings a domain along."""
+
+    def cancel(self, provision: Provision) -> None:
+        """Cancel the order on the operator's page."""
+        operator = Story(
+            self.site, self.control, self.say, self.package, email=OPERATOR.email, password=OPERATOR.password
+        )
+        operator.log_in()
+        operator._open(f"/admin/infra/provision/{provision.pk}/cancel/")
+        form = operator.browser.select_form("form:has([name=reason])")
+        form.set("reason", "smoke: given up before it was active")
+        operator._submit()
 
     def _choose_domains(self, count: int, *, at: str = "/infrastructure/setup/domains/") -> None:
         self._open(at)
@@ -58,6 +155,28 @@ class OwnStory(Story):
         if len(found) != 3 or not all(" Passes " in one for one in found):
             raise SmokeFailed(f"The test message of the student's button shows {found}.")
         self.say(1.0, "a test message by the student's button: SPF, DKIM and DMARC pass")
+
+    def read_exports_back(self) -> None:
+        """Download each form of the export on its page; every mailbox must be in it, with the password that opens it."""
+        provision = Provision.objects.get(student__email=self.email)
+        addresses = set(provision.mailboxes.values_list("address", flat=True))
+        for kind, layout in EXPORTS:
+            self._open(EXPORTS_PAGE)
+            form = self.browser.select_form("form:has([name=with_passwords])")
+            for name, value in {"what": "mailboxes", "format": kind, "layout": layout}.items():
+                form.set(name, value)
+            form.set("with_passwords", True)
+            form.set("password", self.password)
+            logins = _logins(self._submit().content, kind)
+            if set(logins) != addresses:
+                raise SmokeFailed(f"The export as {kind}, {layout}, holds {sorted(logins)}.")
+            if refused := [address for address, password in logins.items() if not opens(address, password)]:
+                raise SmokeFailed(f"The export as {kind}, {layout}, has a wrong password of {', '.join(refused)}.")
+        if opens(address := min(addresses), logins[address] + "x"):
+            raise SmokeFailed(f"Any password opens {address}: that those of the exports do says nothing.")
+        if (told := Mail.objects.filter(provision=provision, kind="credentials_exported").count()) != len(EXPORTS):
+            raise SmokeFailed(f"{told} mails tell of {len(EXPORTS)} exports with passwords.")
+        self.say(1.0, f"{len(EXPORTS)} exports read back: each password opens its mailbox")
 
 
 def own_accounts(story: Story) -> None:
@@ -118,11 +237,17 @@ class People:
         self.story = story
         self.changed: set[str] = set()
 
+    def change_nameservers(self, provision: Provision, *, but: str = "") -> bool:
+        """Lead to us whatever waits for that, except one name. Return whether anything was changed."""
+        waiting = provision.domains.filter(state="pending_nameservers", facts__has_key="nameservers")
+        names = set(waiting.values_list("name", flat=True)) - self.changed - {but}
+        for name in sorted(names):
+            self.story.control_post("/nameservers", {"domain": name})
+        self.changed |= names
+        return bool(names)
+
     def __call__(self, provision: Provision) -> None:
-        for domain in provision.domains.filter(state="pending_nameservers", facts__has_key="nameservers"):
-            if domain.name not in self.changed:
-                self.story.control_post("/nameservers", {"domain": domain.name})
-                self.changed.add(domain.name)
+        self.change_nameservers(provision)
         run = provision.runs.first()
         if run is None:
             return
@@ -180,6 +305,29 @@ def _tests(domain: Domain) -> Iterator[str]:
     codes = [one.verdicts["dkim"]["code"] for one in made]
     if codes[:1] != ["dkim-foreign"] or codes[-1:] != ["dkim-pass"]:
         yield f"the test messages of {domain.name} show {codes}, not first a foreign signature and then its own"
+
+
+def _logins(body: bytes, kind: str) -> dict[str, str]:
+    """Return the password of each address in an export, whatever its columns are called."""
+    if kind == "json":
+        rows = json.loads(body)["mailboxes"]
+    else:
+        rows = list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+    return {row.get("email") or row["from_email"]: row.get("smtp_password") or row["password"] for row in rows}
+
+
+def opens(address: str, password: str) -> bool:
+    """Tell whether a password opens a mailbox at its mail server."""
+    probe = mail_probe.Settings.from_mapping(settings.MAIL_PROBE)
+    assert probe is not None  # the sandbox has one
+    door = probe.submission[mail_probe.IMPLICIT]
+    trust = ssl.create_default_context(cafile=probe.authorities)
+    with smtplib.SMTP_SSL(door.host, door.port, timeout=10, context=trust) as server:
+        try:
+            server.login(address, password)
+        except smtplib.SMTPAuthenticationError:
+            return False
+    return True
 
 
 OWN_DOMAINS = Package("own-domains", 1, ("sam", "sam.smoke"), _compare, LONG)

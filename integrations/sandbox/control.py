@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    cloudflare_world,
     godaddy_world,
     google_world,
     infraforge_world,
@@ -177,6 +178,18 @@ def nameservers(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any
     return {"domain": domain, "servers": servers}
 
 
+def zone(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
+    """{"domain", "type": "TXT", "name", "content"} puts a record into a domain's zone at Cloudflare, as its owner would there;
+    where there is no zone one is made."""
+    domain, kind, name, content = (str(body.get(one) or "").strip() for one in ("domain", "type", "name", "content"))
+    if not HOST.fullmatch(domain) or not (name == domain or (name.endswith(f".{domain}") and HOST.fullmatch(name))):
+        raise Refusal(400, "domain is a domain name, and name is it or a name below it")
+    if kind not in ("A", "CNAME", "TXT") or not content:
+        raise Refusal(400, "type is A, CNAME or TXT, and content is a text")
+    made = cloudflare_world.put_record(sandbox.world, domain, kind, name, content, sandbox.clock.now())
+    return {"made": made.id}
+
+
 def google(sandbox: Sandbox, request: Request, body: dict[str, Any]) -> Any:
     """What a person does at Google: {"dkim": domain} makes a key, {"start": domain} signs with it from now on,
     {"app_password": address} makes one in the mailbox, {"delegate": admin, "scopes": "..."} opens an account of somebody
@@ -266,6 +279,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/renewal"): renewal,
     ("POST", "/records"): records,
     ("POST", "/nameservers"): nameservers,
+    ("POST", "/zone"): zone,
     ("POST", "/google"): google,
     ("POST", "/stripe"): stripe,
     ("POST", "/smartlead"): smartlead,

@@ -98,6 +98,20 @@ def bury_dead(folder: Path) -> Iterator[str]:
                     yield group
 
 
+def alive(folder: Path) -> Iterator[str]:
+    """Yield the groups whose supervisor runs."""
+    for path in sorted(folder.glob(f"*{SUPERVISOR}")):
+        try:
+            _locked(path).close()
+        except BlockingIOError:
+            yield path.name.removesuffix(SUPERVISOR)
+
+
+def supervisor_of(group: str) -> int:
+    """Return the process of a group's supervisor: it has named the group, `<host>:<process>:<moment>`."""
+    return int(group.rsplit(":", 2)[1])
+
+
 def _kill_cluster(path: Path) -> bool:
     """Kill the process group that holds the lock of a cluster; return whether nobody holds it any more."""
     deadline = time.monotonic() + DIES_WITHIN

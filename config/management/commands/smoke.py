@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config import demo, smoke_billing, smoke_forge, smoke_workspace
+from config import demo, smoke_batch, smoke_billing, smoke_forge, smoke_workspace
 from config.smoke import STARTER, Package, SmokeFailed, Story
 from infra import rls
 
@@ -21,7 +21,7 @@ STACKS: dict[str, tuple[Package, dict[str, Callable[[Story], None]]]] = {
     "forge": (smoke_forge.IGNITION, {"main": smoke_forge.main, "own": smoke_forge.own, "hourly": smoke_forge.hourly}),
     "workspace": (
         smoke_workspace.OWN_DOMAINS,
-        {"main": smoke_workspace.main, "own-accounts": smoke_workspace.own_accounts},
+        {"main": smoke_workspace.main, "own-accounts": smoke_workspace.own_accounts, "batch": smoke_batch.batch},
     ),
 }
 

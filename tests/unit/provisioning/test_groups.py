@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.engine import groups
-from provisioning.engine.groups import Membership, bury_dead
+from provisioning.engine.groups import Membership, alive, bury_dead, supervisor_of
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 # A cluster whose main process dies and leaves a worker behind.
@@ -50,6 +50,17 @@ def test_a_living_group_is_left_alone(tmp_path: Path) -> None:
 
     assert list(bury_dead(tmp_path)) == []
     assert process.poll() is None
+    process.kill()
+    process.wait()
+    member.end()
+
+
+def test_a_group_runs_for_as_long_as_its_supervisor_does_and_names_it(tmp_path: Path) -> None:
+    member, process = begin(tmp_path, group="host:with:colons:4711:1")
+
+    assert [supervisor_of(group) for group in alive(tmp_path)] == [4711]
+    lose_supervisor(member)
+    assert list(alive(tmp_path)) == []
     process.kill()
     process.wait()
     member.end()

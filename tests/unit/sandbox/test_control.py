@@ -106,6 +106,21 @@ def test_logins_are_checked_without_being_shown(box: Box) -> None:
     assert ask(box, "POST", "/logins", {"email": email, "password": "no"})[1] == {"workspaces": None}
 
 
+def test_an_owner_puts_a_record_into_the_zone_of_a_domain(box: Box) -> None:
+    record = {"domain": "acme.com", "type": "TXT", "name": "shop.acme.com", "content": "the owner's own"}
+    assert ask(box, "POST", "/zone", record)[0] == 200
+    assert ask(box, "POST", "/zone", record | {"name": "acme.com"})[0] == 200
+    (zone,) = box.sandbox.state()["cloudflare"]["zones"]
+    assert [(one["name"], one["comment"]) for one in zone["records"]] == [("shop.acme.com", None), ("acme.com", None)]
+
+
+@pytest.mark.parametrize("wrong", [{"domain": "x"}, {"name": "shop.other.com"}, {"type": "MX"}, {"content": ""}])
+def test_a_record_that_no_zone_could_hold_is_refused(box: Box, wrong: dict[str, str]) -> None:
+    record = {"domain": "acme.com", "type": "TXT", "name": "shop.acme.com", "content": "the owner's own"}
+    assert ask(box, "POST", "/zone", record | wrong)[0] == 400
+    assert box.sandbox.state()["cloudflare"]["zones"] == []
+
+
 def test_quotas_and_reset(box: Box) -> None:
     box.workspace()
     assert ask(box, "GET", "/quotas")[1]["windows"][0]["platform"] == "zapmail"
