@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from infra.health import Figure, Health, Lack, bad_since, good_days_left, lacks, verdict
@@ -95,8 +95,9 @@ def standings(
     for key, day in cold.order_by().values_list("mailbox_id", "day"):
         paused[key].append(day)
     plan, rests = plan_of(provision), provision.state == ProvisionState.SUSPENDED
+    plans = {one.pk: replace(plan, campaign_cap=one.daily_limit or plan.campaign_cap) for one in mailboxes}
     return [
-        _standing(one, plan, recent[one.pk], paused[one.pk], now=now, is_measured=is_measured, rests=rests)
+        _standing(one, plans[one.pk], recent[one.pk], paused[one.pk], now=now, is_measured=is_measured, rests=rests)
         for one in mailboxes
     ]
 

@@ -12,7 +12,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from infra import clock, naming, rls
+from infra import clock, naming, people, rls
 from infra.models import (
     UNRESOLVED,
     Credential,
@@ -96,7 +96,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
                 # Always in one order, so that two students who order the same names never wait for each other.
                 for domain in sorted(chosen + spares, key=lambda one: one.name):
                     _order_name(domain, now)
-                _plan_mailboxes(provision, chosen, mailbox_count)
+                _plan_mailboxes(provision, tier, chosen, mailbox_count)
         except IntegrityError as error:
             raise Refused(
                 _("One of these names has just been ordered by somebody else. Please choose another.")
@@ -193,23 +193,48 @@ def _freeze_prices(tier: Tier, domains: Sequence[Domain]) -> None:
         domain.price_cents, domain.renewal_cents = check.price_cents, check.renewal_cents
 
 
-def _plan_mailboxes(provision: Provision, domains: Sequence[Domain], count: int) -> None:
+def _plan_mailboxes(provision: Provision, tier: Tier, domains: Sequence[Domain], count: int) -> None:
     provision.mailboxes.all().delete()
-    for domain, size in zip(domains, naming.spread(count, len(domains)), strict=True):
-        patterns = provision.mailbox_patterns[:size]
-        if len(patterns) < size:
-            raise Refused(_("Please name %(count)d mailboxes.") % {"count": size})
-        for position, username in enumerate(patterns):
-            Mailbox.objects.create(
-                provision=provision,
-                domain=domain,
-                student_id=provision.student_id,
-                username=username,
-                address=f"{username}@{domain.name}",
-                first_name=provision.sender_first_name,
-                last_name=provision.sender_last_name,
-                position=position,
-            )
+    by_name = {domain.name: domain for domain in domains}
+    for one in planned(provision, tier, list(by_name), count):
+        Mailbox.objects.create(
+            provision=provision,
+            domain=by_name[one.domain],
+            student_id=provision.student_id,
+            username=one.username,
+            address=one.address,
+            first_name=one.person.first_name,
+            last_name=one.person.last_name,
+            daily_limit=one.person.daily_limit,
+            position=one.position,
+        )
+
+
+def named_people(provision: Provision, tier: Tier) -> list[people.Person]:
+    """Return the people who are named one by one for an order, where its package takes any."""
+    return [people.Person.of(row) for row in provision.people] if STACKS[tier.stack].takes_people else []
+
+
+def most_a_day(tier: Tier) -> int:
+    """Return how many campaign mails a day a mailbox of a package sends at most."""
+    return int(tier.warmup.get("campaign_daily_limit", 30))
+
+
+def planned(provision: Provision, tier: Tier, names: Sequence[str], count: int) -> list[people.Planned]:
+    """Return the mailboxes that an order makes on the domains `names`. Raises Refused where what was answered makes none."""
+    named = named_people(provision, tier)
+    if named:
+        if problem := people.count_problem(len(named), len(names), count):
+            raise Refused(_(problem.template) % problem.params)
+        if over := people.over(named, most_a_day(tier)):
+            told = {"names": ", ".join(one.name for one in over), "most": most_a_day(tier)}
+            raise Refused(_("%(names)s: this package sends %(most)s mails a day from a mailbox at most.") % told)
+        return people.deal(named, names, count)
+    if naming.patterns_needed(count, len(names)) > len(provision.mailbox_patterns):
+        raise Refused(_("Please name %(count)d mailboxes.") % {"count": naming.patterns_needed(count, len(names))})
+    sender = people.Person(provision.sender_first_name, provision.sender_last_name)
+    addresses = naming.plan_addresses(provision.mailbox_patterns, names, count)
+    return [people.Planned(one.username, one.domain, one.position, sender) for one in addresses]
 
 
 def thaw_order(*, provision: Provision, actor: str) -> None:

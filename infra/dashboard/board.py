@@ -113,10 +113,11 @@ class HealthCell:
 
 @dataclass(frozen=True, slots=True)
 class MailboxRow:
-    """A mailbox: how it does, and from when it may send. `ready_on` is null where nobody can know, `test_href` where there
-    is nothing to be tested."""
+    """A mailbox: who writes from it, how it does, and from when it may send. `ready_on` is null where nobody can know,
+    `test_href` where there is nothing to be tested."""
 
     address: str
+    sender: str
     tag: Tag
     note: str
     health: HealthCell
@@ -406,6 +407,7 @@ def _mailbox_row(one: Standing, supplied: frozenset[str], *, now: datetime) -> M
     plan_day = ramp.day(one.today) if ramp else 0
     return MailboxRow(
         address=box.address,
+        sender=box.sender,
         tag=_state(one),
         note=_note(one),
         health=_health_cell(one, supplied),

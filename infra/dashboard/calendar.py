@@ -87,10 +87,9 @@ def _days(provision: Provision, found: Sequence[Standing]) -> Iterator[Event]:
 
 
 def _starts(provision: Provision, found: Sequence[Standing]) -> Iterator[Event]:
-    days = sorted({one.ready_on for one in found if one.ready_on is not None})
-    for number, day in enumerate(days, start=1):
-        boxes = [one for one in found if one.ready_on == day]
-        cap = max(one.ramp.plan.campaign_cap for one in boxes if one.ramp)
+    due = [(one.ready_on, one.ramp.plan.campaign_cap, one) for one in found if one.ready_on and one.ramp]
+    for number, (day, cap) in enumerate(sorted({(day, cap) for day, cap, _one in due}), start=1):
+        boxes = [one for its_day, its_cap, one in due if (its_day, its_cap) == (day, cap)]
         text = _("%(mailboxes)s may send up to %(n)s campaign mails a day each, if their health stays good.") % {
             "mailboxes": listed([one.mailbox.address for one in boxes]),
             "n": cap,

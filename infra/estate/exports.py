@@ -114,7 +114,7 @@ def domains_of(provision: Provision) -> list[Domain]:
 def mailbox_rows(provision: Provision, boxes: Sequence[Mailbox], *, with_passwords: bool) -> list[Row]:
     """Return the rows of mailboxes; the columns of the login only with passwords."""
     stack = STACKS.get(str(provision.order.get("stack", "")))
-    limit = str(provision.order.get("warmup", {}).get("campaign_daily_limit", 30))
+    limit = provision.order.get("warmup", {}).get("campaign_daily_limit", 30)
     secrets = (
         {one.mailbox_id: one.app_password for one in MailboxSecret.objects.filter(mailbox__in=boxes)}
         if with_passwords
@@ -128,7 +128,7 @@ def mailbox_rows(provision: Provision, boxes: Sequence[Mailbox], *, with_passwor
             "last_name": box.last_name,
             "domain": box.domain.name,
             "state": box.state,
-            "daily_limit": limit,
+            "daily_limit": str(box.daily_limit or limit),
         }
         if with_passwords:
             secret = secrets.get(box.pk)

@@ -21,6 +21,9 @@ class Mailbox(Record):
     address = models.EmailField(_("address"), max_length=320)
     first_name = models.CharField(max_length=80, blank=True)
     last_name = models.CharField(max_length=80, blank=True)
+    daily_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Campaign mails a day at most; empty: as many as the order's plan says.")
+    )
     state = models.CharField(max_length=16, choices=MailboxState, default=MailboxState.PLANNED)
     position = models.PositiveSmallIntegerField(default=0)
     warmup_started_at = models.DateTimeField(null=True, blank=True, help_text=_("Vendor time."))
@@ -43,3 +46,8 @@ class Mailbox(Record):
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def sender(self) -> str:
+        """The name that recipients see."""
+        return f"{self.first_name} {self.last_name}".strip()

@@ -49,6 +49,12 @@ class Provision(Record):
     sender_first_name = models.CharField(_("sender's first name"), max_length=80, blank=True)
     sender_last_name = models.CharField(_("sender's last name"), max_length=80, blank=True)
     mailbox_patterns = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    people = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text=_("Who writes, one by one; where nobody is named, the sender does."),
+    )
     order = models.JSONField(default=empty_facts, help_text=_("Tier contents and prices, frozen at pay."))
     facts = models.JSONField(default=empty_facts, help_text=_("What the platforms told us, by name."))
     stripe_customer_id = models.CharField(max_length=120, blank=True)

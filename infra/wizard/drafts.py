@@ -10,9 +10,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from infra import flags, naming, suggestions
+from infra import flags, naming, people, suggestions
 from infra.models import Domain, DomainState, Origin, PlatformConnection, Provision, ProvisionState, Tier, User
 from infra.rls import acting_as
+from provisioning import actions
 from provisioning.engine.accounts import operator_has, to_freeze
 from provisioning.stacks import STACKS
 
@@ -154,6 +155,27 @@ def patterns_needed(draft: Provision) -> int:
     return naming.patterns_needed(held.mailboxes, len(chosen(draft)) or held.fewest)
 
 
+def takes_people(draft: Provision) -> bool:
+    """Whether the people who write may be named one by one for the draft's package."""
+    return STACKS[stack_of(draft)].takes_people
+
+
+def named(draft: Provision) -> list[people.Person]:
+    """Return the people who are named one by one; none where one sender writes from all mailboxes."""
+    return actions.named_people(draft, draft.tier) if draft.tier else []
+
+
+def most_a_day(draft: Provision) -> int:
+    """Return how many campaign mails a day a mailbox of the draft's package sends at most."""
+    return actions.most_a_day(draft.tier) if draft.tier else 0
+
+
+def plan(draft: Provision) -> list[people.Planned]:
+    """Return the mailboxes that the draft makes. Raises Refused where what was answered makes none."""
+    names = [domain.name for domain in chosen(draft)]
+    return actions.planned(draft, draft.tier, names, size(draft).mailboxes) if draft.tier else []
+
+
 def stack_of(draft: Provision) -> str:
     """Return the draft's stack; before a package is chosen, the first that is offered here."""
     return draft.tier.stack if draft.tier else str(settings.ENABLED_STACKS[0])
@@ -266,8 +288,16 @@ def select(
 
 
 def name_mailboxes(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> None:
-    """Remember the sender's name and the normalised patterns."""
+    """Remember the sender's name and the normalised patterns: one sender writes, and nobody is named beside."""
     draft.sender_first_name, draft.sender_last_name = first_name, last_name
-    draft.mailbox_patterns = list(patterns)
+    draft.mailbox_patterns, draft.people = list(patterns), []
     with _editing(draft):
-        draft.save(update_fields=["sender_first_name", "sender_last_name", "mailbox_patterns", "updated_at"])
+        names = ["sender_first_name", "sender_last_name", "mailbox_patterns", "people", "updated_at"]
+        draft.save(update_fields=names)
+
+
+def name_people(draft: Provision, *, named: Sequence[people.Person]) -> None:
+    """Remember the people who write, one by one. The sender's name and the patterns stay, for who goes back to them."""
+    draft.people = [one.as_row() for one in named]
+    with _editing(draft):
+        draft.save(update_fields=["people", "updated_at"])

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.http import QueryDict
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from infra import naming, suggestions
+from infra import naming, people, suggestions
 from infra.models import Provision, Tier
 from infra.presenters_base import Problem, said
 from infra.suggestions import BRAND_LIMIT
 
-from . import drafts, own
+from . import drafts, files, own, people_file
+from .people_file import Typed
 
 if TYPE_CHECKING:
     ProvisionForm = forms.ModelForm[Provision]
 else:
     ProvisionForm = forms.ModelForm  # generic for the type checker only
 
+ROWS = 6  # of the people's grid at first; more on request
 TEXT = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
@@ -76,7 +78,7 @@ class DomainsForm(ProvisionForm):
             " you receive at such a domain today stops then, and so does its website: use one that nothing else needs."
         ),
         required=False,
-        max_length=own.MOST_BYTES,
+        max_length=files.MOST_BYTES,
         widget=forms.Textarea(attrs=TEXT | {"rows": 3}),
     )
     own_file = forms.FileField(
@@ -126,7 +128,7 @@ class DomainsForm(ProvisionForm):
         file = self.cleaned_data["own_file"]
         if file is None:
             return []
-        lines = own.read(file.read(own.MOST_BYTES + 1))
+        lines = own.read(file.read(files.MOST_BYTES + 1))
         data = QueryDict(mutable=True)
         data.update(self.data)
         typed = str(data.get("own", "")).splitlines()
@@ -241,6 +243,117 @@ def starting_pattern(draft: Provision, place: int, taken: Collection[str] = ()) 
     free = [guess for guess in good if guess not in taken]
     index = place - 1 - len(taken)
     return free[index] if 0 <= index < len(free) else ""
+
+
+class PeopleForm(forms.Form):
+    """The people who write, a row for each: first name, last name, daily limit. Empty rows are nobody.
+
+    A file takes the place of what was typed, and its lines stand in the rows from then on; a file that is none leaves them.
+    """
+
+    file = forms.FileField(
+        label=gettext_lazy("Or from a file"),
+        help_text=gettext_lazy(
+            "CSV with the columns first_name, last_name and daily_limit, 64 KB at most. Its lines take the place of the"
+            " rows above."
+        ),
+        required=False,
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+    anchors = {NON_FIELD_ERRORS: "#people-rows"}
+
+    def __init__(self, request: HttpRequest, draft: Provision, *, is_sent: bool, more: bool = False) -> None:
+        self.draft, self.most = draft, drafts.most_a_day(draft)
+        self.problem: ValidationError | None = None
+        self.rows = [Typed(one.first_name, one.last_name, str(one.daily_limit or "")) for one in drafts.named(draft)]
+        sent = 0  # rows of the page that was sent, empty ones too
+        if request.method == "POST":
+            self.rows = _typed_rows(request.POST)
+            sent = sum(f"{people.FIRST}_{place}" in request.POST for place in range(1, people.MOST + 1))
+            if file := request.FILES.get("file"):
+                try:
+                    self.rows = people_file.read(file.read(files.MOST_BYTES + 1))
+                except ValidationError as error:
+                    self.problem = error
+        values = {
+            f"{name}_{place}": getattr(row, name)
+            for place, row in enumerate(self.rows, start=1)
+            for name in people.FIELDS
+        }
+        super().__init__(values if is_sent else None, initial=values)
+        room = drafts.size(draft).mailboxes
+        wanted = max(len(self.rows), sent + (ROWS if more else 0), ROWS)
+        self.shown = min(wanted, max(room, len(self.rows)), people.MOST)
+        for place in range(1, self.shown + 1):
+            self._add_row(place)
+
+    def _add_row(self, place: int) -> None:
+        words = {
+            people.FIRST: (_("First name"), {}),
+            people.LAST: (_("Last name"), {}),
+            people.LIMIT: (_("Mails a day"), {"inputmode": "numeric", "placeholder": str(self.most)}),
+        }
+        for name, (label, attrs) in words.items():
+            self.fields[f"{name}_{place}"] = forms.CharField(
+                label=label, required=False, widget=forms.TextInput(attrs={"autocomplete": "off", **attrs})
+            )
+
+    @property
+    def grid(self) -> list[tuple[int, list[forms.BoundField]]]:
+        """The rows: each with its number and its fields."""
+        return [(place, [self[f"{name}_{place}"] for name in people.FIELDS]) for place in range(1, self.shown + 1)]
+
+    @property
+    def has_more(self) -> bool:
+        return self.shown < min(drafts.size(self.draft).mailboxes, people.MOST)
+
+    def clean_file(self) -> None:
+        """Refuse a file that is none."""
+        if self.problem is not None:
+            raise self.problem
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        named, wrong = judged(self.rows, self.most)
+        for place, name, sentence in wrong:
+            self.add_error(f"{name}_{place}", sentence)
+        if not wrong and self.problem is None:
+            domains, boxes = len(drafts.chosen(self.draft)), drafts.size(self.draft).mailboxes
+            if problem := people.count_problem(len(named), domains, boxes):
+                self.add_error(None, said(problem))
+        return cleaned | {"named": named}
+
+
+def judged(rows: Sequence[Typed], most: int) -> tuple[list[people.Person], list[tuple[int, str, str]]]:
+    """Return the people of the rows, and of those that name nobody: the row's number, the field and what is wrong."""
+    named, wrong = [], []
+    for place, row in enumerate(rows, start=1):
+        if row.is_blank:
+            continue
+        try:
+            named.append(people.parse(row.first_name, row.last_name, row.daily_limit, most=most))
+        except people.PersonRefused as refusal:
+            for name, sentence in refusal.problems.items():
+                words = said(sentence)
+                told = files.at_line(row.line, words) if row.line else _person_at(place, words)
+                wrong.append((place, name, told))
+    return named, wrong
+
+
+def _person_at(place: int, sentence: str) -> str:
+    return _("Person %(number)s: %(sentence)s") % {"number": place, "sentence": sentence}
+
+
+def _typed_rows(data: Mapping[str, str]) -> list[Typed]:
+    """Return the rows that were sent, up to the last that says anything."""
+    rows = []
+    for place in range(1, people.MOST + 1):
+        first, last, limit = (str(data.get(f"{name}_{place}", "")) for name in people.FIELDS)
+        rows.append(Typed(first, last, limit))
+    while rows and rows[-1].is_blank:
+        rows.pop()
+    return rows
 
 
 class ReviewForm(ProvisionForm):

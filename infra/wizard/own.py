@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +18,9 @@ from infra.troubles import CATALOGUE
 from provisioning.actions import own_name_taken
 
 from . import drafts
+from .files import Record, at_line, records
 
 MOST = 50
-MOST_BYTES = 64 * 1024
 COLUMN = "domain"
 SHOWN = 100  # characters of what is no domain
 
@@ -70,53 +68,27 @@ def _judged(lines: Sequence[Line], draft: Provision) -> list[str]:
             wrong.append((line.number, error.messages[0]))
     wrong += [(found[name], sentence) for name, sentence in _live(list(found), draft)]
     if wrong:
-        raise ValidationError([_at(number, sentence) for number, sentence in sorted(wrong, key=lambda one: one[0])])
+        raise ValidationError([at_line(number, sentence) for number, sentence in sorted(wrong, key=lambda one: one[0])])
     return list(found)
-
-
-def _at(number: int, sentence: str) -> str:
-    return _("Line %(number)s: %(sentence)s") % {"number": number, "sentence": sentence} if number else sentence
 
 
 def read(body: bytes) -> list[Line]:
     """Return the lines of a file, equal ones once: one domain per line, or columns of which one is called `domain`.
 
-    UTF-8 with or without a mark in front, `,` or `;` between columns. Raises ValidationError for what is no such file.
+    Raises ValidationError for what is no such file.
     """
-    if len(body) > MOST_BYTES:
-        raise ValidationError(
-            _("The file is larger than %(size)s KB. Take one that holds only the domains.") % {"size": 64}
-        )
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValidationError(_("The file is no text in UTF-8. Save it as “CSV UTF-8”, or paste the domains."))
-    separator = ";" if ";" in text.partition("\n")[0] else ","
     found: dict[str, Line] = {}
-    for line in _lines(_records(text, separator)):
+    for line in _lines(records(body)):
         found.setdefault(line.text, line)
     if not found:
         raise ValidationError(_("The file names no domains."))
     return list(found.values())
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records of a file with the line at which each begins: a quoted cell may reach over several."""
-    reader, number = csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1
-    for row in reader:
-        yield number, row
-        number = reader.line_num + 1
-
-
-def _lines(records: Iterator[tuple[int, list[str]]]) -> Iterator[Line]:
+def _lines(found: Sequence[Record]) -> Iterator[Line]:
     column: int | None = None
     is_first = True
-    for number, row in records:
-        cells = [" ".join(cell.split()) for cell in row]
-        if not any(cells):
-            continue
+    for number, cells in found:
         heads = [cell.lower() for cell in cells]
         if is_first and COLUMN in heads:
             column, is_first = heads.index(COLUMN), False

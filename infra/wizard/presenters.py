@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing import downgrades as plans
-from infra import naming
+from infra import naming, people
 from infra.connecting.presenters import accounts as account_cards
 from infra.dashboard import words
 from infra.models import Domain, NameAnswer, Provision, Tier
@@ -461,22 +461,29 @@ def _spare_field(place: int, free: Sequence[str], chosen: Collection[str], spare
 
 
 @dataclass(frozen=True, slots=True)
+class PreviewLine:
+    address: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PreviewGroup:
     domain: str
-    addresses: list[str]
+    addresses: list[PreviewLine]
     blanks: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Every address as it will be, and the sender as recipients see it."""
+    """Every address as it will be, and the sender as recipients see it: beside each address where there are several."""
 
     groups: list[PreviewGroup]
-    sender: str
-    sender_initial: str
-    sender_address: str
     reasons: list[str]
     title: str
+    sender: str = ""
+    sender_initial: str = ""
+    sender_address: str = ""
+    note: str = ""
 
 
 def preview(draft: Provision, *, first_name: str, last_name: str, patterns: Sequence[str]) -> Preview:
@@ -492,9 +499,9 @@ def preview(draft: Provision, *, first_name: str, last_name: str, patterns: Sequ
         if one.username.startswith("\0"):
             group.blanks.append(_("name %(n)s is missing") % {"n": one.position + 1})
         else:
-            group.addresses.append(one.address)
+            group.addresses.append(PreviewLine(one.address))
     sender = " ".join(f"{first_name} {last_name}".split()) or _("Your name")
-    first = next((address for group in groups for address in group.addresses), "")
+    first = next((line.address for group in groups for line in group.addresses), "")
     return Preview(
         groups=groups,
         sender=sender,
@@ -507,6 +514,45 @@ def preview(draft: Provision, *, first_name: str, last_name: str, patterns: Sequ
         ],
         title=ngettext("%(n)s address", "%(n)s addresses", total) % {"n": total},
     )
+
+
+def people_preview(draft: Provision, named: Sequence[people.Person], wrong: Sequence[str]) -> Preview:
+    """Draw who writes from which address: nobody as long as a row is wrong, or there are too few or too many people."""
+    names, total = [domain.name for domain in drafts.chosen(draft)], drafts.size(draft).mailboxes
+    problem = people.count_problem(len(named), len(names), total)
+    dealt = [] if problem or wrong else people.deal(named, names, total)
+    groups = [PreviewGroup(name, [], []) for name in names if dealt]
+    by_domain = {group.domain: group for group in groups}
+    for one in dealt:
+        by_domain[one.domain].addresses.append(PreviewLine(one.address, _who(draft, one.person)))
+    is_begun = bool(named or wrong)
+    note = _("Recipients see the name beside each address.") if dealt else ""
+    return Preview(
+        groups=groups,
+        reasons=list(wrong) or ([said(problem)] if problem and is_begun else []),
+        title=ngettext("%(n)s address", "%(n)s addresses", total) % {"n": total},
+        note=note if is_begun else _("They appear once you name people."),
+    )
+
+
+def _who(draft: Provision, person: people.Person) -> str:
+    limit = person.daily_limit or drafts.most_a_day(draft)
+    return _("%(name)s, up to %(limit)s mails a day") % {"name": person.name, "limit": limit}
+
+
+def dealing_rule(draft: Provision) -> list[str]:
+    """Say how people come to mailboxes, before anybody is named."""
+    domains, boxes = len(drafts.chosen(draft)), drafts.size(draft).mailboxes
+    fewest = drafts.patterns_needed(draft)
+    values = {"domains": domains, "boxes": boxes, "fewest": fewest}
+    rules = [_("People take the mailboxes in turn, domain after domain, and begin again when the list ends.")]
+    if domains > 1:
+        rules += [
+            _("%(fewest)s people: the same ones write from each of your %(domains)s domains.") % values,
+            _("%(boxes)s people: one mailbox for each.") % values,
+        ]
+    rules.append(_("An address is made of the name: Zoë Keen becomes zoe.keen. Who is listed twice has two mailboxes."))
+    return rules
 
 
 # Review -------------------------------------------------------------------------------------------------------------
@@ -607,8 +653,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
 def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
     """Return what was answered, page by page."""
     chosen, spares = drafts.chosen(draft), drafts.spares(draft)
-    names = [domain.name for domain in chosen]
-    addresses = naming.plan_addresses(draft.mailbox_patterns, names, drafts.size(draft).mailboxes)
+    addresses, named = drafts.plan(draft), drafts.named(draft)
     package, domains, mailboxes = (steps.address(draft, page) for page in ("package", "domains", "mailboxes"))
     sender = f"{draft.sender_first_name} {draft.sender_last_name}".strip()
     own = [row.title for row in account_cards(draft.student, drafts.platforms(draft)) if row.uses_own]
@@ -622,7 +667,9 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
         ),
         _row(_("Domains"), [_domain_line(domain) for domain in chosen], domains, _("the domains")),
         _row(_("Spares"), [domain.name for domain in spares] or [_("None")], domains, _("the spares")),
-        _row(_("Sender"), [sender], mailboxes, _("the sender")),
+        _row(_("People"), [_who(draft, one) for one in named], mailboxes, _("the people"))
+        if named
+        else _row(_("Sender"), [sender], mailboxes, _("the sender")),
         _row(_("Mailboxes"), [one.address for one in addresses], mailboxes, _("the mailboxes")),
     ]
 

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 from infra.dashboard import presenters as account
 from infra.models import Provision, ProvisionState, User
 from infra.naming import judge_patterns
+from provisioning.actions import Refused
 
 from . import drafts
 
@@ -56,6 +57,12 @@ def _domains_missing(draft: Provision) -> str:
 
 
 def _mailboxes_missing(draft: Provision) -> str:
+    if drafts.named(draft):
+        try:
+            drafts.plan(draft)
+        except Refused as refusal:
+            return str(refusal)
+        return ""
     needed = drafts.patterns_needed(draft)
     good = [verdict for verdict in judge_patterns(draft.mailbox_patterns[:needed]) if verdict.username]
     complete = needed and len(good) == needed and draft.sender_first_name and draft.sender_last_name
@@ -92,9 +99,16 @@ def first_incomplete(draft: Provision) -> Step:
 
 def address(draft: Provision, page: str) -> str:
     """Return the address of a page for this draft: an upgrade has its own, of the same pages."""
+    if page == "mailboxes" and drafts.named(draft):
+        page = "people"
     if draft.enlarges_id:
         return reverse("upgrade" if page == "package" else f"upgrade-{page}")
     return reverse(f"setup-{page}")
+
+
+def sender_address(draft: Provision) -> str:
+    """Return the address of the page where one sender writes from all mailboxes, whoever is named at present."""
+    return reverse("upgrade-mailboxes" if draft.enlarges_id else "setup-mailboxes")
 
 
 def number(step: Step, draft: Provision) -> int:

@@ -24,8 +24,8 @@ from infra.suggestions import BrandRefused
 from infra.throttle import throttled
 from provisioning.actions import Refused
 
-from . import drafts, forms, names, presenters, upgrade
-from .steps import address, first_incomplete, wizard_step
+from . import drafts, forms, names, people_file, presenters, upgrade
+from .steps import address, first_incomplete, sender_address, wizard_step
 
 REFUSED = 422
 
@@ -248,6 +248,7 @@ def mailboxes(request: HttpRequest, draft: Provision) -> HttpResponse:
         problems=problems,
         form=form,
         preview=replace(_preview(draft, form), reasons=[]) if problems else _preview(draft, form),
+        people_href=address(draft, "people") if drafts.takes_people(draft) else "",
     )
 
 
@@ -266,6 +267,58 @@ def _preview(draft: Provision, form: forms.MailboxesForm) -> presenters.Preview:
         last_name=str(form["sender_last_name"].value() or ""),
         patterns=form.patterns,
     )
+
+
+@wizard_step("mailboxes")
+def people(request: HttpRequest, draft: Provision) -> HttpResponse:
+    """Step 3 for those who name the people who write one by one, in rows or by a file."""
+    if not drafts.takes_people(draft):
+        return redirect(address(draft, "mailboxes"))
+    action = request.POST.get("action", "continue")
+    is_sent = request.method == "POST" and action not in ("preview", "more")
+    form = forms.PeopleForm(request, draft, is_sent=is_sent, more=action == "more")
+    problems = [Problem(form.problem.messages[0], "#id_file")] if form.problem else []
+    if is_sent:
+        if form.is_valid():
+            drafts.name_people(draft, named=form.cleaned_data["named"])
+            return redirect(address(draft, first_incomplete(draft).key))
+        problems = list(forms.problems(form))
+    preview = _people_preview(draft, form)
+    return _page(
+        request,
+        "wizard/people.html",
+        "mailboxes",
+        draft,
+        problems=problems,
+        form=form,
+        rules=presenters.dealing_rule(draft),
+        preview=replace(preview, reasons=[]) if problems else preview,
+        preview_href=address(draft, "people-preview"),
+        sender_href=sender_address(draft),
+        example_href=address(draft, "people-example"),
+    )
+
+
+@wizard_step("mailboxes")
+@throttled("status", reads=True)
+def people_preview(request: HttpRequest, draft: Provision) -> HttpResponse:
+    """The preview of the people who are typed right now. Saves nothing."""
+    if not drafts.takes_people(draft):
+        return redirect(address(draft, "mailboxes"))
+    form = forms.PeopleForm(request, draft, is_sent=False)
+    return render(request, "wizard/_preview.html", {"preview": _people_preview(draft, form)})
+
+
+def _people_preview(draft: Provision, form: forms.PeopleForm) -> presenters.Preview:
+    named, wrong = forms.judged(form.rows, form.most)
+    return presenters.people_preview(draft, named, [sentence for _place, _name, sentence in wrong])
+
+
+@wizard_step("mailboxes")
+def people_example(request: HttpRequest, draft: Provision) -> HttpResponse:
+    """A file of people as it may look."""
+    headers = {"Content-Disposition": 'attachment; filename="people.csv"'}
+    return HttpResponse(people_file.EXAMPLE.encode(), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @wizard_step("review")

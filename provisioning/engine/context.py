@@ -42,7 +42,7 @@ class DomainItem:
 
 @dataclass(frozen=True, slots=True)
 class MailboxItem:
-    """A mailbox of the order."""
+    """A mailbox of the order. `daily_limit` are campaign mails a day, where its person has a limit of their own."""
 
     key: str
     address: str
@@ -52,6 +52,7 @@ class MailboxItem:
     domain: DomainItem
     facts: Mapping[str, Any]
     step_facts: Mapping[str, Any] = field(default_factory=dict)
+    daily_limit: int | None = None
 
 
 @dataclass(slots=True)

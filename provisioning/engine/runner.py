@@ -309,6 +309,7 @@ def _mailbox_item(mailbox: Mailbox, domain: DomainItem, row: Step | None) -> Mai
         domain=domain,
         facts=mailbox.facts,
         step_facts=row.facts if row else {},
+        daily_limit=mailbox.daily_limit,
     )
 
 

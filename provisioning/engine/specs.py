@@ -190,6 +190,7 @@ class StackSpec:
     holding    how what an order owns is looked at; dates and renewals are not watched without it
     connections  the platforms at which a student may work in an account of their own
     helpers    those of further accounts of a student's that make a step easier, and that nobody needs
+    takes_people  whether a student may name the people who write one by one, each with a daily limit
     costs      what its orders pay for at the platforms; without them an order is said to cost nothing
     zoning     which DNS records its domains should have, and which of them can be changed
     """
@@ -207,6 +208,7 @@ class StackSpec:
     holding: Holding | None = None
     connections: tuple[str, ...] = ()
     helpers: tuple[str, ...] = ()
+    takes_people: bool = False
     costs: tuple[Cost, ...] = ()
     zoning: Zoning | None = None
 

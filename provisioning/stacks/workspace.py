@@ -143,6 +143,7 @@ WORKSPACE = StackSpec(
     pitch=PITCH,
     connections=("google_workspace", "smartlead"),
     helpers=("godaddy",),
+    takes_people=True,
     pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, **CHANGES},
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
     holding=Holding(

@@ -46,7 +46,9 @@ from infra.models import (
     User,
     WarmupDay,
 )
+from infra.people import Person
 from infra.secret import Secret
+from infra.wizard import drafts
 from infra.wizard import upgrade as upgrades
 from provisioning import actions, connections, mail_tests
 from provisioning.models import Run, Step
@@ -61,6 +63,7 @@ from .house import House
 from .walk import DASHBOARD, DOMAINS, MAILBOXES, PACKAGE, PROGRESS, REVIEW, button
 
 ENTRY = "/infrastructure/"
+PEOPLE = f"{MAILBOXES}people/"
 
 
 @dataclass(frozen=True)
@@ -310,6 +313,38 @@ def mailboxes_of_the_largest_package(house: House, name: str) -> Shown:
             defaults={"student": order.student, "position": position, "state": "selected"},
         )
     return Shown(order.student, MAILBOXES)
+
+
+@state
+def mailboxes_people(house: House, name: str) -> Shown:
+    """Two people who write from each of eight own domains, one of them less than the package sends."""
+    return Shown(with_people(name).student, PEOPLE, sees="Zoë Keen, up to 12 mails a day")
+
+
+@state
+def mailboxes_people_with_errors(house: House, name: str) -> Shown:
+    def then(page: Page) -> None:
+        page.get_by_label("Mails a day").first.fill("400")
+        page.get_by_label("Last name").nth(1).fill("")
+        button(page, "Continue").click()
+
+    return Shown(with_people(name).student, PEOPLE, then=then, sees="There is a problem")
+
+
+@state
+def review_with_people(house: House, name: str) -> Shown:
+    return Shown(with_people(name).student, REVIEW, sees="Bo Sample, up to 30 mails a day")
+
+
+def with_people(name: str) -> Provision:
+    order = make_order(name, tier="own-domains")
+    for place in range(1, 8):
+        Domain.objects.create(
+            provision=order, student=order.student, name=f"{name}-{place}.com", position=place,
+            state="selected", origin=Origin.OWN,
+        )  # fmt: skip
+    drafts.name_people(order, named=[Person("Zoë", "Keen", 12), Person("Bo", "Sample")])
+    return order
 
 
 @state

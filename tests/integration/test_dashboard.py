@@ -73,7 +73,7 @@ def test_every_mailbox_and_domain_has_a_row() -> None:
     order = running()
     page = text(signed_in(order.student).get(DASHBOARD))
     for mailbox in order.mailboxes.all():
-        assert f"{mailbox.address} Warming up" in page
+        assert f"{mailbox.address} {mailbox.sender} Warming up" in page
     assert page.count("day 1 of 14") == 7  # and once in the plan
     assert "getacme.com Ready Mailboxes 2" in page
     assert "goacme.com" not in page  # a spare that was not needed

@@ -83,6 +83,14 @@ def check_complete(provision: Provision, sandbox: Sandbox) -> None:
     accounts = {one.address: one for one in world.smartlead.accounts.values()}
     assert addresses <= set(accounts)
     assert all(accounts[address].warmup_on for address in addresses)
+    users = {one.address: one for one in world.google_workspace.users.values()}
+    plan = size["warmup"]
+    for mailbox in provision.mailboxes.all():
+        account, user = accounts[mailbox.address], users[mailbox.address]
+        assert (user.given_name, user.family_name) == (mailbox.first_name, mailbox.last_name)
+        assert account.name == mailbox.sender
+        campaign = account.per_day - account.warmup["total_warmup_per_day"]
+        assert campaign == (mailbox.daily_limit or plan["campaign_daily_limit"])
     for domain in domains:
         zone = world.cloudflare.zone_named(domain.name)
         assert zone is not None

@@ -133,11 +133,15 @@ def account_of(ctx: Context, address: str) -> SendingAccount | None:
 
 
 def wanted_limits(ctx: Context, mailbox: MailboxItem) -> AccountSettings:
-    """Return daily limit, gap between mails and tracking host. Their limit counts warmup mails too, so it holds both."""
+    """Return daily limit, gap between mails and tracking host. Their limit counts warmup mails too, so it holds both.
+
+    The campaign's share is what its person may send, where they have a limit of their own, or else the order's.
+    """
     plan: Mapping[str, Any] = ctx.order.get("warmup", {})
     settings = ctx.clients.smartlead.settings
+    campaign = mailbox.daily_limit or int(plan.get("campaign_daily_limit", 30))
     return AccountSettings(
-        per_day=int(plan.get("campaign_daily_limit", 30)) + wanted_warmup(plan).per_day,
+        per_day=campaign + wanted_warmup(plan).per_day,
         tracking_host="" if mailbox.facts.get("tracking_refused") else settings.tracking_host(mailbox.domain.name),
         gap_minutes=int(plan.get("gap_minutes", 5)),
     )

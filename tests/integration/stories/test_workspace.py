@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from infra.models import DomainState, MailboxSecret, OperatorItem
+from infra import clock
+from infra.dashboard import board
+from infra.estate import exports
+from infra.models import DomainState, MailboxSecret, OperatorItem, Provision
+from infra.people import Person
+from infra.warmup import standings
+from infra.wizard import drafts
 from integrations.cloudflare import marked
 from integrations.sandbox import google_world, registrar
 from integrations.sandbox.cloudflare_world import Record, add_zone
@@ -15,7 +21,7 @@ from provisioning import actions, entering, life
 from provisioning.models import Run
 
 from .. import people
-from .kit import Story, make_order, make_world
+from .kit import Story, World, make_order, make_world
 
 pytestmark = pytest.mark.django_db
 
@@ -23,8 +29,11 @@ NAME = "getacme.com"
 
 
 def ordered(name: str = "acme", **world: Any) -> Story:
-    made_world = make_world(**world)
-    provision = make_order(name, tier="own-domains")
+    return paid(make_world(**world), make_order(name, tier="own-domains"))
+
+
+def paid(made_world: World, provision: Provision) -> Story:
+    """Let an order be paid, whose people do what no call can."""
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
     provision.refresh_from_db()
@@ -55,6 +64,32 @@ def test_an_own_domain_gets_its_records_its_mailboxes_and_its_sending_tool() -> 
     assert {one.address for one in accounts} == set(made.provision.mailboxes.values_list("address", flat=True))
     assert all(one.warmup_on and one.tracking == f"emailtracking.{NAME}" for one in accounts)
     assert made.done("cloudflare.batch_records") == 2  # all at once, and the key when it was known
+
+
+def test_each_person_gets_a_user_in_their_name_and_sends_no_more_than_they_may() -> None:
+    made_world = make_world()
+    draft = make_order("acme", tier="own-domains")
+    drafts.name_people(draft, named=[Person("Zoë", "Keen", 12), Person("Bo", "Sample")])
+    made = paid(made_world, draft)
+    made.play(hours=240)
+    made.check()
+    people_there = [one for one in made.sandbox.world.google_workspace.users.values() if not one.is_admin]
+    assert {(one.address, one.given_name, one.family_name) for one in people_there} == {
+        (f"zoe.keen@{NAME}", "Zoë", "Keen"), (f"bo.sample@{NAME}", "Bo", "Sample")
+    }  # fmt: skip
+    accounts = made.sandbox.world.smartlead.accounts.values()
+    sent = {one.name: one.per_day - one.warmup["total_warmup_per_day"] for one in accounts}
+    assert sent == {"Zoë Keen": 12, "Bo Sample": 30}
+    boxes = exports.mailboxes_of(made.provision)
+    rows = exports.mailbox_rows(made.provision, boxes, with_passwords=False)
+    assert {(row["email"], row["first_name"], row["daily_limit"]) for row in rows} == {
+        (f"zoe.keen@{NAME}", "Zoë", "12"), (f"bo.sample@{NAME}", "Bo", "30")
+    }  # fmt: skip
+    now = clock.vendor_now()
+    page = board.dashboard(made.provision.student, made.provision, now=now)
+    assert {one.address: one.sender for one in page.mailboxes}[f"zoe.keen@{NAME}"] == "Zoë Keen"
+    found = standings(made.provision, boxes, now=now)
+    assert {one.mailbox.first_name: one.ramp.plan.campaign_cap for one in found if one.ramp} == {"Zoë": 12, "Bo": 30}
 
 
 def test_a_licence_that_was_asked_for_in_vain_is_settled_although_the_mailbox_is_there() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from django.core.exceptions import ValidationError
 
-from infra.wizard import own
+from infra.wizard import files, own
 
 
 def texts(body: bytes) -> list[tuple[int, str]]:
@@ -63,7 +63,7 @@ def test_a_line_that_names_no_domain_says_why_and_is_kept() -> None:
         ("one.com".encode("utf-16"), "no text in UTF-8"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
         (b"one\0.com", "no text in UTF-8"),
-        (b"a" * (own.MOST_BYTES + 1), "larger than 64 KB"),
+        (b"a" * (files.MOST_BYTES + 1), "larger than 64 KB"),
     ],
 )
 def test_what_is_no_such_file_is_refused_with_a_sentence(body: bytes, words: str) -> None:
