@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -25,6 +26,14 @@ def canonical(name: str) -> str:
     if any(not all(33 <= ord(character) < 127 for character in label) for label in spelled.split(".")):
         raise BadName(f"{name[:MOST]!r} is no domain name: it has spaces or control characters")
     return spelled
+
+
+_HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def is_host(name: str) -> bool:
+    """Tell whether a canonical name can be registered or be a host's: letters, digits and hyphens (RFC 1123, 2.1)."""
+    return all(_HOST_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def askable(name: str) -> str:

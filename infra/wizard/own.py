@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from infra.dns.names import BadName, canonical, display, registrable
+from infra.dns.names import BadName, canonical, display, is_host, registrable
 from infra.models import Domain, Provision
 from infra.models.domain import GONE
 from infra.presenters_base import listed
@@ -113,7 +113,7 @@ def _one(word: str, endings: Sequence[str]) -> str:
         domain = registrable(name)
     except BadName as error:
         raise ValidationError(_("%(name)s is no domain name.") % {"name": word[:SHOWN]}) from error
-    if domain is None or "_" in name or "*" in name:
+    if domain is None or not is_host(name):
         raise ValidationError(_("%(name)s is no domain that somebody can own.") % {"name": word[:SHOWN]})
     if domain != name:
         raise ValidationError(

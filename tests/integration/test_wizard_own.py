@@ -109,6 +109,11 @@ def test_all_of_them_may_be_own_ones_and_of_another_script(draft: Provision, set
         ("co.uk", "co.uk is no domain that somebody can own"),
         ("a..b", "a..b is no domain name"),
         ("_dmarc.com", "_dmarc.com is no domain that somebody can own"),
+        ("ada@sample.com", "ada@sample.com is no domain that somebody can own"),
+        ("sample.com:8080", "sample.com:8080 is no domain that somebody can own"),
+        ("https://ada:pw@sample.com/", "is no domain that somebody can own"),
+        ("-sample.com", "-sample.com is no domain that somebody can own"),
+        ("=cmd().com", "=cmd().com is no domain that somebody can own"),
     ],
 )
 def test_what_nobody_can_own_is_refused_with_a_sentence(draft: Provision, typed: str, words: str) -> None:
