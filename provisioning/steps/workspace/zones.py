@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 from infra.dns import dmarc, mx
 from infra.dns.plan import Action, Existing, Plan, plan
-from infra.dns.records import BadRecord, Record, record
+from infra.dns.records import BadRecord, Record, purpose, record
 from integrations import cloudflare
 from integrations.cloudflare import Changed, DnsRecord, mark, marked
 from integrations.http.call import Call
@@ -210,22 +211,47 @@ def change(ctx: Context) -> Mapping[str, Outcome]:
     return one_by_one(ctx.domains, lambda domain: _changed(ctx, domain))
 
 
+ABOUT = {"dmarc_rung": "dmarc", "spf_records": "spf"}  # fact that a change is about -> the records that it may touch
+
+
 def _changed(ctx: Context, domain: DomainItem) -> Outcome:
+    kinds = [kind for fact, kind in ABOUT.items() if fact in changes_of(ctx, domain)]
+    if why := _meanwhile(ctx, domain):
+        return Failed(IN_THE_WAY, why)
     # Each change is a batch of its own: what an earlier one has settled says nothing of this one.
-    waiting = published(ctx, domain, f"change {ctx.order['number']}", agreed=("many",))
+    waiting = published(ctx, domain, f"change {ctx.order['number']}", agreed=("many",), kinds=kinds)
     if isinstance(waiting, NeedsOperator) and waiting.code in (IN_THE_WAY, REFUSED):
         return Failed(waiting.code, waiting.why)
     return waiting or _kept(ctx, domain)
 
 
-def published(ctx: Context, domain: DomainItem, about: str, *, agreed: Collection[str] = ()) -> Outcome | None:
+def _meanwhile(ctx: Context, domain: DomainItem) -> str:
+    """Return that the SPF record was changed since it was looked at, where names in it are to be replaced by addresses."""
+    looked_at = (ctx.order["change"].get("flattening") or {}).get("original")
+    if looked_at is None:
+        return ""
+    before = desired(Zone(domain.name, domain.facts, ctx.order, ctx.options, ctx.clients))["spf"]
+    known = (record("TXT", domain.name, str(looked_at)), before, wanted(ctx, domain)["spf"])
+    there = (one for row in rows_of(ctx, domain) if (one := _canonical(row)) is not None)
+    if all(one in known for one in there if one.owner == domain.name and purpose(one) == "SPF"):
+        return ""
+    return _("The SPF record was changed at Cloudflare since we looked. Press “Check now”, then try again.")
+
+
+def published(
+    ctx: Context, domain: DomainItem, about: str, *, agreed: Collection[str] = (), kinds: Collection[str] = ()
+) -> Outcome | None:
     """Have a zone hold what is wanted of it; return what to wait for, or None when the list shows all of it.
 
     One batch, all or nothing. Only rows that we made are changed; where another stands in the way, nothing is sent.
-    `about` names the batch: what one of them has settled says nothing of a later one. `agreed`: see `plan`.
+    `about` names the batch: what one of them has settled says nothing of a later one. `agreed`: see `plan`. `kinds`: which
+    records it is about, all of them without: others of ours may have been changed by their owner, and stay as they are.
     """
     rows = rows_of(ctx, domain)
     mine = {kind: one for kind, one in wanted(ctx, domain).items() if kind != "mx" or not _at_google(domain.name, rows)}
+    if kinds:
+        mine = {kind: one for kind, one in mine.items() if kind.partition("_")[0] in kinds}
+        rows = [row for row in rows if not (its := marked(row.comment)) or its[1].partition("_")[0] in kinds]
     if not _lacking(rows, mine):
         ctx.ledger.prove(PLATFORM, "batch_records", {_key(domain, about): {"read_back": True}})
         return None

@@ -271,6 +271,28 @@ def test_names_are_replaced_by_addresses_on_demand_and_written_back_afterwards(b
     assert states(look(built))["spf"] == "propagated"
 
 
+def test_a_change_of_the_policy_leaves_alone_what_its_owner_has_made_of_other_records(built: Story) -> None:
+    another_sender(built)
+    tracking = row(built, "sleadtrack")
+    rows_of(built).remove(tracking)
+    run = finished(built, changing.change_policy(domain=domain_of(built), rung=Rung.REJECT, actor="ada"))
+    assert (run.state, run.steps.get().failure_sentence) == ("done", "")
+    assert "p=reject" in row(built, "v=DMARC1").content
+    assert row(built, "v=spf1").content.strip('"') == MANY
+    assert not [one for one in rows_of(built) if "sleadtrack" in one.content]
+
+
+def test_addresses_are_not_written_over_what_somebody_changed_since_the_look(built: Story) -> None:
+    another_sender(built)
+    checked(built)
+    row(built, "v=spf1").content = '"v=spf1 include:_spf.google.com include:new.example ~all"'
+    run = finished(built, changing.flatten_spf(domain=domain_of(built), actor="ada"))
+    assert "was changed at Cloudflare since we looked" in run.steps.get().failure_sentence
+    assert "include:new.example" in row(built, "v=spf1").content
+    assert not SpfFlattening.objects.exists()
+    assert "spf_records" not in domain_of(built).facts
+
+
 def test_the_stacks_own_record_is_not_flattened_and_what_is_old_is_not_written_by(built: Story) -> None:
     with pytest.raises(actions.Refused, match="Check now"):
         changing.flatten_spf(domain=domain_of(built), actor="ada")
