@@ -155,7 +155,7 @@ def look_at(check: DnsCheck, domain: Domain, workshop: Workshop, *, began: datet
     wanted = expected(domain, workshop)
     flattening = SpfFlattening.objects.filter(domain=domain, ended_at=None).first()
     evidence = looker.look([one.record for one in wanted], at=now, zone=domain.name)
-    answers, drift = dict[str, Any](), None
+    answers, drift = {} if evidence.was_answered else dict(check.seen.get("answers") or {}), None
     with looker.resolver(domain.name) as resolver:
         if resolver is not None:
             recording = Recording(resolver)
@@ -287,8 +287,8 @@ def state_of(
     findings = {sight.finding for sight in seen.sights.values()}
     if seen.state is State.COMPLETE:  # also where its own servers alone were asked: they decide
         return DnsRecordState.PROPAGATED
-    disagrees = bool(findings & set(DISAGREES))
-    if was_there and not disagrees and evidence.stage != "delegation":
+    disagrees = bool(findings & set(DISAGREES)) or (evidence.stage == "delegation" and evidence.was_answered)
+    if was_there and not disagrees:
         return DnsRecordState.PROPAGATED
     if Finding.CONFLICT in findings:
         return DnsRecordState.FAILED

@@ -14,7 +14,7 @@ from infra.dashboard.domains.dns import STATES, dns_page
 from infra.dashboard.domains.kit import Sight
 from infra.dashboard.domains.spf import spf_page
 from infra.dns.records import record
-from infra.dns.resolver import Answer, Status
+from infra.dns.resolver import Answer, NameServers, Status
 from infra.models import (
     AuthenticationTest,
     DnsCheck,
@@ -43,6 +43,7 @@ from tests.integration.dns_sights import (
     workshop,
 )
 from tests.integration.pages import signed_in, student, text
+from tests.unit.infra.dns.kit import SILENT, Table
 
 # `client`: the tests show pages, so the static files are collected first.
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("client")]
@@ -143,6 +144,19 @@ def test_silence_changes_nothing_of_what_was_known() -> None:
     checked(order, servers(mail_records()))
     silent = {"": Answer(Status.TIMEOUT)}
     assert set(states(checked(order, servers(mail_records(), instead=silent))).values()) == {"propagated"}
+
+
+def test_a_domain_that_leads_nowhere_any_more_has_changed_unless_nobody_could_be_asked() -> None:
+    order = order_up()
+    checked(order, servers(mail_records()))
+    silent = Table("above", [], {"": SILENT})
+    nobody = NameServers((silent,), connect=lambda _name, _address: silent)
+    check = checked(order, nobody)
+    assert set(states(check).values()) == {"propagated"}
+    assert check.seen["answers"]  # what was judged from the look before still is
+    above = Table("above", [record("NS", "com", "a.servers.example"), record("A", "a.servers.example", "192.0.2.53")], {})
+    nowhere = NameServers((above,), connect=lambda _name, _address: above)
+    assert set(states(checked(order, nowhere)).values()) == {"drifted"}
 
 
 def test_every_state_of_a_record_has_its_words() -> None:
