@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
@@ -19,11 +20,12 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils.translation import gettext as _
 
 from infra import clock, prepared
 from infra.dns import message as received
+from infra.dns.replay import storable
 from infra.dns.resolver import FirstToSay, NameServers, Patience
 from infra.models import AuthenticationTest, Mailbox, MailboxSecret, MailboxState, OperatorItem, TrialState
 from integrations.http.errors import BadCredentials, OutcomeUnknown, Permanent, PlatformError, Rejected, Retryable
@@ -130,7 +132,19 @@ def work(post: Post | None, name_servers: NameServers, limit: int = 10) -> int:
             _work_on(test, post, name_servers)
         except Overtaken:
             log.info("a mail test was taken over", extra={"test": str(test.pk)})
+        except DatabaseError:
+            raise
+        except Exception:  # a message that we cannot deal with must neither stop the tests of others nor stay for ever
+            log.exception("a mail test crashed", extra={"test": str(test.pk)})
+            _crashed(test)
     return done
+
+
+def _crashed(test: AuthenticationTest) -> None:
+    """Let a test that crashed be tried again when its claim is over, for as long as that makes sense."""
+    if clock.vendor_now() > (test.sending_at or test.asked_at) + GIVE_UP:
+        with suppress(Overtaken):
+            _end(test, TrialState.FAILED, "internal")
 
 
 TAKE = """
@@ -154,6 +168,7 @@ def _take() -> AuthenticationTest | None:
 def _write(test: AuthenticationTest, **changes: Any) -> None:
     """Write what has become of a test, if it is still ours. Raises Overtaken."""
     mine = AuthenticationTest.objects.filter(pk=test.pk, claims=test.claims, state=test.state)
+    changes = storable(changes)  # servers and senders write what they like
     if not mine.update(updated_at=clock.machine_now(), **changes):
         raise Overtaken
     for name, value in changes.items():

@@ -88,6 +88,10 @@ REASONS: dict[str, tuple[str | Promise, str | Promise]] = {
         ),
         _lazy("Test again."),
     ),
+    "internal": (
+        _lazy("We could not deal with the answer of a mail server: something went wrong on our side."),
+        _lazy("Test again. If it stays so, tell the operator."),
+    ),
     "probe": (
         _lazy("The message was sent, but the operator's mailbox for test messages could not be read."),
         _lazy("The operator knows. Test again later."),

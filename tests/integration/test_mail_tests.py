@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from infra.models import AuthenticationTest, Mailbox, MailboxSecret, MailboxState, OperatorItem, TrialState
-from integrations.http.errors import BadCredentials, NotSent, OutcomeUnknown
+from integrations.http.errors import BadCredentials, NotSent, OutcomeUnknown, Rejected
 from integrations.http.redact import Hidden
 from integrations.mail_probe import Door, MailProbe, Outgoing
 from integrations.sandbox.mail_servers import MailServers
@@ -127,6 +127,57 @@ def test_a_letter_with_the_token_from_somebody_else_is_not_the_tests(world: Worl
     post_of(world.sandbox).send(message)
     assert arrived(world) == 1
     assert play(world, box).state == TrialState.TIMED_OUT
+
+
+class Tampering(InProcessPost):
+    """Hands each message on with lines in front that somebody on the way has put there."""
+
+    front = b""
+
+    def find(self, token: str) -> list[bytes]:
+        return [self.front + one for one in super().find(token)]
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        b"Authentication-Results: ev\x00il.example; dkim=pass\r\n",
+        b"DKIM-Signature: v=1; d=ge\x00t.com; s=a\x00b; h=from; b=x\r\n",
+        b"X-Odd: \xff\x00<script>\x1b[31m\r\n",
+    ],
+)
+def test_whatever_octets_a_message_brings_along_its_test_comes_to_its_end(
+    world: World, box: Mailbox, front: bytes
+) -> None:
+    post = Tampering(world.sandbox)
+    post.front = front
+    world.sandbox.faults.add("mail_unsigned", platform="mail", times=1)
+    ask(box)
+    done = play(world, box, post=post)
+    assert (done.state, done.verdicts["dkim"]["value"]) == (TrialState.JUDGED, "fail")
+    assert "\0" not in done.raw_headers
+
+
+def test_what_a_server_says_is_kept_without_what_no_database_takes(world: World, box: Mailbox) -> None:
+    class Odd(InProcessPost):
+        def send(self, message: Outgoing, *, send_before: float | None = None) -> None:
+            raise Rejected("refused", "550 no\0thing", platform="mail")
+
+    ask(box)
+    done = play(world, box, post=Odd(world.sandbox))
+    assert (done.state, done.code) == (TrialState.FAILED, "refused")
+    assert done.words.startswith("550 no")
+
+
+def test_a_message_that_we_cannot_deal_with_stops_no_other_and_is_given_up(world: World, box: Mailbox) -> None:
+    class Broken(InProcessPost):
+        def find(self, token: str) -> list[bytes]:
+            raise RuntimeError("a bug of ours")
+
+    ask(box)
+    done = play(world, box, post=Broken(world.sandbox))
+    assert (done.state, done.code) == (TrialState.FAILED, "internal")
+    assert mail_tests.ask(mailbox=box, actor="ada").pk != done.pk
 
 
 # What does not arrive -------------------------------------------------------------------------------------------------
