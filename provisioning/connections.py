@@ -323,7 +323,7 @@ def write_down(row: Row, found: Found) -> None:
             _write_down(row, found)
     except IntegrityError:  # somebody else has connected the same account meanwhile
         with transaction.atomic():
-            _write_down(row, Found(found.account, found.scopes, SHARED))
+            _write_down(row, Found(scopes=found.scopes, problem=SHARED))
 
 
 def _write_down(row: Row, found: Found) -> None:

@@ -41,7 +41,7 @@ def _slugs(student: User) -> tuple[str, ...]:
 
 
 @sensitive_post_parameters("value", "code")
-@sensitive_variables("form")
+@sensitive_variables("typed")
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
@@ -68,7 +68,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "connecting/page.html", context, status=422 if problems else 200)
 
 
-@sensitive_variables("form")
+@sensitive_variables()
 def answer(request: HttpRequest, student: User, slugs: Sequence[str]) -> Typed | None:
     """Do what a button of a platform's part says; return what was refused, None where it was done. Raises Http404."""
     form = ConnectionForm(request.POST)

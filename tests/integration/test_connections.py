@@ -189,6 +189,21 @@ def test_one_account_is_connected_by_one_student(draft: Provision, world: World)
     assert connect(other, GOOGLE, ADMIN, world.workshop).problem == "shared_account"
 
 
+def test_a_key_in_use_that_turns_out_to_open_somebody_elses_account_is_refused(draft: Provision, world: World) -> None:
+    """An empty account tells nobody whose it is, so that two students may have come into one."""
+    connect_both(draft.student, world.workshop)
+    bo = student("bo@students.example")
+    world.sandbox.world.smartlead.owners["the-key-of-bo"] = OWNER
+    connect(bo, SMARTLEAD, "the-key-of-bo", world.workshop)
+    PlatformConnection.objects.filter(student=bo).update(is_used=True, account="", state="refused", problem="wrong_key")
+    connections.check_again(student=bo, slug=SMARTLEAD)
+    account = connections.Found(row_of(draft.student, SMARTLEAD).account or "7")
+    PlatformConnection.objects.filter(student=draft.student, platform=SMARTLEAD).update(account=account.account)
+    connections.write_down(row_of(bo, SMARTLEAD), account)
+    row = row_of(bo, SMARTLEAD)
+    assert (row.state, row.problem, row.account) == ("refused", "shared_account", "")
+
+
 def test_a_wrong_key_is_said_and_never_shown_again(draft: Provision, world: World) -> None:
     client = signed_in(draft.student)
     save(client, SMARTLEAD, "a-key-that-opens-nothing")
