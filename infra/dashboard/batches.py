@@ -153,11 +153,12 @@ def _estimate(provision: Provision, status: Status) -> str:
     left = time_left(provision, status)
     if left is None:
         return ""
-    text = _(
-        "What is left usually takes between %(least)s and %(most)s. This is an estimate from how long each stage takes; where "
-        "we wait for a person, it takes longer."
-    )
-    return text % {"least": span(left[0]), "most": span(left[1])}
+    least, most = span(left[0]), span(left[1])
+    text = _("What is left usually takes between %(least)s and %(most)s.")
+    if least == most:
+        text = _("What is left usually takes about %(most)s.")
+    about = _("This is an estimate from how long each stage takes; where we wait for a person, it takes longer.")
+    return f"{text % {'least': least, 'most': most}} {about}"
 
 
 def _row(student: User, one: DomainStatus, again: set[str], *, now: datetime) -> BatchRow:
@@ -179,7 +180,7 @@ def _row(student: User, one: DomainStatus, again: set[str], *, now: datetime) ->
 def _note(one: DomainStatus, can_retry: bool) -> str:
     if one.state == "failed":
         return (
-            _("Once that is done, you can have it tried again here.")
+            _("You can have it tried again here, once nothing stands in its way any more.")
             if can_retry
             else _("The operator has to look at it.")
         )

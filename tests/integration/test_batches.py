@@ -12,6 +12,7 @@ import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from infra import troubles
 from infra.dashboard.batches import COLUMNS, batch
 from infra.models import Domain, Mailbox, OperatorItem, Provision, StepState
 from provisioning.actions import TRIES
@@ -60,6 +61,7 @@ def test_the_page_counts_and_shows_failed_ones_first() -> None:
     run = with_failures()
     page = batch(run.student, run.provision, run, now=timezone.now())
     assert (page.total, page.done, page.under_way, page.waiting, page.failed) == (7, 2, 2, 1, 2)
+    assert page.done + page.under_way + page.waiting + page.failed + page.left_out == page.total == len(page.rows)
     assert page.success_percent == 50
     assert [row.name for row in page.rows[:3]] == ["acme2.com", "acme3.com", "acme4.com"]
     shown = text(signed_in(run.student).get(PAGE))
@@ -74,6 +76,23 @@ def test_the_page_counts_and_shows_failed_ones_first() -> None:
     ):
         assert words in shown
     assert b'href="/help/google-workspace-setup/"' in signed_in(run.student).get(PAGE).content
+
+
+def test_what_stands_in_the_way_and_who_may_try_again_do_not_contradict_each_other() -> None:
+    run = with_failures()
+    page = batch(run.student, run.provision, run, now=timezone.now())
+    row = page.rows[0]
+    assert row.can_retry
+    assert row.obstacle is not None
+    assert "you can have it tried again here" in row.note.lower()
+    assert all("operator then has it tried" not in str(one.action) for one in troubles.CATALOGUE.values())
+
+
+def test_an_estimate_that_is_one_length_of_time_is_said_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = with_failures()
+    for left, words in (((61.0, 100.0), "about 2 minutes."), ((61.0, 7300.0), "between 2 minutes and 3 hours.")):
+        monkeypatch.setattr("infra.dashboard.batches.time_left", lambda *_, left=left: left)
+        assert f"usually takes {words}" in batch(run.student, run.provision, run, now=timezone.now()).estimate
 
 
 def test_the_page_is_asked_for_again_and_answers_204_while_it_would_look_the_same() -> None:
