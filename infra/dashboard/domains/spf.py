@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
@@ -15,7 +16,8 @@ from infra.dns.spf.evaluate import MOST_LOOKUPS, MOST_VOIDS
 from infra.dns.spf.flatten import REASONS, CannotFlatten, Flattening
 from infra.dns.spf.tree import ANY, BAD, LOOP, NO_RECORD, SEVERAL, UNREADABLE, Branch
 from infra.models import SpfFlattening
-from infra.presenters_base import Fact, Tag, moment
+from infra.presenters_base import Fact, Option, Tag, moment
+from infra.troubles import CATALOGUE
 from provisioning import changing
 from provisioning.engine.zoning import FLATTEN, RESTORE
 
@@ -115,7 +117,7 @@ def spf_page(sight: Sight) -> SpfPage:
         checked_at=sight.checked_at,
         looking=sight.is_looking,
         can_check=sight.may_look,
-        notices=[one for one in (change_notice(sight, (FLATTEN, RESTORE)), _drift(last)) if one],
+        notices=[one for one in (change_notice(sight, (FLATTEN, RESTORE)), _too_many(root), _drift(last)) if one],
         text=root.text,
         lookups=root.lookups,
         most_lookups=MOST_LOOKUPS,
@@ -148,6 +150,15 @@ def _rows(branch: Branch, level: int) -> Iterator[BranchRow]:
             problem=str(PROBLEMS.get(one.problem.partition(":")[0], "")) if one.problem else "",
         )
         yield from _rows(one, level + 1)
+
+
+def _too_many(root: Branch) -> Notice | None:
+    """Say in the catalogue's words that receivers do not follow the record to its end."""
+    if root.lookups <= MOST_LOOKUPS:
+        return None
+    entry = CATALOGUE["SPF_TOO_MANY_LOOKUPS"]
+    link = Option(_("More about this"), reverse("help", args=[entry.help]))
+    return Notice("attention", _("Too many look-ups"), f"{entry.sentence} {entry.action}", link)
 
 
 def _drift(last: SpfFlattening | None) -> Notice | None:

@@ -4,22 +4,26 @@ its student reads is the catalogue's, on the page and in the API.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from infra import troubles
 from infra.dashboard.progress import progress
-from infra.models import MailboxState
+from infra.models import MailboxState, Provision
+from infra.wizard import own
 from integrations.sandbox import google_world
-from provisioning import queries
+from provisioning import queries, seeing
+from provisioning.engine.specs import HOUR
 
 from .. import people
-from .kit import Story
+from .kit import Story, make_order
 from .test_workspace import NAME, ordered
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +116,44 @@ def test_the_page_and_the_api_say_the_same_of_a_trouble(client: Client) -> None:
     page = client.get(reverse("progress")).content.decode()
     assert str(entry.sentence) in page
     assert 'href="/help/google-workspace-setup/"' in page
+
+
+def test_a_record_that_asks_for_too_much_is_told_in_the_words_of_the_catalogue(client: Client) -> None:
+    """No run writes such a record: its owner does, at Cloudflare, and a look finds it."""
+    made = ordered()
+    made.play(hours=240)
+    zone = made.sandbox.world.cloudflare.zone_named(NAME)
+    assert zone is not None
+    (ours,) = (one for one in zone.records if "v=spf1" in one.content)
+    many = " ".join(["include:_spf.google.com", *(f"a:host{number}.{NAME}" for number in range(10))])
+    ours.content = f'"v=spf1 {many} ~all"'
+    made.advance(HOUR)
+    domain = made.provision.domains.get()
+    assert seeing.check_now(domain=domain, actor="ada")
+    assert seeing.look_at_next(made.world.workshop)
+    entry = troubles.CATALOGUE["SPF_TOO_MANY_LOOKUPS"]
+    client.force_login(made.provision.student)
+    page = client.get(reverse("domain-spf", args=[NAME])).content.decode()
+    assert f"{entry.sentence} {entry.action}" in html.unescape(page)
+    assert f'href="{reverse("help", args=[entry.help])}"' in page
+    api = client.get(reverse("api-domain-spf", args=[NAME])).json()
+    assert [one["text"] for one in api["notices"]] == [f"{entry.sentence} {entry.action}"]
+
+
+def test_a_domain_that_is_part_of_a_set_up_is_told_in_the_words_of_the_catalogue() -> None:
+    """It is met before anything is paid, where domains are typed in."""
+    made = ordered()
+    ada, entry = made.provision.student, troubles.CATALOGUE["DOMAIN_ALREADY_EXISTS"]
+    draft = Provision.objects.create(student=ada, tier=made.provision.tier, enlarges=made.provision)
+    with pytest.raises(ValidationError) as refused:
+        own.parse(NAME, draft)
+    assert refused.value.messages == [f"{NAME} is part of your set-up already. {entry.action}"]
+    draft.student = make_order("other", tier="own-domains").student
+    with pytest.raises(ValidationError) as refused:
+        own.parse(NAME, draft)
+    (said,) = refused.value.messages
+    assert f"{NAME} is part of another set-up here" in said
+    assert str(ada.email) not in said
 
 
 def test_a_tracking_address_that_is_not_taken_gives_way_to_the_tools_own() -> None:
