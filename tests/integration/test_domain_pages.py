@@ -154,7 +154,9 @@ def test_a_domain_that_leads_nowhere_any_more_has_changed_unless_nobody_could_be
     check = checked(order, nobody)
     assert set(states(check).values()) == {"propagated"}
     assert check.seen["answers"]  # what was judged from the look before still is
-    above = Table("above", [record("NS", "com", "a.servers.example"), record("A", "a.servers.example", "192.0.2.53")], {})
+    above = Table(
+        "above", [record("NS", "com", "a.servers.example"), record("A", "a.servers.example", "192.0.2.53")], {}
+    )
     nowhere = NameServers((above,), connect=lambda _name, _address: above)
     assert set(states(checked(order, nowhere)).values()) == {"drifted"}
 

@@ -327,7 +327,7 @@ def _at_google(zone: str, rows: list[DnsRecord]) -> bool:
 def rows_of(ctx: Context, domain: DomainItem) -> list[DnsRecord]:
     """Return every record of a domain's zone, as Cloudflare lists it."""
     rows, number = list[DnsRecord](), 1
-    for _ in range(MOST_PAGES):
+    for _page in range(MOST_PAGES):
         page = ctx.read(ctx.clients.cloudflare.list_records(_zone_of(domain), number))
         rows += page.records
         if page.next_page is None:
