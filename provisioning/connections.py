@@ -70,8 +70,16 @@ WRONG_TOKEN, NO_TOKEN_SCOPES = "wrong_token", "token_scopes"
 TOKEN_SCOPES: Final = ("domains.domain:read", "domains.nameserver:update")
 OVER = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT, ProvisionState.CANCELLED)
 
-# The rights that the steps use, in the order in which they are checked.
-SCOPES: Final = (google.USER, google.DOMAIN, google.VERIFICATION, google.LICENSING, google.GMAIL_SETTINGS)
+# The rights that the steps use, in the order in which they are checked, and a read for each, of the account that an
+# administrator's address opens.
+GOOGLE_READS: Final[Mapping[str, Callable[[google.GoogleWorkspaceClient, str], Call[Any]]]] = {
+    google.USER: lambda client, admin: client.get_user(admin),
+    google.DOMAIN: lambda client, _admin: client.list_domains(),
+    google.VERIFICATION: lambda client, _admin: client.list_verified(),
+    google.LICENSING: lambda client, admin: client.get_licence(admin),
+    google.GMAIL_SETTINGS: lambda client, admin: client.imap_enabled(admin),
+}
+SCOPES: Final = tuple(GOOGLE_READS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,19 +392,12 @@ def _wake(row: Row) -> None:
 def _try_google(ask: Ask, row: Row) -> Found:
     """Try every right by itself, in the administrator's name, and learn which account it is."""
     client, admin = ask.clients.google_workspace, row.label
-    reads: Mapping[str, Callable[[], Call[Any]]] = {
-        google.USER: lambda: client.get_user(admin),
-        google.DOMAIN: client.list_domains,
-        google.VERIFICATION: client.list_verified,
-        google.LICENSING: lambda: client.get_licence(admin),
-        google.GMAIL_SETTINGS: lambda: client.imap_enabled(admin),
-    }
     there, problems = dict[str, bool](), list[str]()
     domains: Sequence[google.Domain] = ()
     for scope in SCOPES:
         name = scope.rpartition("/")[2]
         try:
-            answer = ask(reads[scope]())
+            answer = ask(GOOGLE_READS[scope](client, admin))
         except BadCredentials as error:
             there[name] = False
             problems.append(_why_not(error))
