@@ -19,6 +19,8 @@ from infra.models import Domain, Mail, Mailbox, OperatorItem, Provision
 from infra.rls import acting_as
 from provisioning.models import Circuit, Heartbeat, Operation, Permit, Run, Step
 
+from . import histograms
+
 WORKER_SILENT_SECONDS = 60
 
 
@@ -82,11 +84,11 @@ COUNTED: tuple[tuple[str, type[Model]], ...] = (
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Counts by state in Prometheus' text format. In live mode for those who know METRICS_TOKEN; 404 to others."""
+    """Counts and histograms in Prometheus' text format. In live mode for those who know METRICS_TOKEN; 404 to others."""
     if not (_knows_token(request) or settings.SANDBOX):
         raise Http404
     with acting_as("worker"):
-        lines = [*_states(), *_gauges()]
+        lines = [*_states(), *_gauges(), *histograms.lines()]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -290,5 +290,11 @@ SPECTACULAR_SETTINGS = {
 
 LOGGING = logs.config(env.str("LOG_LEVEL", default="INFO"))
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# From when on the operator is told (provisioning/alerts.py): records that their own name servers do not show, a wake-up,
+# the share of steps that fail within an hour, domains whose DNS nobody comes to look at.
+ALERT_PROPAGATION_MINUTES = env.float("ALERT_PROPAGATION_MINUTES", default=30)
+ALERT_ACTION_SECONDS = env.float("ALERT_ACTION_SECONDS", default=50)
+ALERT_ERROR_PERCENT = env.float("ALERT_ERROR_PERCENT", default=3)
+ALERT_DNS_BACKLOG = env.int("ALERT_DNS_BACKLOG", default=50)
 # infra.User.email is unique by its lower-case form, which the check for a unique login name does not see.
 SILENCED_SYSTEM_CHECKS = ["auth.E003"]

@@ -1,6 +1,7 @@
 """The automatic stop: when too much goes wrong within an hour, new orders are stopped until a person opens them again.
 
-Judged from rows, once a minute, in machine time. What is being built goes on; only new orders stop.
+Judged from rows, once a minute, in machine time. What is being built goes on; only new orders stop. Long before that the
+operator is told by `alerts`, which this look sets off.
 
     more than 5 % of all steps fail                    stops `orders`
     more than 10 % of a stack's DNS set-ups fail       stops `stack:<slug>`
@@ -19,6 +20,7 @@ from django.db.models import Q, QuerySet
 from infra import clock, flags
 from infra.models import Flag, OperationState, StepState
 
+from . import alerts
 from .engine.outcomes import WaitsOn
 from .engine.specs import StackSpec
 from .models import Operation, Step
@@ -70,6 +72,7 @@ def drain(limit: int = 1) -> int:
     """Look, unless somebody has looked within the last minute; return whether anything was stopped. Bell `rules`."""
     if not _claim_look():
         return 0
+    alerts.look(error_share())
     return sum(flags.stop(key=finding.key, reason=finding.sentence) for finding in findings() if finding.is_too_much)
 
 
@@ -93,6 +96,13 @@ def _claim_look() -> bool:
             [CHECKED, EVERY],
         )
         return bool(cursor.rowcount == 1)
+
+
+def error_share() -> tuple[int, int]:
+    """Return how many of how many steps failed within the hour; none of none where they are too few to judge."""
+    since = clock.machine_now() - WINDOW
+    found = _of_steps(flags.ORDERS, ERRORS, Step.objects.filter(updated_at__gt=since))
+    return (found.failed, found.total) if found.total >= ERRORS.at_least else (0, 0)
 
 
 def findings() -> Iterator[Finding]:

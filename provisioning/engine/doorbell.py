@@ -79,6 +79,7 @@ class _Kept:
 
 def drain(name: str, limit: int = 10) -> int:
     """Work on what is due under `name`. Runs in a worker; never raises, so that the queue never decides anything."""
+    from . import timing
     from .supervisor import note_work
 
     try:
@@ -87,4 +88,5 @@ def drain(name: str, limit: int = 10) -> int:
         log.exception("drain failed", extra={"drain": name})
         return 0
     note_work(name)
+    timing.flush()
     return done

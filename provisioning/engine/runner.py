@@ -49,6 +49,7 @@ from .outcomes import Done, Failed, NeedsOperator, NeedsStudent, Outcome, Outcom
 from .reader import Reader
 from .recorder import CRASHES_TO_PARK, Recorder, load_wave
 from .specs import MINUTE, Scope, StackSpec, StepSpec
+from .timing import Timed, wakeup
 from .wave import Wave
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Workshop:
 def default_workshop() -> Workshop:
     """Return this process's workshop, made from the settings."""
     return Workshop(
-        transport=Delegated(EitherForm(HttpTransport())),
+        transport=Delegated(EitherForm(Timed(HttpTransport()))),
         clients=build_clients(settings.PLATFORMS),
         options=Options.from_mapping(settings.BUILD_OPTIONS),
         name_servers=default_name_servers(),
@@ -117,7 +118,8 @@ def drain(limit: int = 10) -> int:
     """Wake up to `limit` due runs, oldest paid first. Answers the bell `runs`."""
     done = 0
     while done < limit and (claim := claims.take_next()) is not None:
-        wake(claim, default_workshop())
+        with wakeup():
+            wake(claim, default_workshop())
         done += 1
     return done
 

@@ -1,6 +1,6 @@
 """How what was ordered is built, as rows."""
 
-from .gate import Circuit, Collection, Flight, Heartbeat, Permit
+from .gate import Circuit, Collection, Flight, Heartbeat, Permit, Timing
 from .operation import Capture, Operation, OperationItem
 from .run import ACTIVE_RUN, BUILDS, NOT_BUILT, OPEN_STEP, Event, Run, Step
 
@@ -20,4 +20,5 @@ __all__ = [
     "Permit",
     "Run",
     "Step",
+    "Timing",
 ]

@@ -67,6 +67,24 @@ class Heartbeat(models.Model):
     at = models.DateTimeField()
 
 
+class Timing(models.Model):
+    """How often something took at most `bound` seconds, and longer than the bucket below: calls by platform, wake-ups.
+
+    Machine time. `seconds` is their sum, `last_at` when the last of them was counted.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=10)
+    name = models.CharField(max_length=40)
+    bound = models.FloatField()
+    number = models.BigIntegerField()
+    seconds = models.FloatField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "name", "bound"], name="provisioning_timing_one_bucket")]
+
+
 class Collection(models.Model):
     """What the collector of figures remembers: who is at it (`slice`), and how far it is in each listing of a platform.
 

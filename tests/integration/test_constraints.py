@@ -36,7 +36,7 @@ from infra.models import (
     WarmupDay,
 )
 from infra.secret import Secret
-from provisioning.models import Capture, Circuit, Flight, Operation, OperationItem, Permit, Run, Step
+from provisioning.models import Capture, Circuit, Flight, Operation, OperationItem, Permit, Run, Step, Timing
 
 from .world import new_order, paid, starter
 
@@ -282,6 +282,9 @@ CASES["infra_flag_once"] = _twice(Flag, key="orders")
 CASES["infra_operatoritem_one_open"] = _twice(OperatorItem, key="k", kind="k", sentence="Look.")
 CASES["billing_webhookevent_once"] = _twice(WebhookEvent, event_id="evt_1", type="x", payload={})
 CASES["provisioning_permit_slot"] = _twice(Permit, budget="b", slot=1, window_seconds=1)
+CASES["provisioning_timing_one_bucket"] = _twice(
+    Timing, kind="call", name="zapmail", bound=0.1, number=1, seconds=0.05, last_at=timezone.now()
+)
 CASES["provisioning_flight_slot"] = _twice(Flight, platform="zapmail", slot=1)
 
 

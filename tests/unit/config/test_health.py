@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -16,7 +17,8 @@ from config import health
 from infra import rls
 from infra.clock import machine_now
 from infra.models import OperatorItem
-from provisioning.models import Heartbeat
+from provisioning.models import Heartbeat, Run, Step, Timing
+from tests.integration.world import new_order, new_world, paid
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -94,6 +96,89 @@ def test_metrics_count_rows_by_state() -> None:
     assert "gtm_operator_items_open 1" in lines
     assert "# TYPE gtm_runs gauge" in lines
     assert any(line.startswith("gtm_worker_heartbeat_age_seconds 5") for line in lines)
+
+
+def metrics() -> list[str]:
+    return health.metrics(RequestFactory().get("/")).content.decode().splitlines()
+
+
+@pytest.mark.django_db
+def test_a_histogram_counts_every_bucket_below_a_bound_as_well() -> None:
+    Timing.objects.create(kind="call", name="cloudflare", bound=0.1, number=3, seconds=0.2, last_at=machine_now())
+    Timing.objects.create(kind="call", name="cloudflare", bound=1.0, number=2, seconds=1.5, last_at=machine_now())
+    Timing.objects.create(kind="call", name="smartlead", bound=math.inf, number=1, seconds=70, last_at=machine_now())
+
+    lines = metrics()
+
+    assert "# TYPE gtm_call_seconds histogram" in lines
+    for bound, below in (("0.1", 3), ("0.25", 3), ("1", 5), ("60", 5), ("+Inf", 5)):
+        assert f'gtm_call_seconds_bucket{{platform="cloudflare",le="{bound}"}} {below}' in lines
+    assert 'gtm_call_seconds_sum{platform="cloudflare"} 1.7' in lines
+    assert 'gtm_call_seconds_count{platform="cloudflare"} 5' in lines
+    assert 'gtm_call_seconds_bucket{platform="smartlead",le="60"} 0' in lines
+    assert 'gtm_call_seconds_bucket{platform="smartlead",le="+Inf"} 1' in lines
+
+
+@pytest.mark.django_db
+def test_how_long_orders_records_and_mailboxes_take_comes_from_their_rows() -> None:
+    new_world()
+    run = paid(new_order())
+    now = machine_now()
+    run.steps.all().delete()
+    Run.objects.filter(pk=run.pk).update(
+        stack="workspace", state="done", paid_at=now - timedelta(days=3), finished_at=now
+    )
+    made = [
+        ("records_seen", "d", 600),
+        ("users", "m", 100),
+        ("imap", "m", 40),
+        ("users", "n", 20),
+        ("limits", "m", 9999),
+    ]
+    domain, mailbox = run.provision.domains.all()[0], run.provision.mailboxes.all()[0]
+    Step.objects.bulk_create(
+        Step(
+            run=run,
+            student_id=run.student_id,
+            key=key,
+            position=0,
+            item_key=item,
+            domain=domain if item == "d" else None,
+            mailbox=mailbox if item != "d" else None,
+            state="completed",
+            started_at=now - timedelta(seconds=ago),
+            finished_at=now,
+        )
+        for key, item, ago in made
+    )
+    Step.objects.create(
+        run=run, student_id=run.student_id, key="imap", position=0, item_key="n", mailbox=mailbox, state="waiting"
+    )  # that mailbox is not there yet
+
+    lines = metrics()
+
+    assert 'gtm_setup_seconds_bucket{stack="workspace",le="172800"} 0' in lines
+    assert 'gtm_setup_seconds_bucket{stack="workspace",le="345600"} 1' in lines
+    assert 'gtm_propagation_seconds_bucket{stack="workspace",le="300"} 0' in lines
+    assert 'gtm_propagation_seconds_bucket{stack="workspace",le="900"} 1' in lines
+    assert 'gtm_mailbox_seconds_bucket{stack="workspace",le="60"} 0' in lines
+    assert 'gtm_mailbox_seconds_count{stack="workspace"} 1' in lines
+    assert 'gtm_mailbox_seconds_sum{stack="workspace"} 100.0' in lines
+
+
+@pytest.mark.django_db
+def test_the_success_rate_is_that_of_orders_of_several_domains() -> None:
+    new_world()
+    provision = paid(new_order()).provision
+    first, second, third = provision.domains.exclude(state="spare")
+    for domain, state in ((first, "active"), (second, "active"), (third, "failed")):
+        domain.state = state
+        domain.save()
+
+    assert 'gtm_batch_domains{stack="zapmail",outcome="done"} 2' in metrics()
+    assert 'gtm_batch_success_ratio{stack="zapmail"} 0.6667' in metrics()
+    provision.domains.exclude(pk=third.pk).update(ordered_at=None)
+    assert not [line for line in metrics() if line.startswith("gtm_batch_success_ratio{")]
 
 
 @pytest.mark.django_db
