@@ -17,9 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dns.message
-import dns.query
-import dns.rdatatype
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
@@ -29,7 +26,7 @@ from provisioning.engine import groups
 from provisioning.models import Step
 
 from .smoke import Package, SmokeFailed, State, Story
-from .smoke_workspace import OWN_DOMAINS, People
+from .smoke_workspace import OWN_DOMAINS, RECORDS, People, shows
 
 MANY, BAD = 50, 3
 TYPED = 20  # the others stand in a file
@@ -37,8 +34,6 @@ WITHIN = 15.0  # minutes
 PATIENCE = 40.0 * 60  # seconds after which nobody waits any more, however late it is
 LATENCY = 0.1  # seconds for every call to a platform
 SEEN = (DomainState.CONNECTED, DomainState.ACTIVE)
-TRACKING = settings.PLATFORMS.get("SMARTLEAD_TRACKING_LABEL") or "emailtracking"
-RECORDS = (("", "MX"), ("", "TXT"), ("_dmarc.", "TXT"), (f"{TRACKING}.", "CNAME"))
 CHECK_EVERY = 26.0  # seconds between two presses of "Check now", which is taken once in 25
 BATCHES = "/infrastructure/batches/"
 
@@ -112,8 +107,7 @@ class BatchStory(Story):
         self._await_bad(provision)
         self._see_batch(provision)
         entries = self.ask(f"/log?since={calls}")["entries"]
-        report = list(self._report(entries, minutes))
-        for line in report:
+        for line in self._report(entries):
             self.say(0.97, line)
         self._judge_calls(minutes, entries, self.ask("/quotas")["violations"][exceeded:], self.state())
         self.say(1.0, f"{MANY - BAD} of {MANY} domains in {minutes:.1f} minutes, no limit exceeded")
@@ -144,7 +138,8 @@ class BatchStory(Story):
                 break
         if not killed:
             raise SmokeFailed("The records were seen before the worker was killed.")
-        if missing := [f"{kind} of {name}" for name, kind in _missing(good)]:
+        names = good.values_list("name", flat=True)
+        if missing := [f"{kind} of {name}" for name in names for kind in RECORDS if not shows(name, kind)]:
             raise SmokeFailed("The name servers do not show " + ", ".join(missing))
 
     def _check_now(self) -> None:
@@ -190,7 +185,7 @@ class BatchStory(Story):
         if absent := [name for name in self.names if name not in text]:
             raise SmokeFailed("The page of the order's domains does not show " + ", ".join(absent))
 
-    def _report(self, entries: list[dict[str, Any]], minutes: float) -> Iterator[str]:
+    def _report(self, entries: list[dict[str, Any]]) -> Iterator[str]:
         calls = Counter(entry["platform"] for entry in entries)
         yield f"{len(entries)} calls: " + ", ".join(f"{count} {platform}" for platform, count in calls.most_common())
         for row in self.ask("/quotas")["windows"]:
@@ -221,14 +216,3 @@ class BatchStory(Story):
 def _shown_by_own_servers(domains: QuerySet[Domain]) -> QuerySet[Domain]:
     """Return those whose own name servers show every record: resolvers are asked from then on."""
     return domains.filter(Q(facts__dns_evidence__stage="resolvers") | Q(state__in=SEEN))
-
-
-def _missing(domains: QuerySet[Domain]) -> Iterator[tuple[str, str]]:
-    """Yield the records that the domains' own name servers do not show, asked by ourselves and not by the worker."""
-    host, _, port = settings.DNS_AUTHORITATIVE[0].rpartition(":")
-    for domain in domains:
-        for below, kind in RECORDS:
-            name = below + domain.name
-            answer = dns.query.udp(dns.message.make_query(name, kind), host, port=int(port), timeout=5)
-            if not any(row.rdtype == dns.rdatatype.from_text(kind) for row in answer.answer):
-                yield name, kind

@@ -13,6 +13,8 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 
+import dns.message
+import dns.query
 from django.conf import settings
 
 from infra.dns import message
@@ -30,6 +32,13 @@ KINDS = {"dkim_keys": "dkim", "accounts": "app_password", "signed": "start"}  # 
 PURPOSES = {"spf", "dmarc", "mx", "google", "dkim", "tracking"}
 EXPORTS = (("csv", "plain"), ("json", "plain"), ("csv", "smartlead"))  # format and layout
 EXPORTS_PAGE = "/infrastructure/exports/"
+TRACKING = settings.PLATFORMS.get("SMARTLEAD_TRACKING_LABEL") or "emailtracking"
+RECORDS = {  # of ours in public DNS before there is a key: where, of which type, with which text
+    "MX": ("", "MX", ""),
+    "SPF": ("", "TXT", "v=spf1"),
+    "DMARC": ("_dmarc.", "TXT", "v=DMARC1"),
+    "tracking": (f"{TRACKING}.", "CNAME", ""),
+}
 
 
 def main(story: Story) -> None:
@@ -71,6 +80,9 @@ def given_up(told: OwnStory) -> None:
     for _ in told._until("what was made was not undone"):
         provision.refresh_from_db()
         if provision.state == ProvisionState.CANCELLED:
+            break
+    for _ in told._until(f"the name servers of {domain.name} still show records of ours"):
+        if not any(shows(domain.name, kind) for kind in RECORDS):
             break
     told.say(0.9, "compare with the platforms")
     differences = list(_undone(provision, domain, own_id, told.state()))
@@ -328,6 +340,14 @@ def opens(address: str, password: str) -> bool:
         except smtplib.SMTPAuthenticationError:
             return False
     return True
+
+
+def shows(name: str, kind: str) -> bool:
+    """Tell whether a domain's own name servers show a record of ours: asked by ourselves, not by the worker."""
+    below, record_type, text = RECORDS[kind]
+    host, _, port = settings.DNS_AUTHORITATIVE[0].rpartition(":")
+    answer = dns.query.udp(dns.message.make_query(below + name, record_type), host, port=int(port), timeout=5)
+    return any(text in row.to_text() for found in answer.answer for row in found)
 
 
 OWN_DOMAINS = Package("own-domains", 1, ("sam", "sam.smoke"), _compare, LONG)
