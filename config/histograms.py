@@ -23,15 +23,16 @@ SHORT = (10.0, 30.0, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOU
 
 Bucket = tuple[str, float, int, float]  # label, upper bound, how many are in it and in none below, and their sum
 
-# What took how long, by stack. Times are machine time.
+# What took how long, by stack. Times are machine time. The stacks and keys of steps come as two lists, pair by pair.
+PAIRS = "(SELECT * FROM unnest(%s::text[], %s::text[])) AS wanted (stack, key)"
 SETUPS = "SELECT stack, finished_at - paid_at FROM provisioning_run WHERE kind = %s AND state = %s"
 SEEN = (
-    "SELECT r.stack, s.finished_at - s.started_at FROM provisioning_step s JOIN provisioning_run r ON r.id = s.run_id"
-    " WHERE s.state = %s AND r.stack || ' ' || s.key = ANY(%s)"
+    f"SELECT r.stack, s.finished_at - s.started_at FROM {PAIRS} JOIN provisioning_step s ON s.key = wanted.key"
+    " JOIN provisioning_run r ON r.id = s.run_id AND r.stack = wanted.stack WHERE s.state = %s"
 )
 MAILBOXES = (
-    "SELECT min(r.stack), max(s.finished_at) - min(s.started_at) FROM provisioning_step s"
-    " JOIN provisioning_run r ON r.id = s.run_id WHERE s.mailbox_id IS NOT NULL AND r.stack || ' ' || s.key = ANY(%s)"
+    f"SELECT min(r.stack), max(s.finished_at) - min(s.started_at) FROM {PAIRS} JOIN provisioning_step s ON s.key = wanted.key"
+    " JOIN provisioning_run r ON r.id = s.run_id AND r.stack = wanted.stack WHERE s.mailbox_id IS NOT NULL"
     " GROUP BY s.run_id, s.item_key HAVING bool_and(s.state = %s)"
 )
 
@@ -39,10 +40,12 @@ MAILBOXES = (
 def lines() -> Iterator[str]:
     """Yield every histogram, and how many domains of orders of several came to which end. Needs the worker's role."""
     yield from _histogram("setup_seconds", "stack", LONG, _counted(SETUPS, [RunKind.SETUP, RunState.DONE], LONG))
-    seen = [f"{stack} {key}" for stack, key in alerts.steps_that_see()]
-    yield from _histogram("propagation_seconds", "stack", SHORT, _counted(SEEN, [StepState.COMPLETED, seen], SHORT))
-    making = [f"{one.key} {key}" for one in STACKS.values() for key in rules.steps_of(one, rules.MAILBOX_STAGE)]
-    made = _counted(MAILBOXES, [making, StepState.COMPLETED], SHORT)
+    seen = alerts.steps_that_see()
+    yield from _histogram(
+        "propagation_seconds", "stack", SHORT, _counted(SEEN, [*_lists(seen), StepState.COMPLETED], SHORT)
+    )
+    making = [(one.key, key) for one in STACKS.values() for key in rules.steps_of(one, rules.MAILBOX_STAGE)]
+    made = _counted(MAILBOXES, [*_lists(making), StepState.COMPLETED], SHORT)
     yield from _histogram("mailbox_seconds", "stack", SHORT, made)
     calls = Timing.objects.filter(kind=timing.CALL).values_list("name", "bound", "number", "seconds")
     yield from _histogram("call_seconds", "platform", timing.bounds(), calls)
@@ -51,17 +54,23 @@ def lines() -> Iterator[str]:
     yield from _batches()
 
 
+def _lists(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[stack for stack, _ in pairs], [key for _, key in pairs]]
+
+
 def _counted(durations: str, parameters: Sequence[str | list[str]], bounds: Sequence[float]) -> list[Bucket]:
     """Count durations by label and bucket, in the database: there may be hundreds of thousands."""
+    downwards = [math.inf, *reversed(bounds)]
     with connection.cursor() as cursor:
+        # Turned round, because a bucket holds its upper bound, and `width_bucket` takes the lower one in.
         cursor.execute(
-            f"SELECT label, bound, count(*), sum(took) FROM (SELECT label, extract(epoch FROM span)::float8 AS took"
-            f"  FROM ({durations}) AS spans (label, span) WHERE span IS NOT NULL) AS durations"
-            " CROSS JOIN LATERAL (SELECT min(bound) FROM unnest(%s::float8[]) AS bound WHERE took <= bound) AS b (bound)"
-            " GROUP BY label, bound",
-            [*parameters, [*bounds, math.inf]],
+            "SELECT label, width_bucket(-took, %s::float8[]), count(*), sum(took) FROM"
+            f" (SELECT label, extract(epoch FROM span)::float8 AS took FROM ({durations}) AS spans (label, span)"
+            "  WHERE span IS NOT NULL) AS durations GROUP BY 1, 2",
+            [[-bound for bound in downwards], *parameters],
         )
-        return [(str(label), bound, number, seconds) for label, bound, number, seconds in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [(str(label), downwards[place - 1], number, seconds) for label, place, number, seconds in rows]
 
 
 def _histogram(name: str, label: str, bounds: Sequence[float], buckets: Iterable[Bucket]) -> Iterator[str]:

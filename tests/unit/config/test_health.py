@@ -129,7 +129,7 @@ def test_how_long_orders_records_and_mailboxes_take_comes_from_their_rows() -> N
         stack="workspace", state="done", paid_at=now - timedelta(days=3), finished_at=now
     )
     made = [
-        ("records_seen", "d", 600),
+        ("records_seen", "d", 900),
         ("users", "m", 100),
         ("imap", "m", 40),
         ("users", "n", 20),
