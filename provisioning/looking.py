@@ -37,10 +37,11 @@ Row = TypeVar("Row", Measurement, Inventory, DnsCheck)
 LEASE = 150.0  # machine seconds: no task lives longer
 
 
-def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
+def take_oldest(model: type[Row], backoff: Sequence[float], *, first: str = "FALSE") -> Row | None:
     """Take the due row whose last look is the oldest; None when none is due.
 
     backoff  seconds until the next attempt, by number of failures in a row
+    first    SQL: which rows go before all others
     """
     table = model._meta.db_table
     with connection.cursor() as cursor:
@@ -48,7 +49,8 @@ def take_oldest(model: type[Row], backoff: Sequence[float]) -> Row | None:
             f"UPDATE {table} SET tried_at = gtm_now('vendor'), failures = failures + 1,"
             " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
             f" WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE due_at <= (SELECT gtm_now('vendor'))"
-            "  ORDER BY looked_at NULLS FIRST, due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
+            f"  ORDER BY ({first}) IS NOT TRUE, looked_at NULLS FIRST, due_at, id"
+            "  LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
             [list(backoff), len(backoff)],
         )
         row = cursor.fetchone()

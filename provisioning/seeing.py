@@ -1,19 +1,22 @@
 """Looks at the DNS of domains, outside of runs: when somebody presses "Check now", while its propagation is watched, and
-once a day from then on. Pages read what is kept here and never ask a name server.
+once a day from then on, which begins by itself where we wrote the records. Pages read what is kept here and never ask a
+name server. What is not as it was is looked at again an hour later; then its student is written to, once.
 
-One worker at a time, the domain that has waited longest first, as many looks a minute as the budget `dns.looks` allows. A
-watch is a row that says when to look next: between two looks it holds no worker, no connection and no transaction.
+One worker at a time, what somebody waits for first, then the domain that has waited longest; as many looks a minute as the
+budget `dns.looks` allows. A watch is a row that says when to look next: between two looks it holds no worker, no connection
+and no transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Case, F, When
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from infra import clock, prepared, rls
@@ -29,6 +32,8 @@ from infra.models import (
     DnsRecordState,
     Domain,
     DomainState,
+    Mail,
+    OperatorItem,
     PropagationObservation,
     PropagationWatch,
     Provision,
@@ -51,12 +56,15 @@ from .stacks import STACKS
 
 BELL = PLACE = "dns"
 TIDIED = "dns_tidied"
+LETTER = "dns_changed"  # kind of the student's letter, and of the operator's item
 SLICE_SECONDS = 5.0  # machine seconds after which no further look begins
 CHECK_AGAIN = 25.0  # machine seconds for which an answer is used again
 BACKOFF = (MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR)  # by number of failures in a row
 WATCHED_FOR = 2 * DAY
 OBSERVED_FOR = timedelta(days=7)
-TIDY_EVERY = HOUR  # machine seconds
+TIDY_EVERY = 5 * MINUTE  # machine seconds, also until what has become live is noticed
+CONFIRM = HOUR  # until the second look at what is not as it was, which decides
+GATHER = timedelta(minutes=10)  # machine time for which a letter waits for what is found at the order's other domains
 NOT_YET = (DomainState.SELECTED, DomainState.SPARE, DomainState.PURCHASING)
 WRITTEN = (DomainState.DNS_PENDING, DomainState.CONNECTED, DomainState.ACTIVE)
 FRESH = 10 * MINUTE  # after a change for which the domain's own servers may still say what stood there before
@@ -72,24 +80,25 @@ AT_WORK = (
     ProvisionState.CANCELLING,
 )
 
+ALIVE = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS, ProvisionState.UPGRADING)
+
+# Somebody waits for these; the daily looks have a day.
+WAITED_FOR = (
+    "asked_at > COALESCE(checked_at, '-infinity') OR EXISTS (SELECT 1 FROM infra_propagationwatch AS w"
+    " WHERE w.domain_id = infra_dnscheck.domain_id AND w.state = 'polling')"
+)
 OLD = "at < gtm_now('vendor') - make_interval(secs => %(kept)s)"
 
 
 def is_due() -> bool:
-    """Tell whether a look is due and may be made, or old observations wait to go: asked by the supervisor's tick."""
+    """Tell whether a look is due and may be made, or it is time to tidy up: asked by the supervisor's tick."""
     found = prepared.execute(
         "SELECT NOT EXISTS (SELECT 1 FROM provisioning_collection"
         "  WHERE name = %(place)s AND claimed_until > gtm_now('machine')),"
         " EXISTS (SELECT 1 FROM infra_dnscheck WHERE due_at <= (SELECT gtm_now('vendor'))),"
-        f" EXISTS (SELECT 1 FROM infra_propagationobservation WHERE {OLD})"
-        "  AND NOT EXISTS (SELECT 1 FROM provisioning_heartbeat WHERE name = %(tidied)s"
-        "   AND at > gtm_now('machine') - make_interval(secs => %(every)s))",
-        {
-            "place": PLACE,
-            "kept": OBSERVED_FOR.total_seconds(),
-            "tidied": f"work:{TIDIED}",
-            "every": TIDY_EVERY,
-        },
+        " NOT EXISTS (SELECT 1 FROM provisioning_heartbeat WHERE name = %(tidied)s"
+        "  AND at > gtm_now('machine') - make_interval(secs => %(every)s))",
+        {"place": PLACE, "tidied": f"work:{TIDIED}", "every": TIDY_EVERY},
     )
     assert found is not None
     is_free, is_waiting, is_untidy = found
@@ -103,6 +112,7 @@ def drain(limit: int = 10) -> int:
     workshop, done, ends = default_workshop(), 0, clock.monotonic() + SLICE_SECONDS
     try:
         tidy()
+        admit()
         while done < limit and clock.monotonic() < ends and look_at_next(workshop):
             done += 1
     finally:
@@ -126,6 +136,28 @@ def tidy() -> int:
     return gone
 
 
+def admit() -> int:
+    """Let the domains of set-ups that run be looked at once a day, the first time a day from now; return how many are new."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO infra_dnscheck (id, domain_id, provision_id, student_id, due_at, failures, problem, records, seen,"
+            "  created_at, updated_at)"
+            " SELECT gen_random_uuid(), d.id, p.id, p.student_id, gtm_now('vendor') + make_interval(secs => %s), 0, '',"
+            "  '[]', '{}', gtm_now('machine'), gtm_now('machine')"
+            " FROM infra_domain d JOIN infra_provision p ON p.id = d.provision_id"
+            " LEFT JOIN infra_dnscheck c ON c.domain_id = d.id"
+            " WHERE c.due_at IS NULL AND d.state = %s AND p.state = ANY(%s) AND p.order ->> 'stack' = ANY(%s)"
+            " ON CONFLICT (domain_id) DO UPDATE SET due_at = excluded.due_at, failures = 0",
+            [
+                DAY,
+                str(DomainState.ACTIVE),
+                [str(one) for one in ALIVE],
+                [one.key for one in STACKS.values() if one.zoning and one.zoning.is_written_by_us],
+            ],
+        )
+        return int(cursor.rowcount)
+
+
 # ---- one look --------------------------------------------------------------------------------------------------------
 
 
@@ -133,7 +165,7 @@ def look_at_next(workshop: Workshop) -> bool:
     """Look at the domain that has waited longest; return whether it makes sense to go on with the next."""
     if not DnsCheck.objects.filter(due_at__lte=clock.vendor_now()).exists() or not budget.take(LOOKS.name):
         return False
-    due = take_oldest(DnsCheck, BACKOFF)
+    due = take_oldest(DnsCheck, BACKOFF, first=WAITED_FOR)
     if due is None:
         return False
     domain = Domain.objects.select_related("provision").get(pk=due.domain_id)
@@ -141,6 +173,8 @@ def look_at_next(workshop: Workshop) -> bool:
     if not may_look(domain):
         DnsCheck.objects.filter(pk=due.pk).update(due_at=None, checked_at=began, failures=0)
         _end(PropagationWatch.objects.filter(domain=domain), WatchState.CANCELLED, now=clock.vendor_now())
+        if domain.provision.state not in AT_WORK:
+            OperatorItem.close(LETTER, key=str(domain.provision_id), resolution="The set-up has ended.")
         return True
     try:
         look_at(due, domain, workshop, began=began)
@@ -174,10 +208,13 @@ def look_at(check: DnsCheck, domain: Domain, workshop: Workshop, *, began: datet
             wanted,
             evidence,
             known=_known(check, domain),
+            changed=_changed(check),
             is_written=domain.state in WRITTEN,
             is_settled=domain.state == DomainState.ACTIVE and not is_fresh,
             is_late=is_late,
         )
+        if is_told_of(domain) and _judge(domain, rows, check.records, now=now):
+            wait = min(wait, CONFIRM)
         kept = {"evidence": evidence.as_json(), "answers": answers, "selectors": selectors_of(wanted)}
         DnsCheck.objects.filter(pk=check.pk).update(
             # Somebody may have pressed again meanwhile.
@@ -239,18 +276,25 @@ def as_flattening(row: SpfFlattening) -> Flattening:
 
 
 def rows_of(
-    wanted: Sequence[Expected], evidence: Evidence, *, known: Mapping[Record, str], **standing: bool
+    wanted: Sequence[Expected],
+    evidence: Evidence,
+    *,
+    known: Mapping[Record, str],
+    changed: Collection[Record] = (),
+    **standing: bool,
 ) -> list[dict[str, Any]]:
     """Return a row for each record that should be there.
 
     known     when each record was first seen everywhere
+    changed   those that had drifted when somebody looked last
     standing  how far the set-up is: see `state_of`
     """
     kinds, at = {one.record: one.kind for one in wanted}, evidence.at.isoformat() if evidence.at else None
     rows = []
     for seen in evidence.rows:
         since = known.get(seen.record, "")
-        state = state_of(seen, evidence, was_there=bool(since), **standing)
+        was_changed = seen.record in changed
+        state = state_of(seen, evidence, was_there=bool(since), was_changed=was_changed, **standing)
         if state is DnsRecordState.PROPAGATED and not since:
             since = at or ""
         found = dict.fromkeys(value for sight in seen.sights.values() for value in sight.found)
@@ -273,13 +317,14 @@ def state_of(
     evidence: Evidence,
     *,
     was_there: bool,
+    was_changed: bool = False,
     is_written: bool = True,
     is_settled: bool = False,
     is_late: bool = False,
 ) -> DnsRecordState:
     """Return where a record stands after a look; nobody's silence changes what was known of it.
 
-    was_there   it was seen everywhere before
+    was_there   it was seen everywhere before; was_changed: and it had drifted when somebody looked last
     is_written  the set-up has come as far as writing it
     is_settled  it is long done: the domain's own servers must not say something else
     is_late     a watch has given up
@@ -289,7 +334,7 @@ def state_of(
         return DnsRecordState.PROPAGATED
     disagrees = bool(findings & set(DISAGREES)) or (evidence.stage == "delegation" and evidence.was_answered)
     if was_there and not disagrees:
-        return DnsRecordState.PROPAGATED
+        return DnsRecordState.DRIFTED if was_changed else DnsRecordState.PROPAGATED
     if Finding.CONFLICT in findings:
         return DnsRecordState.FAILED
     if evidence.stage != "resolvers" and (was_there or (is_settled and Finding.OTHER in findings)):
@@ -311,6 +356,70 @@ def _known(check: DnsCheck, domain: Domain) -> dict[Record, str]:
             if at:
                 known.setdefault(from_json(row), str(at))
     return known
+
+
+def _changed(check: DnsCheck) -> set[Record]:
+    """Return the records that had drifted when somebody looked last."""
+    return {from_json(row) for row in check.records if row.get("state") == DnsRecordState.DRIFTED}
+
+
+# ---- what is not as it was -------------------------------------------------------------------------------------------
+
+
+def is_told_of(domain: Domain) -> bool:
+    """Tell whether people are written to when a record of a domain changes: we have written it, and it is in use."""
+    zoning = zoning_of(domain.provision)
+    return bool(zoning and zoning.is_written_by_us and domain.provision.state in ALIVE)
+
+
+def is_changed(row: Mapping[str, Any]) -> bool:
+    """Tell whether a record that mail needs was there, and is gone, says something else or has a second one beside it."""
+    has_rival = any(sight["finding"] == Finding.CONFLICT for sight in row["resolvers"].values())
+    is_broken = row["state"] == DnsRecordState.FAILED and row.get("propagated_at") and has_rival
+    return bool(row["kind"] != "other" and (row["state"] == DnsRecordState.DRIFTED or is_broken))
+
+
+def _judge(
+    domain: Domain, rows: Sequence[dict[str, Any]], before: Sequence[Mapping[str, Any]], *, now: clock.VendorInstant
+) -> bool:
+    """Note since when each changed record is so, and write of those that a second look confirms; return whether one is
+    to be confirmed. What is mended is forgotten, so that it is told again when it changes again."""
+    known = {(one["owner"], one["type"], one["value"]): one for one in before}
+    fresh, waits = False, False
+    for row in rows:
+        if not is_changed(row):
+            continue
+        last = known.get((row["owner"], row["type"], row["value"]), {})
+        row["changed_at"] = last.get("changed_at") or now.isoformat()
+        row["told_at"] = last.get("told_at")
+        since = parse_datetime(row["changed_at"])
+        if row["told_at"] is None and since is not None and clock.seconds_between(since, now) >= CONFIRM:
+            row["told_at"], fresh = now.isoformat(), True
+        waits = waits or row["told_at"] is None
+    if fresh:
+        _tell(domain, now=now)
+    if not any(is_changed(row) for row in rows):
+        _forget(domain)
+    return waits
+
+
+def _tell(domain: Domain, *, now: datetime) -> None:
+    """Write to a domain's student, in the letter of this order that still waits where there is one; and to the operator."""
+    provision = domain.provision
+    waiting = Mail.objects.select_for_update(of=("self",)).filter(kind=LETTER, provision=provision, attempts=0)
+    if not waiting.filter(sent_at=None).exists():
+        letter = Mail.written(LETTER, key=f"{domain.pk}:{now.isoformat()}", provision=provision, item=domain.name)
+        letter.not_before = clock.machine_now() + GATHER
+        Mail.objects.bulk_create([letter], ignore_conflicts=True)
+    sentence = f"{provision.reference}: records of {domain.name}, or of other domains of the order, are not as we wrote them"
+    OperatorItem.open(LETTER, key=str(provision.pk), sentence=sentence, provision=provision)
+
+
+def _forget(domain: Domain) -> None:
+    """Close the operator's item when no domain of the order is changed any more."""
+    others = DnsCheck.objects.filter(provision=domain.provision_id).exclude(domain=domain)
+    if not any(is_changed(row) for rows in others.values_list("records", flat=True) for row in rows):
+        OperatorItem.close(LETTER, key=str(domain.provision_id), resolution="A look sees every record as it should be.")
 
 
 # ---- watching --------------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from django.utils.translation import gettext_lazy as _lazy
 from infra import accounts, clock, troubles, warmup
 from infra.dashboard import owning, presenters, words
 from infra.dashboard.board import date_words
+from infra.dashboard.domains.dns import changes
+from infra.dns.names import display
 from infra.models import (
     Credential,
     Domain,
@@ -330,6 +332,19 @@ HEALTH_CAUSES: dict[str, tuple[str | Promise, str | Promise]] = {
 }
 
 
+def _dns_changed(mail: Mail) -> Values:
+    """Every domain of the order whose records are not as they were; the one that was found, where all is well by now."""
+    found = _provision(mail).domains.filter(dns_check__isnull=False).select_related("dns_check").order_by("name")
+    lines = {one.name: changes(one.dns_check.records) for one in found}
+    names = [name for name, said in lines.items() if said] or [str(mail.context["item"])]
+    return {
+        "lines": [f"{display(name)}. {' '.join(lines.get(name, ()))}".strip() for name in names],
+        "subject_name": display(names[0]),
+        "others": len(names) - 1,
+        "dns_link": absolute("domain-dns", names[0]),
+    }
+
+
 def _cancelled(mail: Mail) -> Values:
     """What works until when. Before anything was bought there is nothing to say."""
     provision = _provision(mail)
@@ -473,5 +488,6 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "credential_revealed": _revealed,
     "health_bad": _health,
     "health_good": _nothing_more,
+    "dns_changed": _dns_changed,
     OPERATOR: _operator,
 }

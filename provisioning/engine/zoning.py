@@ -48,12 +48,14 @@ class Zoning:
     rungs       the steps of the DMARC ladder that can be set; none where the stack has no pipeline for it
     no_policy   why a student cannot change the policy here
     no_flatten  the same for SPF
+    is_written_by_us  we write the records, into a zone that others may change too: looked at daily while a set-up runs
     """
 
     expected: Callable[[Zone], Sequence[Expected]]
     rungs: tuple[Rung, ...] = ()
     no_policy: str | Promise = ""
     no_flatten: str | Promise = ""
+    is_written_by_us: bool = False
 
 
 def listed(zone: Zone) -> list[Expected]:

@@ -153,5 +153,5 @@ WORKSPACE = StackSpec(
         servers=holding.servers,
         how_to_switch="the domain's own registrar",
     ),
-    zoning=Zoning(zones.expected, tuple(Rung)),
+    zoning=Zoning(zones.expected, tuple(Rung), is_written_by_us=True),
 )

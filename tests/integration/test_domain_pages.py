@@ -15,11 +15,13 @@ from infra.dashboard.domains.kit import Sight
 from infra.dashboard.domains.spf import spf_page
 from infra.dns.records import record
 from infra.dns.resolver import Answer, NameServers, Status
+from infra.mails import contents
 from infra.models import (
     AuthenticationTest,
     DnsCheck,
     DnsRecordState,
     Domain,
+    Mail,
     PropagationWatch,
     Provision,
     SpfFlattening,
@@ -109,7 +111,7 @@ def test_an_order_whose_platform_has_told_nothing_says_so() -> None:
         (mail_records()[:3], None, "dmarc", "created", "lack a record"),
         (mail_records(), mail_records()[:3], "dmarc", "propagating", "Some others still keep what was there before"),
         ([*mail_records(), record("TXT", NAME, "v=spf1 -all")], None, "spf", "failed", "Two records stand"),
-        (mail_records(spf="v=spf1 -all"), None, "spf", "drifted", "A record was there and is not any more"),
+        (mail_records(spf="v=spf1 -all"), None, "spf", "drifted", "SPF: something else stands there now."),
     ],
     ids=["missing", "stale", "second", "other"],
 )
@@ -144,6 +146,46 @@ def test_silence_changes_nothing_of_what_was_known() -> None:
     checked(order, servers(mail_records()))
     silent = {"": Answer(Status.TIMEOUT)}
     assert set(states(checked(order, servers(mail_records(), instead=silent))).values()) == {"propagated"}
+
+
+def test_silence_does_not_mend_what_has_changed() -> None:
+    order = order_up()
+    checked(order, servers(mail_records()))
+    checked(order, servers(mail_records()[:3]))
+    assert states(checked(order, servers(mail_records(), instead={"": SILENT})))["dmarc"] == "drifted"
+    assert states(checked(order, servers(mail_records())))["dmarc"] == "propagated"
+
+
+def test_what_is_found_at_several_domains_of_an_order_goes_into_one_letter() -> None:
+    order = order_up("workspace")
+    domains = list(order.domains.filter(state="active"))
+    nothing = servers([record("MX", one.name, "9 mx.other.example") for one in domains])
+    for now in (True, False):
+        for one in domains:
+            DnsCheck.want(one, now=clock.vendor_now())
+            rows = DnsCheck.objects.get(domain=one).records
+            for kept in rows:  # they were there, and it was so an hour ago already
+                kept |= {"propagated_at": "2026-01-01T00:00:00+00:00", "state": "drifted"}
+                kept |= {"changed_at": "2026-01-02T00:00:00+00:00"}
+            DnsCheck.objects.filter(domain=one).update(records=rows)
+            assert seeing.look_at_next(workshop(nothing))
+        assert Mail.objects.filter(kind="dns_changed").count() == (0 if now else 1)
+    words = contents.letter(Mail.objects.get(kind="dns_changed"))
+    assert words.subject == f"DNS of {domains[0].name} and of {len(domains) - 1} more domains has changed"
+    lines = [line for line in words.text.splitlines() if line.startswith("- ")]
+    assert [line.split()[1] for line in lines] == sorted(f"{one.name}." for one in domains)
+    assert all("MX: something else stands there now." in line for line in lines)
+
+
+def test_who_waits_for_a_look_goes_before_the_daily_ones() -> None:
+    order = order_up("workspace")
+    first, *others = order.domains.filter(state="active")
+    for one in others:
+        DnsCheck.want(one, now=clock.vendor_now())
+    seeing.check_now(domain=first, actor="ada")
+    DnsCheck.objects.filter(domain=first).update(looked_at=clock.vendor_now())
+    assert seeing.look_at_next(workshop(servers(mail_records())))
+    assert [check.domain for check in DnsCheck.objects.exclude(checked_at=None)] == [first]
 
 
 def test_a_domain_that_leads_nowhere_any_more_has_changed_unless_nobody_could_be_asked() -> None:

@@ -74,6 +74,13 @@ SEEN: dict[str, tuple[str | Promise, str]] = {
     State.TEMPORARY_FAILURE: (_lazy("no answer"), "off"),
 }
 
+CHANGES: dict[str, str | Promise] = {
+    Finding.CONFLICT: _lazy("%(what)s: a second record stands beside ours, and they break each other."),
+    Finding.OTHER: _lazy("%(what)s: something else stands there now."),
+    Finding.ABSENT: _lazy("%(what)s: the record is gone."),
+}
+UNFINDABLE = _lazy("%(what)s: cannot be found, because the domain does not lead to our name servers any more.")
+
 # What holds it up, and what a person can do about it.
 CAUSES: dict[str, str | Promise] = {
     Cause.NOT_DELEGATED: _lazy(
@@ -305,9 +312,11 @@ def _notices(sight: Sight, rows: Iterable[Mapping[str, Any]], evidence: Mapping[
     if check and check.failures and not check.is_wanted:
         text = _("What you see here is from the look before. We try again by ourselves.")
         notices.append(Notice("wait", _("The last look came to nothing"), text))
-    if any(row["state"] == DnsRecordState.DRIFTED for row in rows):
-        text = _("A record was there and is not any more, or says something else. If it was not you, ask the operator.")
-        notices.append(Notice("attention", _("Something has changed"), text))
+    if said := changes(rows):
+        text = _("%(what)s If it was not you, ask the operator.")
+        if any(row.get("told_at") for row in rows):
+            text = _("%(what)s If it was not you, you need not do anything: the operator was told.")
+        notices.append(Notice("attention", _("Something has changed"), text % {"what": " ".join(said)}))
     elif cause in CAUSES:
         is_failure = evidence.get("state") == State.TEMPORARY_FAILURE
         title = _("Name servers do not answer") if is_failure else _("Not everything is seen yet")
@@ -375,7 +384,18 @@ def in_short(domain: Domain, *, now: datetime) -> tuple[str, bool]:
     return said, good < count
 
 
+def changes(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say of each record that was there what has become of it."""
+    said = []
+    for row in rows:
+        if seeing.is_changed(row):
+            findings = {sight["finding"] for sight in row["resolvers"].values()}
+            text = next((text for finding, text in CHANGES.items() if finding in findings), UNFINDABLE)
+            said.append(str(text) % {"what": KINDS.get(row["kind"], KINDS["other"])[0]})
+    return said
+
+
 def has_drifted(domain: Domain) -> bool:
-    """Tell whether a record of a domain says something else than it did; `dns_check` was read along."""
+    """Tell whether a record of a domain is not as it was; `dns_check` was read along."""
     check: DnsCheck | None = getattr(domain, "dns_check", None)
-    return check is not None and any(row["state"] == DnsRecordState.DRIFTED for row in check.records)
+    return check is not None and any(seeing.is_changed(row) for row in check.records)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from infra import clock
 from infra.dns.dmarc import Rung
+from infra.mails import contents
 from infra.models import (
     DnsCheck,
     Domain,
     DomainState,
+    Mail,
+    OperatorItem,
     PropagationObservation,
     PropagationWatch,
     SpfFlattening,
@@ -19,12 +23,13 @@ from infra.models import (
 )
 from infra.models.domain import GONE
 from integrations.registry import LOOKS
-from integrations.sandbox.cloudflare_world import Record
+from integrations.sandbox.cloudflare_world import Record, publish
 from provisioning import actions, changing, life, seeing
 from provisioning.engine import budget
 from provisioning.engine.specs import DAY, HOUR
 from provisioning.models import Operation, Run
 
+from ..pages import signed_in, text
 from .kit import Story
 from .test_workspace import NAME, ordered
 
@@ -88,6 +93,7 @@ def test_a_look_keeps_each_record_with_its_state_and_what_every_name_server_said
 
 def test_looks_spend_a_budget_and_the_domain_that_has_waited_longest_goes_first(built: Story) -> None:
     checked(built)
+    seeing.tidy()
     while budget.take(LOOKS.name):
         pass
     clock.advance_machine(seeing.CHECK_AGAIN)
@@ -97,6 +103,96 @@ def test_looks_spend_a_budget_and_the_domain_that_has_waited_longest_goes_first(
     built.advance(120)
     assert seeing.is_due()
     assert seeing.look_at_next(built.world.workshop)
+
+
+# ---- what is not as it was -------------------------------------------------------------------------------------------
+
+
+def letters() -> list[Mail]:
+    return list(Mail.objects.filter(kind="dns_changed").order_by("created_at"))
+
+
+def looked(made: Story, seconds: float = DAY) -> DnsCheck:
+    """Let name servers show what stands in the zone, time pass and a worker look: due then and not a moment before."""
+    zone = made.sandbox.world.cloudflare.zone_named(NAME)
+    assert zone is not None
+    publish(made.sandbox.world, zone, made.sandbox.clock.now())
+    made.advance(seconds - 60)
+    assert not seeing.look_at_next(made.world.workshop)
+    made.advance(60)
+    return look(made)
+
+
+def dns_page_of(made: Story) -> str:
+    return text(signed_in(made.provision.student).get(f"/infrastructure/domains/{NAME}/dns/"))
+
+
+def test_a_set_up_that_runs_is_looked_at_once_a_day_without_anybody_asking(built: Story) -> None:
+    assert seeing.is_due()  # to notice it
+    seeing.drain()
+    assert (seeing.admit(), seeing.is_due()) == (0, False)
+    for _ in range(3):
+        assert set(states(looked(built)).values()) == {"propagated"}
+    assert letters() == []
+    built.provision.state = "suspended"
+    built.provision.save()
+    DnsCheck.objects.update(due_at=None)
+    assert seeing.admit() == 0
+
+
+def test_a_record_that_is_gone_is_written_of_once_after_a_second_look_and_again_when_it_goes_again(
+    built: Story, client: Client
+) -> None:
+    seeing.admit()
+    spf, dkim = row(built, "v=spf1"), row(built, "v=DKIM1")
+    rows_of(built).remove(spf)
+    dkim.content = '"v=DKIM1; k=rsa; p="'
+    assert {kind for kind, state in states(looked(built)).items() if state == "drifted"} == {"spf", "dkim"}
+    assert letters() == []
+    assert "SPF: the record is gone." in dns_page_of(built)
+    for seconds in (HOUR, DAY, DAY):
+        looked(built, seconds)
+        assert len(letters()) == 1
+    (item,) = OperatorItem.objects.filter(kind="dns_changed", resolved_at=None)
+    assert NAME in item.sentence
+    words = contents.letter(letters()[0])
+    assert words.subject == f"DNS of {NAME} has changed"
+    assert f"- {NAME}. SPF: the record is gone. DKIM: something else stands there now." in words.text
+    assert f"/infrastructure/domains/{NAME}/dns/" in words.html
+    Mail.objects.filter(kind="dns_changed").update(sent_at=clock.machine_now(), attempts=1)
+    assert "the operator was told" in dns_page_of(built)
+
+    rows_of(built).append(spf)
+    looked(built)
+    assert len(letters()) == 1
+    dkim.content = f'"{domain_of(built).facts["dkim_record"]}"'
+    assert set(states(looked(built)).values()) == {"propagated"}
+    assert "Something has changed" not in dns_page_of(built)
+    assert not OperatorItem.objects.filter(kind="dns_changed", resolved_at=None).exists()
+
+    rows_of(built).remove(spf)
+    looked(built)
+    looked(built, HOUR)
+    assert len(letters()) == 2
+
+
+def test_a_second_record_beside_ours_is_written_of_too(built: Story, client: Client) -> None:
+    seeing.admit()
+    rows_of(built).append(Record("r9", "TXT", NAME, '"v=spf1 include:other.example -all"', 300, 0.0, 0.0))
+    looked(built)
+    looked(built, HOUR)
+    assert "SPF: a second record stands beside ours" in contents.letter(letters()[0]).text
+
+
+def test_what_is_mended_before_the_second_look_is_nobodys_letter(built: Story) -> None:
+    seeing.admit()
+    spf = row(built, "v=spf1")
+    rows_of(built).remove(spf)
+    looked(built)
+    rows_of(built).append(spf)
+    looked(built, HOUR)
+    looked(built)
+    assert letters() == []
 
 
 # ---- watching --------------------------------------------------------------------------------------------------------
