@@ -3,6 +3,7 @@
 from . import (
     authentication_test,
     credential_reveal,
+    dns_check,
     domain,
     flag,
     mail,
@@ -12,9 +13,11 @@ from . import (
     operator_item,
     order_line,
     platform_connection,
+    propagation_watch,
     provision,
     renewal_choice,
     site,
+    spf_flattening,
     tier,
     user,
 )
@@ -22,6 +25,7 @@ from . import (
 __all__ = [
     "authentication_test",
     "credential_reveal",
+    "dns_check",
     "domain",
     "flag",
     "mail",
@@ -31,9 +35,11 @@ __all__ = [
     "operator_item",
     "order_line",
     "platform_connection",
+    "propagation_watch",
     "provision",
     "renewal_choice",
     "site",
+    "spf_flattening",
     "tier",
     "user",
 ]

@@ -46,6 +46,9 @@ class DnsCheck(Record):
         verbose_name = _("look at DNS")
         indexes = [models.Index(fields=["due_at"], name="infra_dnscheck_due", condition=Q(due_at__isnull=False))]
 
+    def __str__(self) -> str:
+        return self.domain.name
+
     @classmethod
     def want(cls, domain: Domain, *, now: datetime, asked: datetime | None = None) -> None:
         """Let a domain be looked at as soon as somebody can; `asked` is the machine time at which a person wanted it."""
@@ -73,6 +76,9 @@ class PropagationWatch(Record):
     ended_at = models.DateTimeField(null=True, blank=True)
     looks = models.PositiveIntegerField(default=0)
     coverage = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.domain.name} {self.state}"
 
     @classmethod
     def begin(cls, domain: Domain, *, now: datetime) -> PropagationWatch:
@@ -146,3 +152,6 @@ class SpfFlattening(Record):
                 fields=["domain"], condition=Q(ended_at__isnull=True), name="infra_spfflattening_one_in_use"
             )
         ]
+
+    def __str__(self) -> str:
+        return self.domain.name

@@ -17,7 +17,20 @@ from django.utils import timezone
 
 from billing import gateway
 from billing.models import Payment
-from infra.models import Credential, Flag, Mail, OperatorItem, Provision, Tier, User
+from infra.models import (
+    Credential,
+    DnsCheck,
+    Domain,
+    Flag,
+    Mail,
+    OperatorItem,
+    PropagationObservation,
+    PropagationWatch,
+    Provision,
+    SpfFlattening,
+    Tier,
+    User,
+)
 from integrations.registry import PLATFORMS
 from integrations.sandbox import ManualClock, Sandbox
 from provisioning.models import Capture, Circuit, Event, Operation, OperationItem, Run, Step
@@ -129,6 +142,43 @@ def test_every_row_has_a_page_that_opens(console: Client) -> None:
             assert console.get(change(row)).status_code == 200, model
 
 
+def seen_domains(run: Run) -> list[Domain]:
+    """Return the run's domains, each with a look, a watch and copied addresses; the first has lost a record."""
+    domains = list(run.provision.domains.filter(state="active").order_by("position"))
+    now = timezone.now()
+    for number, one in enumerate(domains):
+        DnsCheck.want(one, now=now)
+        states = ["propagated", "drifted" if number == 0 else "propagated"]
+        rows = [{"kind": "spf", "state": state, "value": "<b>v=spf1</b>"} for state in states]
+        DnsCheck.objects.filter(domain=one).update(records=rows)
+        watch = PropagationWatch.begin(one, now=now)
+        watch.observations.create(student=one.student, at=now, state="partial", cause="missing", coverage=50)
+        SpfFlattening.objects.create(
+            domain=one, student=one.student, original="v=spf1 a -all", lookups_before=9, lookups_after=0, characters=9,
+            refresh=300, written_at=now, drift={"added": ["192.0.2.0/24"]} if number == 0 else {},
+        )  # fmt: skip
+    return domains
+
+
+def test_what_was_seen_of_domains_is_read_and_found_by_what_is_wrong(
+    console: Client, django_assert_max_num_queries: Any
+) -> None:
+    first, *others = seen_domains(looks_failed())
+    for model in DNS:
+        listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        with django_assert_max_num_queries(12):
+            page = console.get(listed).content.decode()
+        assert all(one.name in page for one in [first, *others]), model
+        opened = console.get(change(model._default_manager.latest("created_at")))
+        assert opened.status_code == 200
+        assert "<b>v=spf1</b>" not in opened.content.decode()
+    for model, query in ((DnsCheck, {"records": "drifted"}), (SpfFlattening, {"senders": "changed"})):
+        page = console.get(reverse(f"admin:infra_{model._meta.model_name}_changelist"), query).content.decode()
+        assert first.name in page
+        assert not any(one.name in page for one in others)
+    assert console.get(reverse("admin:infra_dnscheck_changelist"), {"records": "x"}).status_code == 200
+
+
 def test_staff_without_the_right_may_look_and_not_press(client: Client) -> None:
     run = looks_failed()
     viewer = User.objects.create_user("vic@ops.example", "pw", is_staff=True)
@@ -144,7 +194,8 @@ def test_staff_without_the_right_may_look_and_not_press(client: Client) -> None:
     assert client.post(verb(run, "retry"), {"reason": "x"}).status_code == 302
 
 
-MACHINE_WRITTEN = (Provision, Run, Step, Event, Operation, Mail, OperatorItem, Payment, Circuit)
+DNS = (DnsCheck, PropagationWatch, PropagationObservation, SpfFlattening)
+MACHINE_WRITTEN = (Provision, Run, Step, Event, Operation, Mail, OperatorItem, Payment, Circuit, *DNS)
 
 
 @pytest.mark.parametrize("model", MACHINE_WRITTEN)
