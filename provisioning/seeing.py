@@ -411,7 +411,9 @@ def _tell(domain: Domain, *, now: datetime) -> None:
         letter = Mail.written(LETTER, key=f"{domain.pk}:{now.isoformat()}", provision=provision, item=domain.name)
         letter.not_before = clock.machine_now() + GATHER
         Mail.objects.bulk_create([letter], ignore_conflicts=True)
-    sentence = f"{provision.reference}: records of {domain.name}, or of other domains of the order, are not as we wrote them"
+    sentence = (
+        f"{provision.reference}: records of {domain.name}, or of other domains of the order, are not as we wrote them"
+    )
     OperatorItem.open(LETTER, key=str(provision.pk), sentence=sentence, provision=provision)
 
 

@@ -185,6 +185,7 @@ def every_kind(order: Provision) -> None:
     given: dict[str, dict[str, Any]] = {
         "paid": {"amount_cents": 14400, "currency": "usd", "receipt_url": "https://pay.example/r/1"},
         "refunded": {"amount_cents": 3233, "currency": "usd", "reason": "The name was lost."},
+        "dns_changed": {"item": "getacme.com"},
         "needs_you": {"item": "getacme.com"},
         "nameservers": {"item": "getacme.com", "notice": 2},
         "update_key": {"platform": "Smartlead"},
