@@ -179,7 +179,7 @@ class OwnStory(Story):
                 form.set(name, value)
             form.set("with_passwords", True)
             form.set("password", self.password)
-            logins = _logins(self._submit().content, kind)
+            logins = logins_in(self._submit().content, kind)
             if set(logins) != addresses:
                 raise SmokeFailed(f"The export as {kind}, {layout}, holds {sorted(logins)}.")
             if refused := [address for address, password in logins.items() if not opens(address, password)]:
@@ -319,7 +319,7 @@ def _tests(domain: Domain) -> Iterator[str]:
         yield f"the test messages of {domain.name} show {codes}, not first a foreign signature and then its own"
 
 
-def _logins(body: bytes, kind: str) -> dict[str, str]:
+def logins_in(body: bytes, kind: str) -> dict[str, str]:
     """Return the password of each address in an export, whatever its columns are called."""
     if kind == "json":
         rows = json.loads(body)["mailboxes"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
+from smtplib import SMTPAuthenticationError
 from typing import Any
 
 import pytest
@@ -131,6 +132,17 @@ def test_a_key_that_stripe_refuses_is_said(world: World, monkeypatch: pytest.Mon
     refused = BadCredentials("no such key", platform="stripe", verb="prices", status=401)
     monkeypatch.setattr(gateway, "current", lambda: Prices(refused))
     assert "  wrong  read prices: stripe.prices [401]" in said()
+
+
+def test_a_mail_server_that_lets_nobody_in_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        def open(self) -> None:
+            raise SMTPAuthenticationError(535, b"no such password as s3cret")
+
+    monkeypatch.setattr(check_platforms, "get_connection", Server)
+    text = said()
+    assert "  wrong  log in where letters are sent: SMTPAuthenticationError" in text
+    assert "s3cret" not in text
 
 
 @override_settings(ENABLED_STACKS=["zapmail"])
