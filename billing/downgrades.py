@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from infra.clock import machine_now, vendor_now
 from infra.models import Domain, Mailbox, MailboxState, OperatorItem, Provision, ProvisionState, Tier, User
 from infra.models.domain import GONE, HELD
+from infra.presenters_base import package_title
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, Rejected
 from provisioning import life
@@ -63,12 +64,19 @@ def why_not_smaller(live: Provision) -> str:
 
 def _smaller(live: Provision) -> list[Tier]:
     there = live.order
-    tiers = Tier.objects.filter(is_active=True, stack=there.get("stack", ""), domain_count_max=None)
+    domains, mailboxes = int(there["domain_count"]), int(there["mailbox_count"])
+    tiers = Tier.objects.filter(is_active=True, stack=there.get("stack", ""))
     return [
         tier
         for tier in tiers.exclude(stripe_monthly_price_id="")
-        if tier.domain_count < int(there["domain_count"]) and tier.mailbox_count < int(there["mailbox_count"])
+        if tier.domain_count < domains
+        and (tier.slug == there.get("tier") if is_by_domain(tier) else tier.mailbox_count < mailboxes)
     ]
+
+
+def is_by_domain(tier: Tier) -> bool:
+    """Tell whether a package's number of domains is the student's: it is made smaller by keeping fewer of them."""
+    return tier.domain_count_max is not None
 
 
 def owned(live: Provision) -> list[Domain]:
@@ -84,18 +92,27 @@ def boxes_of(domain: Domain) -> list[Mailbox]:
 
 def fits(live: Provision, tier: Tier) -> bool:
     """Tell whether some choice of domains holds no more mailboxes than a smaller package."""
+    if is_by_domain(tier):
+        least, most = kept_range(live, tier)
+        return least <= most
     fewest = sorted(len(boxes_of(one)) for one in owned(live))[: tier.domain_count]
     return sum(fewest) <= tier.mailbox_count
 
 
-def kept_count(live: Provision, tier: Tier) -> int:
-    """Return how many domains are kept."""
-    return min(tier.domain_count, len(owned(live)))
+def kept_range(live: Provision, tier: Tier) -> tuple[int, int]:
+    """Return how many domains are kept, at least and at most."""
+    there = len(owned(live))
+    if is_by_domain(tier):
+        return tier.domain_count, min(there, int(live.order["domain_count"]) - 1)
+    return min(tier.domain_count, there), min(tier.domain_count, there)
 
 
 def likely(live: Provision, tier: Tier) -> list[str]:
-    """Return the domains that most would keep: those with the most mailboxes that work and fit, as ordered."""
-    mine, count = owned(live), kept_count(live, tier)
+    """Return the domains that most would keep: those with the most mailboxes that work and fit, as ordered. Where their
+    number is the student's, all of them: nobody knows which are not wanted."""
+    mine, (_least, count) = owned(live), kept_range(live, tier)
+    if is_by_domain(tier):
+        return [one.name for one in mine]
     best = sorted(mine, key=lambda one: len(boxes_of(one)), reverse=True)  # of equals the first
     while sum(len(boxes_of(one)) for one in best[:count]) > tier.mailbox_count and len(best) > count:
         best = best[1:]
@@ -127,11 +144,15 @@ def _intend(provision: Provision, tier: Tier, keep: Collection[str], *, actor: s
                 return known
             raise Refused(_("Another change is planned already. Withdraw it first."))
         subscription = _check(live, tier)
-        wanted = kept_count(live, tier)
+        least, most = kept_range(live, tier)
         kept = [one for one in mine if one.name in keep]
-        if len(kept) != wanted:
-            raise Refused(_("Please keep exactly %(count)d domains.") % {"count": wanted})
-        if sum(len(boxes_of(one)) for one in kept) > tier.mailbox_count:
+        if not least <= len(kept) <= most and is_by_domain(tier):
+            raise Refused(
+                _("Please keep %(least)d domain at least, and %(most)d at most.") % {"least": least, "most": most}
+            )
+        if not least <= len(kept) <= most:
+            raise Refused(_("Please keep exactly %(count)d domains.") % {"count": most})
+        if not is_by_domain(tier) and sum(len(boxes_of(one)) for one in kept) > tier.mailbox_count:
             raise Refused(
                 _("These domains hold more than %(count)d mailboxes. Please keep others.")
                 % {"count": tier.mailbox_count}
@@ -141,10 +162,11 @@ def _intend(provision: Provision, tier: Tier, keep: Collection[str], *, actor: s
             student_id=live.student_id,
             tier=tier,
             drops=drops,
-            order=reduced(live.order, tier),
+            order=reduced(live.order, tier, kept),
             subscription_id=subscription.stripe_id,
             price_id=tier.stripe_monthly_price_id,
-            monthly_cents=tier.monthly_fee_cents,
+            quantity=tier.quantity(len(kept)),
+            monthly_cents=tier.monthly_fee_cents * tier.quantity(len(kept)),
             currency=tier.currency,
         )
         note(live, "downgrade_intended", actor=actor, sentence=tier.name)
@@ -165,17 +187,23 @@ def _check(live: Provision, tier: Tier) -> Subscription:
     return subscription
 
 
-def reduced(order: dict[str, Any], tier: Tier) -> dict[str, Any]:
-    """Return the frozen order that a set-up has once it is reduced to `tier`."""
+def reduced(order: dict[str, Any], tier: Tier, kept: Collection[Domain]) -> dict[str, Any]:
+    """Return the frozen order that a set-up has once it is reduced to `tier`, with the domains that are kept."""
+    domains, mailboxes, quantity = tier.domain_count, tier.mailbox_count, tier.quantity(len(kept))
+    if is_by_domain(tier):
+        domains = len(kept)
+        mailboxes = sum(box.state != MailboxState.REMOVED for one in kept for box in one.mailboxes.all())
     return {
         **order,
         "tier": tier.slug,
         "tier_name": tier.name,
-        "domain_count": tier.domain_count,
-        "mailbox_count": tier.mailbox_count,
+        "domain_count": domains,
+        "mailbox_count": mailboxes,
+        "quantity": quantity,
+        "is_by_domain": is_by_domain(tier),
         # What a later upgrade adds is paid for again.
-        "setup_fee_cents": min(int(order["setup_fee_cents"]), tier.setup_fee_cents),
-        "monthly_fee_cents": tier.monthly_fee_cents,
+        "setup_fee_cents": min(int(order["setup_fee_cents"]), tier.setup_fee_cents * quantity),
+        "monthly_fee_cents": tier.monthly_fee_cents * quantity,
     }
 
 
@@ -185,9 +213,10 @@ def _send(row: Downgrade, *, actor: str) -> Downgrade:
         contract = gateway.current().contract(row.subscription_id)
         if contract.is_pending:
             raise Refused(_("An upgrade is under way."))
-        if contract.price_id != row.price_id:
-            Downgrade.objects.filter(pk=row.pk).update(price_before=contract.price_id)
-            contract = _set_price(row, contract, row.price_id)
+        if not _is_smaller(row, contract):
+            before = {"price_before": contract.price_id, "quantity_before": contract.quantity}
+            Downgrade.objects.filter(pk=row.pk).update(**before)
+            contract = _set_price(row, contract, row.price_id, row.quantity)
     except Rejected as error:
         _write_withdrawn(row, State.INTENDED)
         _report(row, f"Stripe refused the smaller price: {error.sentence}")
@@ -202,10 +231,15 @@ def _send(row: Downgrade, *, actor: str) -> Downgrade:
     return row
 
 
-def _set_price(row: Downgrade, contract: Contract, price_id: str) -> Contract:
+def _is_smaller(row: Downgrade, contract: Contract) -> bool:
+    """Tell whether a subscription is as a change wants it."""
+    return (contract.price_id, contract.quantity) == (row.price_id, row.quantity)
+
+
+def _set_price(row: Downgrade, contract: Contract, price_id: str, quantity: int) -> Contract:
     """Set the price from the next period on; an absolute value, so that a lost answer is asked for anew."""
     change = {
-        "items": [{"id": contract.item_id, "price": price_id}],
+        "items": [{"id": contract.item_id, "price": price_id, "quantity": quantity}],
         "proration_behavior": "none",
         "expand": ["latest_invoice.payments"],
     }
@@ -213,7 +247,7 @@ def _set_price(row: Downgrade, contract: Contract, price_id: str) -> Contract:
         return gateway.current().change_subscription(row.subscription_id, change, key=f"{row.pk}:{uuid.uuid4()}")
     except OutcomeUnknown:
         found = gateway.current().contract(row.subscription_id)
-        if found.price_id != price_id:
+        if (found.price_id, found.quantity) != (price_id, quantity):
             raise
         return found
 
@@ -229,7 +263,7 @@ def _write_planned(row: Downgrade, contract: Contract, *, actor: str) -> None:
         note(live, "downgrade_planned", actor=actor, sentence=f"{row.tier.name} from {contract.period_end:%Y-%m-%d}")
         post(
             "downgrade_planned", str(row.pk), live,
-            package=row.tier.name, starts_on=contract.period_end.isoformat(), drops=", ".join(row.drops),
+            package=package_title(row.order), starts_on=contract.period_end.isoformat(), drops=", ".join(row.drops),
         )  # fmt: skip
 
 
@@ -257,11 +291,11 @@ def withdraw(*, provision: Provision, actor: User | str) -> None:
 def _send_back(row: Downgrade, *, actor: str) -> bool:
     """Put the price back; return False when the next period has begun with the smaller one. Raises PlatformError."""
     contract = gateway.current().contract(row.subscription_id)
-    if contract.price_id == row.price_id and row.period_end and contract.period_end > row.period_end:
+    if _is_smaller(row, contract) and row.period_end and contract.period_end > row.period_end:
         Downgrade.objects.filter(pk=row.pk, state=State.WITHDRAWING).update(state=State.PLANNED)
         return False
-    if contract.price_id == row.price_id and row.price_before:
-        contract = _set_price(row, contract, row.price_before)
+    if _is_smaller(row, contract) and row.price_before:
+        contract = _set_price(row, contract, row.price_before, row.quantity_before)
     with transaction.atomic():
         live = Provision.objects.select_for_update(of=("self",)).get(pk=row.provision_id)
         if _write_withdrawn(row, State.WITHDRAWING):
@@ -303,7 +337,7 @@ def _is_old(row: Downgrade) -> bool:
 
 def _look_for(row: Downgrade, *, actor: str) -> None:
     contract = gateway.current().contract(row.subscription_id)
-    if contract.price_id == row.price_id and not contract.is_pending:
+    if _is_smaller(row, contract) and not contract.is_pending:
         _write_planned(row, contract, actor=actor)
     elif _is_old(row):
         try:
@@ -314,7 +348,7 @@ def _look_for(row: Downgrade, *, actor: str) -> None:
 
 def _begin_if_due(row: Downgrade, *, actor: str) -> None:
     contract = gateway.current().contract(row.subscription_id)
-    if contract.price_id != row.price_id:
+    if not _is_smaller(row, contract):
         if Downgrade.objects.filter(pk=row.pk, state=State.PLANNED).exists():
             _report(row, "the subscription no longer has the smaller price: somebody changed it at Stripe.")
         return
@@ -328,7 +362,7 @@ def _begin_if_due(row: Downgrade, *, actor: str) -> None:
         with transaction.atomic():
             run = life.reduce(provision=row.provision, drops=row.drops, becomes=row.order, actor=actor)
             if run is None:  # there is nothing to wait for
-                post("downgraded", str(row.pk), row.provision, package=row.tier.name, kept="all")
+                post("downgraded", str(row.pk), row.provision, package=package_title(row.order), kept="all")
             if not Downgrade.objects.filter(pk=row.pk, state=State.PLANNED).update(state=State.APPLIED):
                 raise Refused("somebody else was faster")
     except Refused as refusal:

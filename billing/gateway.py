@@ -237,12 +237,14 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A subscription as it is now, with its newest invoice. `is_pending`: a change waits for its payment."""
+    """A subscription as it is now, with its newest invoice. `is_pending`: a change waits for its payment; `quantity`: how
+    often its price is due."""
 
     id: str
     status: str
     item_id: str
     price_id: str
+    quantity: int
     is_pending: bool
     period_end: datetime
     bill: Bill | None
@@ -615,6 +617,7 @@ class Gateway:
             status=str(row.status),
             item_id=item.id,
             price_id=item.price.id,
+            quantity=int(item.quantity or 1),
             is_pending=row.pending_update is not None,
             period_end=datetime.fromtimestamp(int(item.current_period_end), UTC),
             bill=None if invoice is None or isinstance(invoice, str) else self._bill(invoice),

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from infra import flags
 from infra.clock import MachineInstant, machine_now
-from infra.models import OperatorItem, Provision, ProvisionState, RunKind, RunState, User
+from infra.models import DomainState, OperatorItem, Provision, ProvisionState, RunKind, RunState, User
 from infra.rls import acting_as
 from integrations.http.errors import OutcomeUnknown, PlatformError, RateLimited, Rejected
 from provisioning import life
@@ -57,13 +57,14 @@ def quote(*, extension: Provision) -> Upgrade:
         known = open_upgrade(_live(extension))
         if known is not None and known.state != Upgrade.State.QUOTED:
             raise CheckoutRefused("confirming", _UNDER_WAY)
-        tier = _tier(extension)
+        tier, (added, quantity) = _tier(extension), _quantities(extension)
         now = machine_now()
         if (
             known is not None
             and known.extension_id == extension.pk
             and known.price_id == tier.stripe_monthly_price_id
-            and known.monthly_cents == tier.monthly_fee_cents
+            and known.quantity == quantity
+            and known.monthly_cents == tier.monthly_fee_cents * quantity
             and known.proration_at > (now - QUOTE_LASTS).timestamp()
         ):
             return known
@@ -75,7 +76,7 @@ def quote(*, extension: Provision) -> Upgrade:
             contract = gateway.current().contract(live.stripe_subscription_id)
             if contract.status != "active" or contract.is_pending:
                 raise CheckoutRefused("not_ready", _NOT_NOW)
-            change = _change(extension, contract, int(now.timestamp()))
+            change = _change(extension, contract, int(now.timestamp()), added=added, quantity=quantity)
             preview = gateway.current().preview(_preview_of(contract, change))
         except PlatformError as error:
             log.warning("upgrade not priced: %s", error, extra={"provision": live.reference})
@@ -93,10 +94,11 @@ def quote(*, extension: Provision) -> Upgrade:
                 student_id=live.student_id,
                 subscription_id=contract.id,
                 price_id=tier.stripe_monthly_price_id,
+                quantity=quantity,
                 parameters=change,
                 proration_at=change["proration_date"],
                 due_cents=max(0, preview.due_cents),
-                monthly_cents=tier.monthly_fee_cents,
+                monthly_cents=tier.monthly_fee_cents * quantity,
                 currency=preview.currency,
                 lines=[[line.sentence, line.amount_cents] for line in preview.lines],
             )
@@ -123,17 +125,24 @@ def _tier(extension: Provision) -> Any:
     return tier
 
 
-def _change(extension: Provision, contract: Contract, at: int) -> dict[str, Any]:
+def _quantities(extension: Provision) -> tuple[int, int]:
+    """Return how often the fees are due for what is added, and then for the whole: once, or for each domain."""
+    tier = _tier(extension)
+    added, _mailboxes = extension.adds(extension.domains.filter(state=DomainState.SELECTED).count())
+    return tier.quantity(added), tier.quantity(int(_live(extension).order["domain_count"]) + added)
+
+
+def _change(extension: Provision, contract: Contract, at: int, *, added: int, quantity: int) -> dict[str, Any]:
     """Return what Stripe is asked for: the default payment behaviour would apply the change even if nobody pays."""
     tier = _tier(extension)
     change: dict[str, Any] = {
-        "items": [{"id": contract.item_id, "price": tier.stripe_monthly_price_id}],
+        "items": [{"id": contract.item_id, "price": tier.stripe_monthly_price_id, "quantity": quantity}],
         "proration_behavior": "always_invoice",
         "proration_date": at,
         "payment_behavior": "pending_if_incomplete",
         "expand": ["latest_invoice.payments"],
     }
-    once = setup_fee_cents(extension)
+    once = setup_fee_cents(extension, added)
     if once:
         change["add_invoice_items"] = [
             {
@@ -194,9 +203,11 @@ def _intend(extension: Provision, *, actor: str) -> Upgrade:
             raise CheckoutRefused("not_ready", _NOT_NOW)
         _check_not_shrinking(live)
         try:
-            freeze_order(provision=extension, actor=actor, now=machine_now())
+            frozen = freeze_order(provision=extension, actor=actor, now=machine_now())
         except Refused as refusal:
             raise CheckoutRefused("not_ready", str(refusal)) from refusal
+        if frozen.order["quantity"] != upgrade.quantity:  # domains were chosen in another tab since it was priced
+            raise CheckoutRefused("not_ready", _NOT_NOW)
         upgrade.state, upgrade.sent_at = Upgrade.State.INTENDED, machine_now()
         upgrade.save()
         note(live, "upgrade_sent", actor=actor, sentence=f"{upgrade.due_cents} {upgrade.currency}")
@@ -259,7 +270,7 @@ def follow_subscription(subscription_id: str) -> bool:
         return True
     if upgrade.state == Upgrade.State.EXPIRED:
         contract = gateway.current().contract(subscription_id)
-        if contract.price_id == upgrade.price_id and not contract.is_pending:
+        if _is_applied(upgrade, contract):
             _report(
                 upgrade, "it was given up, and Stripe has changed the subscription all the same: set it back, refund."
             )
@@ -269,7 +280,7 @@ def follow_subscription(subscription_id: str) -> bool:
 def _write(upgrade: Upgrade, contract: Contract, *, actor: str) -> None:
     now, bill = machine_now(), contract.bill
     is_ours = bill is not None and bill.reason == "subscription_update" and bill.id != ""
-    if contract.price_id == upgrade.price_id and not contract.is_pending:
+    if _is_applied(upgrade, contract):
         paid = _paid_bill(upgrade, bill if is_ours else None)
         if paid is None:
             _report(upgrade, "the subscription has the new price, and no paid invoice says so: look at Stripe.")
@@ -287,6 +298,12 @@ def _write(upgrade: Upgrade, contract: Contract, *, actor: str) -> None:
         _give_up(upgrade, actor=actor, why="The payment did not come.")
     else:
         Upgrade.objects.filter(pk=upgrade.pk).update(checked_at=now)
+
+
+def _is_applied(upgrade: Upgrade, contract: Contract) -> bool:
+    """Tell whether a subscription is as an upgrade wants it: where fees are due by the domain, the price stays the same."""
+    wanted = (upgrade.price_id, upgrade.quantity)
+    return (contract.price_id, contract.quantity) == wanted and not contract.is_pending
 
 
 def _is_absent(upgrade: Upgrade, now: MachineInstant) -> bool:

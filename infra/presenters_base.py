@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,6 +80,14 @@ def exact(cents: int, currency: str) -> str:
     """Return an amount in minor units to the cent, for whoever adds up: `1,250.00 USD`, `-0.30 EUR`."""
     whole, rest = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02} {currency.upper()}"
+
+
+def package_title(order: Mapping[str, Any]) -> str:
+    """Return what a frozen order's package is called: with its domains, where their number is the student's."""
+    name, domains = str(order.get("tier_name", "")), int(order.get("domain_count", 0))
+    if not order.get("is_by_domain"):
+        return name
+    return ngettext("%(name)s, %(n)s domain", "%(name)s, %(n)s domains", domains) % {"name": name, "n": domains}
 
 
 def in_zone_of(person: Any, instant: datetime) -> datetime:

@@ -82,11 +82,17 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(_("This package is no longer offered. Please choose another one."))
         chosen = list(provision.domains.filter(state=DomainState.SELECTED).order_by("position", "name"))
         spares = list(provision.domains.filter(state=DomainState.SPARE).order_by("position", "name"))
-        own_accounts = _own_accounts(provision.student, tier.stack)
+        # What is added is built where the set-up is, whatever has been connected since.
+        own_accounts = (
+            list(provision.enlarges.order.get(accounts.FROZEN, ()))
+            if provision.enlarges
+            else _own_accounts(provision.student, tier.stack)
+        )
         domain_count, mailbox_count = provision.adds(len(chosen))
         if len(chosen) != domain_count:
             raise Refused(_("Please choose exactly %(count)d domains.") % {"count": domain_count})
-        quantity = tier.quantity(domain_count)
+        there = int(provision.enlarges.order["domain_count"]) if provision.enlarges else 0
+        quantity = tier.quantity(there + domain_count)
         if provision.enlarges is not None:
             _make_room(provision.enlarges, [one.name for one in chosen + spares])
         if bought := [one for one in chosen + spares if not one.is_own]:
@@ -101,7 +107,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(
                 _("One of these names has just been ordered by somebody else. Please choose another.")
             ) from error
-        setup_fee = setup_fee_cents(provision, quantity)
+        setup_fee = setup_fee_cents(provision, tier.quantity(domain_count))
         provision.order = {
             "tier": tier.slug,
             "tier_name": tier.name,
@@ -110,6 +116,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             "mailbox_count": mailbox_count,
             "dedicated_ip_count": tier.dedicated_ip_count,
             "quantity": quantity,
+            "is_by_domain": tier.domain_count_max is not None,
             "setup_fee_cents": setup_fee,
             "monthly_fee_cents": tier.monthly_fee_cents * quantity,
             "currency": tier.currency,
@@ -174,9 +181,13 @@ def _make_room(live: Provision, names: Sequence[str]) -> None:
 
 
 def setup_fee_cents(provision: Provision, quantity: int = 1) -> int:
-    """Return what is due once for an order: the package's fee, less what was paid for the set-up that it enlarges."""
+    """Return what is due once for an order: the package's fee, less what was paid for the set-up that it enlarges. Where
+    it is due by the domain, it is that of the `quantity` of domains that are added."""
     fee = provision.tier.setup_fee_cents * quantity if provision.tier else 0
-    return fee if provision.enlarges is None else max(0, fee - int(provision.enlarges.order["setup_fee_cents"]))
+    is_by_domain = provision.tier is not None and provision.tier.domain_count_max is not None
+    if provision.enlarges is None or is_by_domain:
+        return fee
+    return max(0, fee - int(provision.enlarges.order["setup_fee_cents"]))
 
 
 def _freeze_prices(tier: Tier, domains: Sequence[Domain]) -> None:

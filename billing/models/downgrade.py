@@ -16,7 +16,8 @@ class Downgrade(Record):
 
     drops         names of the domains that are left out, with their mailboxes
     order         what the set-up is once the change is done
-    price_id      the price from the next period on; `price_before` is put back when the plan is withdrawn
+    price_id      the price from the next period on, due `quantity` times; `price_before` and `quantity_before` are put back
+                  when the plan is withdrawn
     period_end    Stripe's time: the period after which the smaller price counts
     """
 
@@ -37,6 +38,8 @@ class Downgrade(Record):
     subscription_id = models.CharField(max_length=120)
     price_id = models.CharField(max_length=120)
     price_before = models.CharField(max_length=120, blank=True)
+    quantity = models.PositiveIntegerField(default=1, db_default=1)
+    quantity_before = models.PositiveIntegerField(default=1, db_default=1)
     monthly_cents = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, default="usd")
     period_end = models.DateTimeField(null=True, blank=True)

@@ -13,6 +13,7 @@ class Upgrade(Record):
     """The change of one subscription to a bigger package. What Stripe is asked for is frozen with its price preview.
 
     proration_at  the instant, in seconds, for which preview and change both reckon
+    quantity      how often the price is due from then on
     url           where an invoice that was declined can be paid until the change expires
     """
 
@@ -31,6 +32,7 @@ class Upgrade(Record):
     state = models.CharField(max_length=10, choices=State, default=State.QUOTED)
     subscription_id = models.CharField(max_length=120)
     price_id = models.CharField(max_length=120)
+    quantity = models.PositiveIntegerField(default=1, db_default=1)
     parameters = models.JSONField(default=empty_facts)
     proration_at = models.BigIntegerField()
     due_cents = models.PositiveIntegerField()

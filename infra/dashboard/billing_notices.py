@@ -13,7 +13,7 @@ from billing import downgrades, life
 from billing.models import Subscription
 from billing.standing_rules import Stands, Verdict, judge
 from infra.models import Provision, ProvisionState, RunKind, RunState, User
-from infra.presenters_base import Fact, Option, day, listed, money
+from infra.presenters_base import Fact, Option, day, listed, money, package_title
 from provisioning.models import ACTIVE_RUN, Run
 from provisioning.queries import set_aside
 
@@ -102,14 +102,16 @@ def _of_downgrade(student: User, provision: Provision, ends: datetime | None) ->
         )
         text = _("Until then everything works as before; you can withdraw the change.") + drops
         title = _("Your package changes to %(package)s on %(day)s")
-        return [Notice("wait", title % {"package": plan.tier.name, "day": day(student, plan.period_end)}, text)]
+        return [
+            Notice("wait", title % {"package": package_title(plan.order), "day": day(student, plan.period_end)}, text)
+        ]
     run = provision.runs.filter(kind=RunKind.DOWNGRADE).first()
     return [found] if run is not None and (found := _of_run(run)) is not None else []
 
 
 def _of_run(run: Run) -> Notice | None:
     """Return what there is to say of a change to a smaller package that has begun."""
-    package = {"package": run.order["becomes"]["tier_name"]}
+    package = {"package": package_title(run.order["becomes"])}
     if run.state in ACTIVE_RUN:
         text = _("Being taken down, with the mailboxes: %(names)s. What you kept goes on as before.")
         title = _("Your package is being changed to %(package)s")

@@ -35,7 +35,7 @@ from infra.models import (
     User,
     WarmupDay,
 )
-from infra.presenters_base import Fact, Option, Tag, ago, day, in_zone_of, listed, money
+from infra.presenters_base import Fact, Option, Tag, ago, day, in_zone_of, listed, money, package_title
 from infra.warmup import RESTING, Standing
 from provisioning.engine.accounts import FROZEN, shut_out
 from provisioning.engine.options import Options
@@ -694,7 +694,7 @@ def _order_facts(student: User, provision: Provision) -> list[Fact]:
     currency = str(order.get("currency", "usd"))
     facts = [Fact(_("Reference"), provision.reference)]
     if tier:
-        facts.insert(0, Fact(_("Package"), str(order.get("tier_name") or tier.name)))
+        facts.insert(0, Fact(_("Package"), package_title(order) or tier.name))
         monthly = int(order.get("monthly_fee_cents", tier.monthly_fee_cents))
         facts.append(Fact(_("Each month"), money(monthly, currency)))
     if provision.ready_at:

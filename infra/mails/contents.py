@@ -44,7 +44,7 @@ from infra.models import (
     RunKind,
     User,
 )
-from infra.presenters_base import day, in_zone_of, listed, money
+from infra.presenters_base import day, in_zone_of, listed, money, package_title
 from infra.troubles import Trouble
 from provisioning import connections, entering
 from provisioning.inventory import choices, owned
@@ -235,7 +235,8 @@ def _ready_with_exceptions(mail: Mail) -> Values:
 
 def _upgraded(mail: Mail) -> Values:
     provision = _provision(mail)
-    return {"package": provision.tier.name if provision.tier else ""}
+    pitch = STACKS[provision.order["stack"]].pitch
+    return {"package": package_title(provision.order), "left_out": str(pitch.left_out)}
 
 
 def _downgraded_partly(mail: Mail) -> Values:
@@ -246,7 +247,7 @@ def _downgraded_partly(mail: Mail) -> Values:
 
 def _downgrade_held_up(mail: Mail) -> Values:
     run = _downgrade(mail)
-    return {"package": run.order["becomes"]["tier_name"] if run else _("a smaller package")}
+    return {"package": package_title(run.order["becomes"]) if run else _("a smaller package")}
 
 
 def _downgrade(mail: Mail) -> Run | None:

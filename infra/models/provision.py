@@ -96,18 +96,26 @@ class Provision(Record):
     def __str__(self) -> str:
         return self.reference
 
+    def takes(self) -> tuple[int, int]:
+        """Return how many domains this order is for at least and at most: what its package holds, less what is there
+        already. The two differ only where the quantity is the student's."""
+        if self.tier is None:
+            return 0, 0
+        there = int(self.enlarges.order["domain_count"]) if self.enlarges else 0
+        if self.tier.domain_count_max is None:
+            return self.tier.domain_count - there, self.tier.domain_count - there
+        return max(1, self.tier.domain_count - there), max(0, self.tier.domain_count_max - there)
+
     def adds(self, chosen: int = 0) -> tuple[int, int]:
-        """Return how many domains and mailboxes this order is for: what its package holds, less what is there already.
+        """Return how many domains and mailboxes this order is for, as `takes` says.
 
         Where the quantity is the student's, that is as many as are `chosen`, within what the package allows.
         """
         if self.tier is None:
             return 0, 0
-        domains, mailboxes = self.tier.domain_count, self.tier.mailbox_count
+        fewest, most = self.takes()
+        domains = min(max(chosen, fewest), most)
         if self.tier.domain_count_max is not None:
-            domains = min(max(chosen, domains), self.tier.domain_count_max)
-            mailboxes *= domains
-        if self.enlarges is None:
-            return domains, mailboxes
-        there = self.enlarges.order
-        return domains - int(there["domain_count"]), mailboxes - int(there["mailbox_count"])
+            return domains, self.tier.mailbox_count * domains
+        there = int(self.enlarges.order["mailbox_count"]) if self.enlarges else 0
+        return domains, self.tier.mailbox_count - there

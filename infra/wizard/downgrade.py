@@ -15,10 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from billing import downgrades
 from billing.models import Downgrade, Subscription
-from infra.models import Domain, Provision, ProvisionState, User
-from infra.presenters_base import Problem, day
+from infra.models import Domain, Provision, ProvisionState, Tier, User
+from infra.presenters_base import Problem, day, money, package_title
 from infra.throttle import throttled
 from provisioning.actions import Refused
+from provisioning.stacks import STACKS
 
 from . import drafts, presenters
 
@@ -35,7 +36,7 @@ def downgrade(request: HttpRequest) -> HttpResponse:
         return redirect("infrastructure")
     plan = downgrades.open_plan(live)
     context = {
-        "package": live.order.get("tier_name", ""),
+        "package": package_title(live.order),
         "plan": _plan_rows(_person(request), live, plan) if plan else None,
         "is_unsure": plan is not None and plan.state != Downgrade.State.PLANNED,
         "why_not": "" if plan else downgrades.why_not_smaller(live),
@@ -67,14 +68,17 @@ def choose(request: HttpRequest, slug: str) -> HttpResponse:
                 request, _("The change is planned. Until then everything stays as it is."), extra_tags="done"
             )
             return redirect("downgrade")
-    mine = downgrades.owned(live)
+    mine, starts_on = downgrades.owned(live), _renews_on(_person(request), live)
     kept = request.POST.getlist("keep") if problems else downgrades.likely(live, tier)
     context = {
         "errors": problems,
         "has_errors": bool(problems),
         "tier": presenters.downgrade(tier, live),
-        "starts_on": _renews_on(_person(request), live),
-        "heading": _heading(len(mine), downgrades.kept_count(live, tier)),
+        "starts_on": starts_on,
+        "heading": _heading(len(mine), tier, live),
+        "lede": _lede(tier, starts_on),
+        "left_out": STACKS[tier.stack].pitch.left_out,
+        "later": STACKS[tier.stack].pitch.later,
         "rows": [_row(place, one, kept) for place, one in enumerate(mine)],
     }
     return render(request, "wizard/downgrade_choose.html", context, status=422 if problems else 200)
@@ -113,7 +117,21 @@ def _renews_on(student: User, live: Provision) -> str:
     return day(student, ends) if ends else ""
 
 
-def _heading(there: int, kept: int) -> str:
+def _lede(tier: Tier, starts_on: str) -> str:
+    price = {"package": tier.name, "day": starts_on, "price": money(tier.monthly_fee_cents, tier.currency)}
+    if downgrades.is_by_domain(tier):
+        return (
+            _("From %(day)s on you pay %(price)s a month for each domain that stays. Today nothing is charged.") % price
+        )
+    return (
+        _("%(package)s begins on %(day)s and costs %(price)s a month from then on. Today nothing is charged.") % price
+    )
+
+
+def _heading(there: int, tier: Tier, live: Provision) -> str:
+    if downgrades.is_by_domain(tier):
+        return _("Choose the domains that stay")
+    _least, kept = downgrades.kept_range(live, tier)
     wanted = ngettext("Choose the domain that stays", "Choose the %(count)d domains that stay", kept)
     return wanted % {"count": kept} if there > kept else _("Everything you have stays")
 
@@ -138,5 +156,10 @@ def _plan_rows(student: User, live: Provision, plan: Downgrade) -> list[presente
     stays = [one.name for one in downgrades.owned(live) if one.name not in plan.drops]
     starts = day(student, plan.period_end) if plan.period_end else _("being noted")
     return presenters.plan_rows(
-        tier=plan.tier, starts=starts, stays=stays, drops=plan.drops, monthly=plan.monthly_cents, currency=plan.currency
+        package=package_title(plan.order),
+        starts=starts,
+        stays=stays,
+        drops=plan.drops,
+        monthly=plan.monthly_cents,
+        currency=plan.currency,
     )

@@ -143,10 +143,8 @@ def size(draft: Provision) -> Size:
     tier = draft.tier
     if tier is None:
         return Size(0, 0, 0)
-    domains, mailboxes = draft.adds(len(chosen(draft)))
-    if tier.domain_count_max is None:
-        return Size(domains, domains, mailboxes)
-    return Size(tier.domain_count, tier.domain_count_max, mailboxes)
+    fewest, most = draft.takes()
+    return Size(fewest, most, draft.adds(len(chosen(draft)))[1])
 
 
 def patterns_needed(draft: Provision) -> int:

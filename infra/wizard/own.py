@@ -139,9 +139,12 @@ def _live(names: list[str], draft: Provision) -> list[tuple[str, str]]:
     with acting_as("worker"):
         live = Domain.objects.filter(name__in=names, ordered_at__isnull=False).exclude(state__in=GONE)
         taken = dict(live.exclude(provision=draft.pk).values_list("name", "student_id"))
+        had = Domain.objects.filter(name__in=names, provision=draft.enlarges_id, state__in=GONE)
+        left = set(had.values_list("name", flat=True))
     mine = _("%(name)s is part of your set-up already.")
     action = CATALOGUE["DOMAIN_ALREADY_EXISTS"].action
-    return [
+    back = _("%(name)s was left out of this set-up earlier and cannot come back into it. Take another domain.")
+    return [(name, back % {"name": name}) for name in names if name in left and name not in taken] + [
         (name, f"{mine % {'name': name}} {action}" if taken[name] == draft.student_id else own_name_taken(name))
         for name in names
         if name in taken

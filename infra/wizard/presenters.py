@@ -124,6 +124,8 @@ def upgrades(tiers: Sequence[Tier], live: Provision, draft: Provision | None) ->
 
 
 def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
+    if plans.is_by_domain(tier):
+        return _more_domains(tier, live, chosen=chosen)
     there = live.order
     more_domains = tier.domain_count - int(there["domain_count"])
     more_mailboxes = tier.mailbox_count - int(there["mailbox_count"])
@@ -149,6 +151,34 @@ def _upgrade(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
     )
 
 
+def _more_domains(tier: Tier, live: Provision, *, chosen: bool) -> PackageCard:
+    """Return the card of the same package with more domains: what each of them costs."""
+    there, most = int(live.order["domain_count"]), tier.domain_count_max or 0
+    before = int(live.order["monthly_fee_cents"]) // max(1, int(live.order.get("quantity", 1)))
+    dearer = [
+        Fact(
+            _("Each month for those that you have"),
+            _("%(now)s each instead of %(before)s")
+            % {"now": money(tier.monthly_fee_cents, tier.currency), "before": money(before, tier.currency)},
+        )
+    ]
+    return replace(
+        _package(tier, chosen=chosen),
+        today=money(tier.setup_fee_cents, tier.currency),
+        then=_("once for each domain more, and %(amount)s a month for it; the rest of this month by the day")
+        % {"amount": money(tier.monthly_fee_cents, tier.currency)},
+        facts=[
+            Fact(_("Domains now"), str(there)),
+            Fact(_("Domains more, at most"), str(most - there)),
+            Fact(_("Mailboxes on each domain"), str(tier.mailbox_count)),
+            *(dearer if before != tier.monthly_fee_cents else []),
+            Fact(_("Warmup before sending"), _days(tier.warmup_days)),
+        ],
+        included=[_("What you have goes on working all the while"), _("In the accounts in which your set-up works")],
+        button_label=_("Go on with it") if chosen else _("Add domains"),
+    )
+
+
 def downgrades(tiers: Sequence[Tier], live: Provision) -> list[PackageCard]:
     """One card per smaller package: what it holds, what it costs from the next period on, or why it cannot be chosen."""
     return [replace(downgrade(tier, live), refusal=_too_small(tier, live)) for tier in tiers]
@@ -157,6 +187,8 @@ def downgrades(tiers: Sequence[Tier], live: Provision) -> list[PackageCard]:
 def _too_small(tier: Tier, live: Provision) -> str:
     if plans.fits(live, tier):
         return ""
+    if plans.is_by_domain(tier):
+        return _("None of your domains is ready to be kept.")
     return _("It holds %(most)d mailboxes, and every choice of your domains holds more.") % {"most": tier.mailbox_count}
 
 
@@ -164,6 +196,19 @@ def downgrade(tier: Tier, live: Provision) -> PackageCard:
     """Return the card of a smaller package."""
     there = live.order
     card = _package(tier, chosen=False)
+    stays = [_("Nothing is charged for the change"), _("You choose what stays; it goes on working all the while")]
+    if plans.is_by_domain(tier):
+        return replace(
+            card,
+            today=money(tier.monthly_fee_cents, tier.currency),
+            then=_("a month for each domain that stays, from the next period on"),
+            facts=[
+                Fact(_("Domains now"), str(there["domain_count"])),
+                Fact(_("Stay at least"), str(tier.domain_count)),
+            ],
+            included=stays,
+            button_label=_("Choose what stays"),
+        )
     return replace(
         card,
         today=money(tier.monthly_fee_cents, tier.currency),
@@ -175,19 +220,16 @@ def downgrade(tier: Tier, live: Provision) -> PackageCard:
             Fact(_("Domains that stay"), str(tier.domain_count)),
             Fact(_("Mailboxes that stay"), str(tier.mailbox_count)),
         ],
-        included=[
-            _("Nothing is charged for the change"),
-            _("You choose what stays; it goes on working all the while"),
-        ],
+        included=stays,
     )
 
 
 def plan_rows(
-    *, tier: Tier, starts: str, stays: Sequence[str], drops: Sequence[str], monthly: int, currency: str
+    *, package: str, starts: str, stays: Sequence[str], drops: Sequence[str], monthly: int, currency: str
 ) -> list[SummaryRow]:
     """Return what is planned, line by line."""
     return [
-        _row(_("Package"), [tier.name], "", ""),
+        _row(_("Package"), [package], "", ""),
         _row(_("From"), [starts], "", ""),
         _row(_("Each month from then on"), [money(monthly, currency)], "", ""),
         _row(_("Stays"), list(stays), "", ""),

@@ -16,7 +16,7 @@ from billing import upgrades
 from billing.actions import CheckoutRefused
 from billing.models import Upgrade
 from infra.models import Provision, ProvisionState, Tier, User
-from infra.presenters_base import Fact, Problem, money
+from infra.presenters_base import Fact, Problem, money, package_title
 from infra.rls import acting_as
 from infra.throttle import throttled
 
@@ -43,13 +43,21 @@ def pay(draft: Provision) -> str:
 
 
 def bigger_tiers(live: Provision) -> list[Tier]:
-    """Return the packages to which a live order can be enlarged: of its stack, and bigger."""
+    """Return the packages to which a live order can be enlarged: of its stack, and bigger.
+
+    Where the number of domains is the student's, that is the package itself, as long as it takes more of them.
+    """
     there = live.order
-    tiers = drafts.offered_tiers().filter(stack=there.get("stack", ""), domain_count_max=None)
+    domains, mailboxes = int(there["domain_count"]), int(there["mailbox_count"])
+    tiers = drafts.offered_tiers().filter(stack=there.get("stack", ""))
     return [
         tier
         for tier in tiers
-        if tier.domain_count > int(there["domain_count"]) and tier.mailbox_count > int(there["mailbox_count"])
+        if (
+            tier.domain_count > domains and tier.mailbox_count > mailboxes
+            if tier.domain_count_max is None
+            else tier.slug == there.get("tier") and tier.domain_count_max > domains
+        )
     ]
 
 
@@ -83,7 +91,7 @@ def upgrade(request: HttpRequest) -> HttpResponse:
         "cards": presenters.upgrades(tiers, live, draft),
         "draft": draft,
         "draft_href": steps.address(draft, steps.first_incomplete(draft).key) if draft else "",
-        "package": live.order.get("tier_name", ""),
+        "package": package_title(live.order),
         "is_upgradable": live.state in UPGRADABLE,
     }
     return render(request, "wizard/upgrade.html", context, status=422 if problems else 200)
@@ -124,6 +132,7 @@ def begin(live: Provision, draft: Provision | None, tier: Tier) -> Provision:
                     sender_first_name=live.sender_first_name,
                     sender_last_name=live.sender_last_name,
                     mailbox_patterns=live.mailbox_patterns,
+                    people=live.people,
                 )
         except IntegrityError:  # the button was pressed twice
             existing = drafts.extension(live.student)

@@ -56,9 +56,9 @@ def change(account: Account, subscription: Object, given: Object) -> None:
         raise invalid(f"You cannot pass `{name}` with payment_behavior `pending_if_incomplete`.", param=name)
     if subscription["pending_update"] is not None:
         raise invalid("This subscription has a pending update.", code="subscription_pending_update")
-    price = _new_price(account, subscription, given["items"])
+    price, quantity = _new_price(account, subscription, given["items"])
     if given.get("proration_behavior") == "none":
-        _apply(account, subscription, price["id"])
+        _apply(account, subscription, price["id"], quantity)
         return
     at = given.get("proration_date", account.now)
     lines = _lines(account, subscription, given["items"], at, given.get("add_invoice_items", []))
@@ -68,15 +68,18 @@ def change(account: Account, subscription: Object, given: Object) -> None:
     if invoice["amount_due"] == 0 or stripe_life.charge(account, invoice):
         if invoice["amount_due"] == 0:
             _settle_nothing(account, invoice)
-        _apply(account, subscription, price["id"], previous)
+        _apply(account, subscription, price["id"], quantity, previous)
         return
     if given.get("payment_behavior", "allow_incomplete") != "pending_if_incomplete":
-        _apply(account, subscription, price["id"], previous)  # Stripe's default: changed, whether or not it is paid
+        _apply(
+            account, subscription, price["id"], quantity, previous
+        )  # Stripe's default: changed, whether or not it is paid
         return
     subscription["pending_update"] = {
         "expires_at": account.now + PENDING_SECONDS,
         "subscription_items": copy.deepcopy(given["items"]),
         "_price": price["id"],
+        "_quantity": quantity,
     }
     previous["pending_update"] = None
     account.emit("customer.subscription.updated", subscription, previous)
@@ -91,9 +94,9 @@ def paid_later(account: Account, invoice: Object) -> None:
     subscription = account.state["subscriptions"].get(details.get("subscription"))
     if subscription is None or subscription["latest_invoice"] != invoice["id"] or not subscription["pending_update"]:
         return
-    price = subscription["pending_update"]["_price"]
+    price, quantity = (subscription["pending_update"][name] for name in ("_price", "_quantity"))
     subscription["pending_update"] = None
-    _apply(account, subscription, price)
+    _apply(account, subscription, price, quantity)
     account.emit("customer.subscription.pending_update_applied", subscription)
 
 
@@ -112,7 +115,8 @@ def expire(account: Account, subscription_id: str, invoice_id: str) -> None:
     account.emit("customer.subscription.pending_update_expired", subscription)
 
 
-def _new_price(account: Account, subscription: Object, items: list[Object]) -> Object:
+def _new_price(account: Account, subscription: Object, items: list[Object]) -> tuple[Object, int]:
+    """Return the price of the one item and how often it is due: as often as before where that is not said."""
     if len(items) != 1 or items[0].get("id") != subscription["items"]["data"][0]["id"]:
         raise invalid("This sandbox simulates a change of the one item.", code="sandbox_not_simulated", param="items")
     require(items[0], "price")
@@ -123,7 +127,10 @@ def _new_price(account: Account, subscription: Object, items: list[Object]) -> O
         )
     if price["recurring"] is None:
         raise invalid("The price specified is not recurring.", param="items[0][price]")
-    return price
+    quantity = items[0].get("quantity", subscription["items"]["data"][0]["quantity"])
+    if quantity < 1:
+        raise invalid("This sandbox simulates no quantity of 0.", code="sandbox_not_simulated", param="items")
+    return price, quantity
 
 
 def _lines(account: Account, subscription: Object, items: list[Object], at: int, once: list[Object]) -> list[Object]:
@@ -134,10 +141,12 @@ def _lines(account: Account, subscription: Object, items: list[Object], at: int,
     share, day = (end - at) / (end - start), datetime.fromtimestamp(at, UTC)
     lines = []
     if items:
-        new = _new_price(account, subscription, items)
-        for price, sign, words in ((item["price"], -1, "Unused time on"), (new, 1, "Remaining time on")):
+        new, times = _new_price(account, subscription, items)
+        sides = ((item["price"], -item["quantity"], "Unused time on"), (new, times, "Remaining time on"))
+        for price, signed, words in sides:
             name = account.state["products"][price["product"]]["name"]
-            amount = sign * round(price["unit_amount"] * item["quantity"] * share)
+            name = name if abs(signed) == 1 else f"{abs(signed)} × {name}"
+            amount = round(price["unit_amount"] * signed * share)
             lines.append(_line(account, subscription, f"{words} {name} after {day:%d %b %Y}", amount, price, (at, end)))
     for number, one in enumerate(once):
         lines.append(_one_time(account, subscription, one, number, at))
@@ -206,8 +215,10 @@ def _settle_nothing(account: Account, invoice: Object) -> None:
     account.emit("invoice.paid", invoice)
 
 
-def _apply(account: Account, subscription: Object, price_id: str, previous: Object | None = None) -> None:
+def _apply(
+    account: Account, subscription: Object, price_id: str, quantity: int, previous: Object | None = None
+) -> None:
     item = subscription["items"]["data"][0]
     before = copy.deepcopy(subscription["items"])
-    item["price"] = copy.deepcopy(account.state["prices"][price_id])
+    item["price"], item["quantity"] = copy.deepcopy(account.state["prices"][price_id]), quantity
     account.emit("customer.subscription.updated", subscription, {**(previous or {}), "items": before})

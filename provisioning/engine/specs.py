@@ -128,6 +128,7 @@ class Pitch:
     domain_year_cents  about what a domain costs from its second year on
     sending_tool       name of the setting with the address where students work with their mailboxes
     has_lead_list      whether it makes a lead list
+    left_out, later    what becomes of what a smaller package leaves out; what a student who wants more again should know
     not_smaller        why nobody can change to a smaller package, where the stack has no pipeline for that
     """
 
@@ -138,6 +139,8 @@ class Pitch:
     domain_year_cents: int = 0
     sending_tool: str = ""
     has_lead_list: bool = False
+    left_out: str | Promise = ""
+    later: str | Promise = ""
     not_smaller: str | Promise = ""
 
 

@@ -54,6 +54,11 @@ PITCH = Pitch(
     ),
     ready=_("2-4 days, once you have changed the name servers"),
     sending_tool="SMARTLEAD_TOOL_URL",
+    left_out=_(
+        "Its warmup stops, and its Google accounts are suspended with everything in them. The domains stay yours, and so do"
+        " their records: lead them elsewhere at your registrar whenever you like."
+    ),
+    later=_("You can add other domains later. One that was left out does not come back into this set-up."),
 )
 
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
@@ -115,13 +120,26 @@ RESUME = Pipeline((
              poll=30, deadline=6 * HOUR, ends=MailboxState.WARMING, asks="smartlead", notes=("warmup",)),
 ), Ending(act=endings.go_on))  # fmt: skip
 
+SUSPEND = StepSpec("suspend", MAILBOX, "Suspending the accounts", "", google.suspend,
+                   poll=30, deadline=6 * HOUR, asks="google_workspace")  # fmt: skip
+
 TEARDOWN = Pipeline((
     REST,
-    StepSpec("suspend", MAILBOX, "Suspending the accounts", "", google.suspend,
-             poll=30, deadline=6 * HOUR, asks="google_workspace"),
+    SUSPEND,
     StepSpec("records_taken_back", DOMAIN, "Taking records back", "", zones.taken_back,
              poll=MINUTE, deadline=6 * HOUR, asks="cloudflare", notes=("records_taken_back",)),
 ), Ending(done=ProvisionState.CANCELLED, partly=ProvisionState.CANCELLED, act=endings.torn_down))  # fmt: skip
+
+# Domains that are added go the same way as the first ones: nothing of it is made once for the whole.
+UPGRADE = Pipeline(
+    STEPS,
+    Ending(done=ProvisionState.ACTIVE, partly=ProvisionState.ACTIVE_WITH_EXCEPTIONS,
+           ready="upgraded", missing="ready_with_exceptions", act=endings.grow),
+    STAGES,
+)  # fmt: skip
+
+# Domains that are left out: they and their records stay as they are, for they are the student's.
+DOWNGRADE = Pipeline((REST, SUSPEND), endings.SMALLER)
 
 # What a student wants changed of a domain's records: short runs, proven by the zone's list; name servers are watched after.
 CHANGE = partial(StepSpec, scope=DOMAIN, stage="", function=zones.change, poll=30, deadline=6 * HOUR, asks="cloudflare")
@@ -144,7 +162,14 @@ WORKSPACE = StackSpec(
     connections=("google_workspace", "smartlead"),
     helpers=("godaddy",),
     takes_people=True,
-    pipelines={"pause": PAUSE, "resume": RESUME, "teardown": TEARDOWN, **CHANGES},
+    pipelines={
+        "upgrade": UPGRADE,
+        "downgrade": DOWNGRADE,
+        "pause": PAUSE,
+        "resume": RESUME,
+        "teardown": TEARDOWN,
+        **CHANGES,
+    },
     measuring=Measuring(figures=figures.figures, supplied=figures.SUPPLIED),
     holding=Holding(
         domains=holding.domains,

@@ -53,6 +53,10 @@ PITCH = Pitch(
     domain_year_cents=1299,
     sending_tool="SENDING_TOOL_URL",
     has_lead_list=True,
+    left_out=_(
+        "Its warmup and campaigns stop, its mailboxes go at their next renewal, and its domains are not renewed."
+    ),
+    later=_("A bigger package later buys new domains and is paid for anew."),
 )
 
 # How long it takes as a rule: while others wait for the same requests a minute, nobody looks earlier.

@@ -960,6 +960,37 @@ def downgrade_not_offered(house: House, name: str) -> Shown:
 
 
 @state
+def upgrade_by_the_domain(house: House, name: str) -> Shown:
+    return Shown(by_the_domain(name).student, reverse("upgrade"), sees="You have Own domains, 3 domains.")
+
+
+@state
+def downgrade_by_the_domain(house: House, name: str) -> Shown:
+    sees = "a month for each domain that stays"
+    return Shown(by_the_domain(name).student, reverse("downgrade"), sees=sees)
+
+
+@state
+def downgrade_choose_by_the_domain(house: House, name: str) -> Shown:
+    """Every domain ticked, as the page begins: one is left out at least."""
+    then = press("Plan the change")
+    address = reverse("downgrade-choose", args=["own-domains"])
+    return Shown(by_the_domain(name).student, address, then=then, sees="Please keep 1 domain at least, and 2 at most.")
+
+
+def by_the_domain(name: str) -> Provision:
+    """Make a running order of three domains whose number its student chose."""
+    order, tier = subscribed(name), make_tier("own-domains")
+    package = {"stack": "workspace", "tier": tier.slug, "tier_name": tier.name, "quantity": 3, "is_by_domain": True}
+    fees = {"setup_fee_cents": 3 * tier.setup_fee_cents, "monthly_fee_cents": 3 * tier.monthly_fee_cents}
+    order.tier, order.order = tier, {**order.order, **package, **fees}
+    order.save()
+    mine = {"origin": Origin.OWN, "bought_at": None, "price_cents": 0, "connected_at": timezone.now()}
+    order.domains.filter(state="active").update(**mine)
+    return order
+
+
+@state
 def dashboard_downgrade_planned(house: House, name: str) -> Shown:
     return Shown(shrinking(name, is_planned=True).student, DASHBOARD, sees="Your package changes to Mini on")
 
@@ -1002,6 +1033,7 @@ def shrinking(name: str, *, is_planned: bool = False) -> Provision:
     if is_planned:
         Downgrade.objects.create(
             provision=order, student=order.student, tier=tier, state=Downgrade.State.PLANNED, monthly_cents=2700,
+            order={"tier_name": "Mini"},
             drops=[mine.order_by("position").values_list("name", flat=True)[2]], period_end=ago(days=-20),
         )  # fmt: skip
     return order

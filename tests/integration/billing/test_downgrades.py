@@ -222,9 +222,9 @@ def test_a_plan_that_another_tab_withdraws_meanwhile_is_not_said_to_be_planned(
 ) -> None:
     send = downgrades._set_price
 
-    def slow(row: Downgrade, contract: gateway.Contract, price_id: str) -> gateway.Contract:
+    def slow(row: Downgrade, contract: gateway.Contract, price_id: str, quantity: int) -> gateway.Contract:
         downgrades.withdraw(provision=life_.provision, actor="ada")
-        return send(row, contract, price_id)
+        return send(row, contract, price_id, quantity)
 
     monkeypatch.setattr(downgrades, "_set_price", slow)
     with pytest.raises(Refused, match="withdrawn in the meantime"):
