@@ -416,6 +416,14 @@ def test_a_tested_message_settles_what_dns_cannot_show() -> None:
 # Whose they are -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("typed", ["müller.de", "MÜLLER.de", "xn--mller-kva.de", "xn--mller-kva.de."])
+def test_a_domain_of_another_script_is_found_however_its_address_is_typed(typed: str) -> None:
+    order = order_up()
+    domain = domain_of(order)
+    Domain.objects.filter(pk=domain.pk).update(name="xn--mller-kva.de")
+    assert signed_in(order.student).get(f"/infrastructure/domains/{typed}/dns/").status_code == 200
+
+
 @pytest.mark.parametrize("name", [NAME, "nobody.com", "x" * 300, "%00", "../dns", "<b>"])
 def test_another_students_domain_is_not_there(name: str) -> None:
     order_up()

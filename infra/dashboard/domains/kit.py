@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from infra.dashboard.presenters import Notice
 from infra.dns.compliance import Proof, Value
 from infra.dns.findings import Finding, Level
+from infra.dns.names import BadName, canonical
 from infra.dns.replay import Replay
 from infra.dns.survey import Survey, survey
 from infra.models import (
@@ -131,9 +132,11 @@ class Sight:
 
 def domain_of(student: User, name: str) -> Domain | None:
     """Return the student's domain of that name: the one in use, else the last that was; never somebody else's."""
-    if "\0" in name:  # no name, and nothing that the database could be asked for
+    try:
+        spelled = canonical(name)  # also of another script, as it is typed into the address
+    except BadName:
         return None
-    mine = Domain.objects.filter(student=student, name=name.lower(), ordered_at__isnull=False)
+    mine = Domain.objects.filter(student=student, name=spelled, ordered_at__isnull=False)
     found = list(mine.select_related("provision").order_by("-ordered_at"))
     return next((one for one in found if one.state not in GONE), found[0] if found else None)
 
