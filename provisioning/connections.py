@@ -136,6 +136,12 @@ def keeps(student_id: Any, slug: str) -> bool:
     return bool(_orders(student_id, slug).exists())
 
 
+def is_bound(student_id: Any, slug: str) -> bool:
+    """Tell whether a student cannot give an own account up now: an order lives in it. A helper's key may go any time but
+    while something is built, for what is on its way at its platform is looked for with it."""
+    return keeps(student_id, slug) and (slug not in HELPERS or _is_being_built(student_id))
+
+
 def _orders(student_id: Any, slug: str) -> Any:
     orders = Provision.objects.filter(student_id=student_id, **{f"order__{FROZEN}__contains": [slug]})
     return orders.exclude(state__in=OVER)
@@ -259,7 +265,9 @@ def use_operators(*, student: User, slug: str, actor: str) -> None:
         _end(mine.filter(is_used=False), actor)
         if mine.filter(owner=Owner.OPERATOR).exists():
             return
-        if keeps(student.pk, slug):
+        if is_bound(student.pk, slug):
+            if slug in HELPERS:
+                raise Refused(_("Your set-up is being built with it. You can disconnect it once that is done."))
             raise Refused(_("Your set-up lives in your own account. It cannot move to another one."))
         _end(mine, actor)
         if slug in HELPERS:

@@ -207,7 +207,7 @@ def _account(student: User, slug: str, typed: Typed) -> Account:
         asks_code=proving.label if proving else "",
         can_use_operators=bool(own)
         and (slug in HELPERS or operator_has(slug))
-        and not connections.keeps(student.pk, slug),
+        and not connections.is_bound(student.pk, slug),
         use_operators_label=_("Disconnect it")
         if slug in HELPERS
         else _("Use the account of %(bootcamp)s") % {"bootcamp": settings.BOOTCAMP_NAME},

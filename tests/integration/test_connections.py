@@ -385,6 +385,25 @@ def test_a_token_that_nobody_needs_is_offered_tried_and_disconnected(draft: Prov
     assert client.get(DOMAINS).status_code == 200
 
 
+def test_a_token_can_be_taken_away_once_nothing_is_built_with_it(world: World) -> None:
+    provision = make_order(tier="own-domains")
+    ada, client = provision.student, signed_in(provision.student)
+    world.sandbox.world.godaddy.tokens["gd_pat_own-token"] = "ada's"
+    connect(ada, GODADDY, "gd_pat_own-token", world.workshop)
+    actions.freeze_order(provision=provision, actor="test")
+    run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
+    assert GODADDY in Provision.objects.get(pk=provision.pk).order[FROZEN]
+    assert "Disconnect it" not in text(client.get(PAGE))
+    refused = client.post(PAGE, {"platform": GODADDY, "action": "operators"})
+    assert (refused.status_code, "is being built with it" in text(refused)) == (422, True)
+    Run.objects.filter(pk=run.pk).update(state="done", finished_at=timezone.now())
+    Provision.objects.filter(pk=provision.pk).update(state="active")
+    assert "Disconnect it" in text(client.get(PAGE))
+    assert client.post(PAGE, {"platform": GODADDY, "action": "operators"}).status_code == 302
+    gone = PlatformConnection.objects.get(student=ada, platform=GODADDY)
+    assert (gone.credential, gone.ended_by) == (None, ada.email)
+
+
 def test_a_token_without_the_scope_is_said(draft: Provision, world: World) -> None:
     world.sandbox.world.godaddy.tokens["gd_pat_own-token"] = "ada's"
     world.sandbox.switches.set(godaddy_scopes="domains.domain:create")
