@@ -176,7 +176,7 @@ class _Reader(socketserver.BaseRequestHandler):
         self.request.settimeout(PATIENCE)
         with contextlib.suppress(OSError), self.server.tls.wrap_socket(self.request, server_side=True) as secured:
             self.stream = secured.makefile("rwb")
-            self.is_in = False
+            self.is_in, self.folder = False, "INBOX"
             self._say("* OK ready")
             while (line := self.stream.readline(MOST_LINE)) and self._answer(line.decode("latin-1").strip()):
                 pass
@@ -208,11 +208,16 @@ class _Reader(socketserver.BaseRequestHandler):
                 self._say(f"{tag} OK done" if self.is_in else f"{tag} NO [AUTHENTICATIONFAILED] refused")
             case _ if not self.is_in:
                 self._say(f"{tag} NO log in first")
-            case "SELECT" | "EXAMINE":
-                count = len(post_office.letters(self.server.sandbox))
-                self._say(f"* {count} EXISTS", "* OK [UIDVALIDITY 1]", f"{tag} OK [READ-ONLY] done")
+            case "LIST":
+                self._say('* LIST (\\HasNoChildren) "/" "INBOX"')
+                self._say(f'* LIST (\\HasNoChildren \\Junk) "/" "{post_office.JUNK}"', f"{tag} OK done")
+            case "SELECT" | "EXAMINE" if words and words[0] not in ("INBOX", post_office.JUNK):
+                self._say(f"{tag} NO [NONEXISTENT] unknown")
+            case "SELECT" | "EXAMINE" if words:
+                self.folder = words[0]
+                self._say(f"* {len(self._letters())} EXISTS", "* OK [UIDVALIDITY 1]", f"{tag} OK [READ-ONLY] done")
             case "UID SEARCH" if len(words) == 3 and words[0].upper() == "HEADER":
-                found = post_office.search(self.server.sandbox, words[1], words[2])
+                found = post_office.search(self.server.sandbox, words[1], words[2], self.folder)
                 self._say("* SEARCH" + "".join(f" {one.uid}" for one in found), f"{tag} OK done")
             case "UID FETCH" if words and words[0].isdecimal():
                 self._fetch(tag, int(words[0]), " ".join(words[1:]))
@@ -220,9 +225,12 @@ class _Reader(socketserver.BaseRequestHandler):
                 self._say(f"{tag} BAD unknown")
         return True
 
+    def _letters(self) -> list[post_office.Letter]:
+        return [one for one in post_office.letters(self.server.sandbox) if one.folder == self.folder]
+
     def _fetch(self, tag: str, uid: int, what: str) -> None:
         part = re.search(r"<0\.(\d+)>", what)
-        for number, one in enumerate(post_office.letters(self.server.sandbox), 1):
+        for number, one in enumerate(self._letters(), 1):
             if one.uid == uid:
                 raw = one.raw[: int(part[1])] if part else one.raw
                 self.stream.write(f"* {number} FETCH (UID {uid} BODY[]<0> {{{len(raw)}}}\r\n".encode() + raw + b")\r\n")

@@ -30,6 +30,7 @@ NAME = "mail"
 PROBE = "probe@probe.example"
 PROBE_PASSWORD = "sandbox-probe-password"  # noqa: S105 - the simulation's own
 AUTHSERV = "mx.probe.example"
+JUNK = "[Mail]/Spam"  # where the receiver puts what it takes for spam
 FOREIGN = ("mailer.example", "s1")  # another sender, with the same key, which it has published
 CERTIFICATE, KEY = (Path(__file__).with_name(f"mail_{part}.pem") for part in ("certificate", "key"))
 
@@ -42,6 +43,7 @@ FAULTS = frozenset(
         "mail_changed",  # it is changed on the way, after it was signed
         "mail_late",  # it arrives `seconds` later
         "mail_lost",  # it is taken, and never arrives
+        "mail_junk",  # the receiver takes it for spam, and puts it into that folder
         "mail_login",  # the login is refused
         "mail_deferred",  # "try again later"
         "mail_cut",  # the connection ends after the message was taken, before the answer
@@ -52,11 +54,12 @@ FAULTS = frozenset(
 
 @dataclass(frozen=True)
 class Letter:
-    """A message in the probe mailbox, there from the virtual moment `at`."""
+    """A message in a folder of the probe mailbox, there from the virtual moment `at`."""
 
     uid: int
     at: float
     raw: bytes
+    folder: str = "INBOX"
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,10 @@ def submit(sandbox: Sandbox, address: str, recipients: tuple[str, ...], raw: byt
             signed += b"A line that nobody signed.\r\n"
         trace = f"Received: from [127.0.0.1] by {where.host} with ESMTPSA; {formatdate(now, usegmt=True)}\r\n"
         late = world.faults.draw({"mail_late"}, NAME, "submit", about)
+        folder = JUNK if happens("mail_junk") else "INBOX"
         if not happens("mail_lost"):
-            _receive(world, where, address, trace.encode() + signed, now + (late.seconds if late else 0.0))
+            arrives = now + (late.seconds if late else 0.0)
+            _receive(world, where, address, trace.encode() + signed, arrives, folder)
         sandbox.save()
         if happens("mail_cut"):
             raise Cut
@@ -186,7 +191,7 @@ def _sign(world: World, address: str, raw: bytes, now: float, *, foreign: bool) 
 # The receiver
 
 
-def _receive(world: World, where: Origin, sender: str, raw: bytes, at: float) -> None:
+def _receive(world: World, where: Origin, sender: str, raw: bytes, at: float, folder: str) -> None:
     """Put a message into the probe mailbox, with what its server adds on top."""
     by_spf = spf(world, sender.rpartition("@")[2], where.address, at)
     by_dkim, signer = _dkim(world, raw, at)
@@ -203,7 +208,7 @@ def _receive(world: World, where: Origin, sender: str, raw: bytes, at: float) ->
         f" for <{PROBE}>; {formatdate(at, usegmt=True)}\r\n"
         + _verdicts(by_spf, by_dkim, by_dmarc, sender, signer, domain)
     )
-    world.letters.append(Letter(uid, at, top.encode() + raw))
+    world.letters.append(Letter(uid, at, top.encode() + raw, folder))
 
 
 def _verdicts(by_spf: str, by_dkim: str, by_dmarc: str, sender: str = "", signer: str = "", domain: str = "") -> str:
@@ -287,13 +292,17 @@ def letters(sandbox: Sandbox) -> list[Letter]:
         return [one for one in sandbox.world.letters if one.at <= now]
 
 
-def search(sandbox: Sandbox, name: str, value: str) -> list[Letter]:
-    """Return the letters that have `value` in a header of that name, as IMAP's SEARCH HEADER does (RFC 9051, 6.4.4)."""
+def search(sandbox: Sandbox, name: str, value: str, folder: str = "") -> list[Letter]:
+    """Return the letters that have `value` in a header of that name, as IMAP's SEARCH HEADER does (RFC 9051, 6.4.4).
+
+    folder  the one that is open; all of them without it
+    """
     wanted, begins = value.lower(), f"{name.lower()}:"
     return [
         one
         for one in letters(sandbox)
-        if any(
+        if folder in ("", one.folder)
+        and any(
             line.lower().startswith(begins) and wanted in line.lower()
             for line in one.raw.partition(b"\r\n\r\n")[0].decode("latin-1").splitlines()
         )

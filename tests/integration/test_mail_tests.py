@@ -115,6 +115,19 @@ def test_everything_over_real_sockets(world: World, box: Mailbox) -> None:
     assert arrived(world) == 2
 
 
+def test_a_message_that_the_receiver_takes_for_spam_has_arrived(world: World, box: Mailbox) -> None:
+    servers = MailServers("127.0.0.1", 0)
+    servers.start(world.sandbox)
+    try:
+        world.sandbox.faults.add("mail_junk", platform="mail", times=1)
+        ask(box)
+        done = play(world, box, post=MailProbe(doors(servers.ports)))
+    finally:
+        servers.stop()
+    assert (done.state, codes(done)) == (TrialState.JUDGED, CODES)
+    assert [one.folder for one in world.sandbox.world.letters] == ["[Mail]/Spam"]
+
+
 def test_a_letter_with_the_token_from_somebody_else_is_not_the_tests(world: World, box: Mailbox) -> None:
     test = ask(box)
     world.sandbox.faults.add("mail_lost", platform="mail", times=1)
