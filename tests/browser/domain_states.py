@@ -10,7 +10,7 @@ from django.utils import timezone
 from infra import clock
 from infra.dns.dmarc import Rung
 from infra.dns.records import Record, record
-from infra.models import PropagationWatch, Provision, SpfFlattening, WatchState
+from infra.models import DnsCheck, PropagationWatch, Provision, SpfFlattening, WatchState
 from provisioning import changing, seeing
 from provisioning.models import Run, Step
 from tests.integration.dns_sights import KEY, aged, checked, domain_of, mail_records, order_up, page, servers
@@ -72,6 +72,15 @@ def domain_dns_changed(house: House, name: str) -> Shown:
 
 
 @state
+def domain_dns_written_of(house: House, name: str) -> Shown:
+    order = up(name, "workspace")
+    check = checked(order, servers([record("MX", own_of(name), "9 mx.other.example"), *records(name)[2:]]))
+    rows = [{**row, "told_at": "2026-01-01T00:00:00+00:00"} for row in check.records]
+    DnsCheck.objects.filter(pk=check.pk).update(records=rows)
+    return shown(order, "dns/", sees="the operator was told")
+
+
+@state
 def domain_dns_timeout(house: House, name: str) -> Shown:
     order = up(name)
     watch = seeing.watch(domain=domain_of(order), actor="ada")
@@ -105,6 +114,14 @@ def domain_spf_not_offered(house: House, name: str) -> Shown:
     order = up(name, "workspace")
     checked(order, servers(records(name, spf="v=spf1 include:_spf.google.com include:gone.example ~all")))
     return shown(order, "dns/spf/", sees="Not offered for this record.")
+
+
+@state
+def domain_spf_too_many(house: House, name: str) -> Shown:
+    order = up(name, "workspace")
+    many = LONG.replace("~all", "a:one.example a:two.example a:three.example ~all")
+    checked(order, servers([*records(name, spf=many), *SENDERS]))
+    return shown(order, "dns/spf/", sees="Too many look-ups")
 
 
 @state
