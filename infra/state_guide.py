@@ -412,7 +412,7 @@ DNS_RECORD: Mapping[TextChoices, StateRow] = {
         _("It was there, and the domain's own servers say something else now."),
         _("a look"),
         _("a look that sees it again, or a change that writes it"),
-        _("It was there and is not any more, or says something else. If you did not change it, ask the operator."),
+        _("It was there and is not any more, or says something else. If you changed it, change it back."),
         STUDENT,
     ),
     DnsRecordState.FAILED: StateRow(
