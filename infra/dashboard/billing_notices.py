@@ -70,9 +70,12 @@ def _packages(provision: Provision) -> list[Option]:
         return [Option(_("See the progress"), reverse("progress"))]
     if downgrades.open_plan(provision) is not None:
         return [Option(_("See the planned change"), reverse("downgrade"))]
-    ways = [Option(_("Choose a bigger package"), reverse("upgrade"))]
+    bigger, smaller = _("Choose a bigger package"), _("Choose a smaller package")
+    if provision.order.get("is_by_domain"):
+        bigger, smaller = _("Add domains"), _("Leave domains out")
+    ways = [Option(bigger, reverse("upgrade"))]
     if downgrades.smaller_tiers(provision):
-        ways.append(Option(_("Choose a smaller package"), reverse("downgrade")))
+        ways.append(Option(smaller, reverse("downgrade")))
     elif downgrades.why_not_smaller(provision):
         ways.append(Option(_("About a smaller package"), reverse("downgrade")))
     return ways

@@ -36,6 +36,7 @@ def downgrade(request: HttpRequest) -> HttpResponse:
         return redirect("infrastructure")
     plan = downgrades.open_plan(live)
     context = {
+        "heading": _("Leave domains out") if live.order.get("is_by_domain") else _("Choose a smaller package"),
         "package": package_title(live.order),
         "plan": _plan_rows(_person(request), live, plan) if plan else None,
         "is_unsure": plan is not None and plan.state != Downgrade.State.PLANNED,

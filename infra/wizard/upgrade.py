@@ -91,6 +91,7 @@ def upgrade(request: HttpRequest) -> HttpResponse:
         "cards": presenters.upgrades(tiers, live, draft),
         "draft": draft,
         "draft_href": steps.address(draft, steps.first_incomplete(draft).key) if draft else "",
+        "heading": _("Add domains") if live.order.get("is_by_domain") else _("Choose a bigger package"),
         "package": package_title(live.order),
         "is_upgradable": live.state in UPGRADABLE,
     }

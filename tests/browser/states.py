@@ -981,6 +981,7 @@ def downgrade_choose_by_the_domain(house: House, name: str) -> Shown:
 def by_the_domain(name: str) -> Provision:
     """Make a running order of three domains whose number its student chose."""
     order, tier = subscribed(name), make_tier("own-domains")
+    Tier.objects.filter(pk=tier.pk).update(is_active=True)  # another state takes packages off the list
     package = {"stack": "workspace", "tier": tier.slug, "tier_name": tier.name, "quantity": 3, "is_by_domain": True}
     fees = {"setup_fee_cents": 3 * tier.setup_fee_cents, "monthly_fee_cents": 3 * tier.monthly_fee_cents}
     order.tier, order.order = tier, {**order.order, **package, **fees}

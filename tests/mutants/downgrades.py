@@ -1,10 +1,11 @@
-"""Bugs in a change to a smaller package: what it takes down, when it begins, and what is said of it."""
+"""Bugs in a change to a smaller package, and in one of how many domains: what it takes down, when it begins, what is said."""
 
 from __future__ import annotations
 
 from .bug import Bug
 from .where import BILLING, ENGINE
 
+DOMAINS = f"{BILLING}/test_more_domains.py"
 PLANS, ENDS = f"{BILLING}/test_downgrades.py", f"{BILLING}/test_downgrade_ends.py"
 
 # fmt: off
@@ -37,4 +38,12 @@ DOWNGRADES = (
         "    return sum(fewest) <= tier.mailbox_count",
         "    return True",
         f"{ENDS}::test_a_package_that_no_choice_fits_is_not_offered_and_says_why"),
+    Bug("the_same_price_is_taken_for_fewer_domains", "P", "billing/downgrades.py",
+        "    return (contract.price_id, contract.quantity) == (row.price_id, row.quantity)",
+        "    return contract.price_id == row.price_id",
+        f"{DOMAINS}::test_a_lost_answer_to_a_smaller_number_is_found_out"),
+    Bug("an_earlier_invoice_pays_for_the_next_domain", "P", "billing/upgrades.py",
+        "    wanted = (upgrade.price_id, upgrade.quantity)",
+        "    wanted = (upgrade.price_id, contract.quantity)",
+        f"{DOMAINS}::test_the_invoice_of_an_earlier_change_does_not_count_for_one_that_never_arrived"),
 )

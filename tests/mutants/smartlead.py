@@ -29,4 +29,9 @@ SMARTLEAD = (
         "return self._refused_under_200(raw) if flag(first(body, \"ok\", \"success\")) is False else None",
         "return None",
         f"{TESTS}::TestErrors::test_a_refusal_under_200_that_nobody_knows_proves_nothing"),
+    Bug("a_person_sends_as_many_as_everybody", "P", "provisioning/steps/workspace/sender.py",
+        "    campaign = mailbox.daily_limit or int(",
+        "    campaign = int(",
+        "tests/integration/stories/test_workspace.py::"
+        "test_each_person_gets_a_user_in_their_name_and_sends_no_more_than_they_may"),
 )

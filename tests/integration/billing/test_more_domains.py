@@ -31,6 +31,7 @@ from infra.wizard import upgrade as pages
 from integrations.sandbox.google_world import User
 from provisioning import actions
 from provisioning.actions import Refused
+from provisioning.engine import endings
 from provisioning.engine.accounts import FROZEN
 from provisioning.models import ACTIVE_RUN, Run
 from tests.integration import people
@@ -63,6 +64,14 @@ class Own(Smaller):
         draft = pages.begin(self.provision, None, self.tier)
         choose(draft, *names)
         return draft
+
+    def runs_again(self) -> None:
+        """Let what was added have been built, as rows."""
+        run = self.provision.runs.get(kind=RunKind.UPGRADE)
+        Run.objects.filter(pk=run.pk).update(state=RunState.DONE, finished_at=timezone.now(), next_attempt_at=None)
+        endings.grow(run)
+        Provision.objects.filter(pk=self.provision.pk).update(state=ProvisionState.ACTIVE)
+        self.provision.refresh_from_db()
 
     def quantity(self) -> int:
         return int(self.subscription()["items"]["data"][0]["quantity"])
@@ -181,6 +190,26 @@ def test_a_lost_answer_is_repeated_under_its_key_and_charges_once(life_: Own, ki
     assert (life_.charged() - before, life_.quantity()) == (due, 3)
 
 
+def test_the_invoice_of_an_earlier_change_does_not_count_for_one_that_never_arrived(life_: Own) -> None:
+    first = life_.more(THIRD)
+    upgrades.quote(extension=first)
+    upgrades.pay(extension=first, actor="ada")
+    life_.runs_again()
+    before = life_.charged()
+
+    second = life_.more("goown.com")
+    upgrades.quote(extension=second)
+    life_.sandbox.faults.add("timeout_before", platform="stripe", verb="subscriptions.update", times=2)
+    upgrade = upgrades.pay(extension=second, actor="ada")
+    assert (upgrade.state, life_.quantity(), life_.charged()) == (Upgrade.State.INTENDED, 3, before)
+    life_.advance(3600)
+    life_.hear()
+    upgrade.refresh_from_db()
+    assert (upgrade.state, life_.quantity(), life_.charged()) == (Upgrade.State.EXPIRED, 3, before)
+    assert life_.provision.runs.filter(kind=RunKind.UPGRADE).count() == 1
+    assert not OperatorItem.objects.filter(resolved_at=None).exists()
+
+
 def test_a_domain_more_is_priced_anew_and_one_that_came_since_is_not_charged(life_: Own) -> None:
     draft = life_.more(THIRD)
     first = upgrades.quote(extension=draft).due_cents
@@ -205,7 +234,8 @@ def test_what_is_added_is_built_in_the_accounts_of_the_set_up(life_: Own) -> Non
 def test_the_pages_lead_from_the_dashboard_to_the_price_of_one_domain_more(life_: Own) -> None:
     student = life_.signed_in()
     dashboard = student.get(reverse("dashboard"))
-    assert "Own domains, 2 domains" in text(dashboard)
+    for words in ("Own domains, 2 domains", "Add domains", "Leave domains out"):
+        assert words in text(dashboard)
     page = text(student.get(reverse("upgrade")))
     assert "You have Own domains, 2 domains." in page
     for words in ("Add domains", "once for each domain more, and $15 a month for it", "Domains more, at most 48"):
