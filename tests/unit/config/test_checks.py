@@ -84,6 +84,7 @@ def test_only_a_stack_that_proves_its_signature_needs_a_probe_mailbox() -> None:
         ({"MAIL_PROBE": PROBE | {"PROBE_IMAP": "imap.example.com"}}, "P001"),
         ({"MAIL_PROBE": PROBE | {"PROBE_IMAP": "ssl://127.0.0.1:9109"}}, "P003"),
         ({"MAIL_PROBE": PROBE | {"PROBE_SUBMISSION": "ssl://mail.example.com:465"}}, "P003"),
+        ({"MAIL_PROBE": PROBE | {"PROBE_CA_FILE": "/etc/ours.pem"}}, "P003"),
         ({"DEBUG": True}, "L010"),
         ({"FIELD_ENCRYPTION_KEYS": []}, "L012"),
         ({"FIELD_ENCRYPTION_KEYS": ["abc"]}, "L016"),
