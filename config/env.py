@@ -73,6 +73,9 @@ SANDBOX_CREDENTIALS = {
     "SMARTLEAD_API_KEY": "sandbox-smartlead-key",
 }
 
+# What the operator's own choice would be and the simulation shows: registering is off unless it is switched on.
+SANDBOX_CHOICES = {"GODADDY_STUDENTS_REGISTER": "yes"}
+
 # What a stack cannot work without; Stripe is needed by all of them.
 STACK_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "zapmail": ("ZAPMAIL_API_KEY", "PLUSVIBE_API_KEY", "PLUSVIBE_AGENCY_WORKSPACE_ID", "HEYREACH_API_KEY"),
@@ -95,7 +98,8 @@ def platform_settings(*, sandbox_url: str | None) -> dict[str, str]:
     """
     defaults: dict[str, str] = {}
     if sandbox_url is not None:
-        defaults = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()} | SANDBOX_CREDENTIALS
+        addresses = {name: sandbox_url.rstrip("/") + path for name, path in SANDBOX_PATHS.items()}
+        defaults = {**addresses, **SANDBOX_CREDENTIALS, **SANDBOX_CHOICES}
     given = {name: value for name, value in os.environ.items() if name.startswith(PLATFORM_PREFIXES)}
     return defaults | given
 

@@ -1,6 +1,7 @@
-"""The story of the `workspace` stack: a domain of the student's own, whose owner changes the name servers, and a person who
-makes at Google what no call can. A test message fails before that person starts the signing, and passes after it; what is
-exported opens the mailboxes. Then a second student's set-up is given up half-way, and what was made for it is undone.
+"""The story of the `workspace` stack: a domain of the student's own, whose owner changes the name servers, another one that
+is registered in the student's GoDaddy account, and a person who makes at Google what no call can. A test message fails
+before that person starts the signing, and passes after it; what is exported opens the mailboxes. Then a second student's
+set-up is given up half-way, and what was made for it is undone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import secrets
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dns.message
 import dns.query
@@ -26,8 +27,9 @@ from provisioning import connections, entering
 from .management.commands.create_demo_users import OPERATOR
 from .smoke import Package, SmokeFailed, State, Story
 
+Say = Callable[[float, str], None]  # how far it is, from 0 to 1, and a sentence
 LONG = 900.0
-ACCOUNTS = "/infrastructure/setup/accounts/"
+ACCOUNTS, DOMAINS = "/infrastructure/setup/accounts/", "/infrastructure/setup/domains/"
 KINDS = {"dkim_keys": "dkim", "accounts": "app_password", "signed": "start"}  # at the console, by step
 PURPOSES = {"spf", "dmarc", "mx", "google", "dkim", "tracking"}
 EXPORTS = (("csv", "plain"), ("json", "plain"), ("csv", "smartlead"))  # format and layout
@@ -43,25 +45,27 @@ RECORDS = {  # of ours in public DNS before there is a key: where, of which type
 
 def main(story: Story) -> None:
     """Play each act with a student of its own: one whose set-up works in the end, and one whose order is given up."""
-    acts = (own_domain, given_up)
+    acts = (own_and_bought, given_up)
     for number, act in enumerate(acts):
 
         def say(share: float, sentence: str, began: int = number) -> None:
             story.say((began + share) / len(acts), sentence)
 
-        act(OwnStory(site=story.site, control=story.control, say=say, package=story.package))
+        act(story.site, story.control, say)
 
 
-def own_domain(told: OwnStory) -> None:
-    """Order one own domain with two mailboxes, do what people have to do meanwhile, and use what was made."""
+def own_and_bought(site: str, control: str, say: Say) -> None:
+    """Order an own domain and one to register, each with two mailboxes, do what people have to do, and use what was made."""
+    told = BuyingStory(site, control, say, OWN_AND_BOUGHT)
     told.meanwhile = People(told)
     told.main()
     told.test_a_mailbox()
     told.read_exports_back()
 
 
-def given_up(told: OwnStory) -> None:
-    """Order the same; before it is active the operator cancels it, and everything of ours is undone."""
+def given_up(site: str, control: str, say: Say) -> None:
+    """Order an own domain; before it is active the operator cancels it, and everything of ours is undone."""
+    told = OwnStory(site, control, say, OWN_DOMAINS)
     told.order()
     provision = Provision.objects.get(student__email=told.email)
     people, (domain,) = People(told), provision.domains.all()
@@ -140,7 +144,12 @@ class OwnStory(Story):
         form.set("reason", "smoke: given up before it was active")
         operator._submit()
 
-    def _choose_domains(self, count: int, *, at: str = "/infrastructure/setup/domains/") -> None:
+    def _connect(self, slug: str, action: str, field: str, value: str) -> None:
+        form = self.browser.select_form(f"#connection-{slug} form:has(button[value={action}])")
+        form.set(field, value)
+        self._press("action", action, form)
+
+    def _choose_domains(self, count: int, *, at: str = DOMAINS) -> None:
         self._open(at)
         names = [f"{self.brand.lower().replace(' ', '-')}-{number}.com" for number in range(count)]
         form = self.browser.select_form("#domains")
@@ -191,6 +200,44 @@ class OwnStory(Story):
         self.say(1.0, f"{len(EXPORTS)} exports read back: each password opens its mailbox")
 
 
+class BuyingStory(OwnStory):
+    """A student who connects a GoDaddy account as well, and has one of the domains registered in it."""
+
+    def _choose_domains(self, count: int, *, at: str = DOMAINS) -> None:
+        token, account = f"gd_pat_{secrets.token_urlsafe(24)}", f"smoke-{secrets.token_hex(4)}"
+        self.control_post("/godaddy", {"token": token, "account": account})
+        self._open(ACCOUNTS)
+        self._connect("godaddy", "save", "value", token)
+        for _ in self._until("the GoDaddy account was not found to work"):
+            self._open(ACCOUNTS)
+            if "It is used." in str(self.browser.page.select_one("#connection-godaddy")):
+                break
+        self.account, self.registered = account, f"new-{secrets.token_hex(4)}.com"
+        self._open(at)
+        form = self.browser.select_form("#domains")
+        form.set("register_names", self.registered)
+        self._press("action", "lookup", form)
+        for _ in self._until(f"nobody said what {self.registered} costs"):
+            self._open(at)
+            if self.browser.page.select("input[name=register]:not([disabled])"):
+                break
+        form = self.browser.select_form("#domains")
+        form.set_checkbox({"register": self.registered, "consent": "yes"})
+        self._press("action", "agree", form)
+        self.say(0.2, f"{self.registered} is to be registered at GoDaddy")
+        super()._choose_domains(count - 1, at=at)
+
+    def differences(self, provision: Provision, *, payments: int = 1) -> Iterator[str]:
+        """Yield a sentence for everything that differs, or that GoDaddy has not registered once in the student's account."""
+        yield from super().differences(provision, payments=payments)
+        held = self.state()["godaddy"]
+        if (charges := [row for row in held["charges"] if row["domain"] == self.registered]) and len(charges) != 1:
+            yield f"{self.registered} was charged {len(charges)} times"
+        mine = [row for row in held["domains"] if row["name"] == self.registered and row["account"] == self.account]
+        if not charges or len(mine) != 1 or mine[0]["auto_renew"]:
+            yield f"{self.registered} is not registered once in the student's account, without renewal"
+
+
 def own_accounts(story: Story) -> None:
     """The same in accounts of the student's own, who enters what only their owner can make."""
     told = OwnAccountsStory(site=story.site, control=story.control, say=story.say, package=story.package)
@@ -211,7 +258,7 @@ class OwnAccountsStory(OwnStory):
         )
         self.customer = ""
 
-    def _choose_domains(self, count: int, *, at: str = "/infrastructure/setup/domains/") -> None:
+    def _choose_domains(self, count: int, *, at: str = DOMAINS) -> None:
         self.customer = self.control_ask("/google", {"delegate": self.admin})["made"]
         self.control_post("/smartlead", {"key": self.key, "owner": self.owner})
         self._open(ACCOUNTS)
@@ -224,11 +271,6 @@ class OwnAccountsStory(OwnStory):
             if str(self.browser.page).count("Your set-up is made in it.") == 2:
                 break
         super()._choose_domains(count, at=at)
-
-    def _connect(self, slug: str, action: str, field: str, value: str) -> None:
-        form = self.browser.select_form(f"#connection-{slug} form:has(button[value={action}])")
-        form.set(field, value)
-        self._press("action", action, form)
 
     def differences(self, provision: Provision, *, payments: int = 1) -> Iterator[str]:
         """Yield a sentence for everything that differs, or that was made in another account."""
@@ -351,3 +393,4 @@ def shows(name: str, kind: str) -> bool:
 
 
 OWN_DOMAINS = Package("own-domains", 1, ("sam", "sam.smoke"), _compare, LONG)
+OWN_AND_BOUGHT = Package(OWN_DOMAINS.slug, 2, OWN_DOMAINS.usernames, _compare, LONG)

@@ -35,6 +35,41 @@ CHANGE = _(
 )
 
 PAGES: Mapping[str, HelpPage] = {
+    "buying-at-godaddy": HelpPage(
+        _("A new name, registered in your GoDaddy account"),
+        _("GoDaddy lets nobody register names for others, so a name is registered by you, with a token of yours."),
+        (
+            Section(
+                _("What happens"),
+                steps=(
+                    _(
+                        "You connect your account with a token that may look names up, register them and set name servers."
+                    ),
+                    _("You look names up, see what each costs, and agree to what GoDaddy asks for it."),
+                    _("Once you have paid your order, the name is registered, for at most what you agreed to."),
+                    _("Its name servers are set to ours. From then on it goes like any domain that you own."),
+                ),
+            ),
+            Section(
+                _("What it costs"),
+                (
+                    _("GoDaddy charges your account, not we. A registration cannot be undone or paid back."),
+                    _(
+                        "Renewal is off until you switch it on at GoDaddy. Do so if you want to keep the name for longer."
+                    ),
+                ),
+            ),
+            Section(
+                _("If GoDaddy refuses"),
+                points=(
+                    _("No way to pay: add one under “Payment methods” in your account there, then try again."),
+                    _("Your contact: fill it in there, in plain letters without accents, then try again."),
+                    _("The price: it has changed since you agreed. You see the new one, and agree to it or leave it."),
+                    _("Anything else: buy the name yourself, at any registrar, and say so on the page of your order."),
+                ),
+            ),
+        ),
+    ),
     "nameserver-setup": HelpPage(
         _("Name servers of your own domain"),
         _("A domain joins your set-up once it leads to our name servers. That also shows that it is yours."),

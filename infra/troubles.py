@@ -53,6 +53,7 @@ class Trouble:
 ASK_OPERATOR = _("Write to the operator and quote your reference.")
 GOES_ON = _("Nothing is lost and nothing is paid twice; it goes on from here.")
 TOLD = _("The operator was told and looks at it. You need not do anything.")
+BUY_IT = _("Buy it yourself, anywhere, and say so on the page of your order: it goes on as a domain that you own.")
 LEFT_OUT = _("The operator can leave this one out; everything else goes on.")
 
 CATALOGUE: Mapping[str, Trouble] = {
@@ -103,13 +104,67 @@ CATALOGUE: Mapping[str, Trouble] = {
         ),
         Trouble(
             "GODADDY_API_ERROR",
-            _("GoDaddy does not sell names through its interface at the moment."),
+            _("GoDaddy does not sell names through its interface at the moment, or not to your account."),
             Acts.STUDENT,
-            _("Connect a domain that you own already, or buy one at GoDaddy yourself and connect it."),
+            _("Have it tried again here, or buy the name yourself, anywhere: it goes on as a domain that you own."),
             ASK_OPERATOR,
-            "nameserver-setup",
+            "buying-at-godaddy",
             retryable=True,
             delay=5 * MINUTE,
+        ),
+        Trouble(
+            "registration_terms",
+            _("GoDaddy asks for more than you agreed to, or for something else."),
+            Acts.STUDENT,
+            _("Look at what it asks now, and agree to it or leave it."),
+            BUY_IT,
+            "buying-at-godaddy",
+        ),
+        Trouble(
+            "registration_payment",
+            _("Your GoDaddy account has no way to pay, or the payment was refused."),
+            Acts.STUDENT,
+            _("Put your way to pay right at GoDaddy, then have it tried again here."),
+            BUY_IT,
+            "buying-at-godaddy",
+        ),
+        Trouble(
+            "registration_contact",
+            _("GoDaddy does not take the contact in whose name this is to be registered."),
+            Acts.STUDENT,
+            _("Fill in your contact at GoDaddy, in plain letters, then have it tried again here."),
+            BUY_IT,
+            "buying-at-godaddy",
+        ),
+        Trouble(
+            "registration_held",
+            _("GoDaddy has registered this name and holds it back."),
+            Acts.STUDENT,
+            _(
+                "Look at it in your account there: a message from GoDaddy says what is missing. Then have it tried again here."
+            ),
+            ASK_OPERATOR,
+            "buying-at-godaddy",
+        ),
+        Trouble(
+            "registration_slow",
+            _("GoDaddy has been registering this name for more than half an hour."),
+            Acts.OPERATOR,
+            TOLD,
+            _(
+                "Nothing is sent again, so that nothing is paid twice; it goes on as soon as the name is in your account."
+            ),
+            "buying-at-godaddy",
+            retryable=True,
+            delay=HOUR,
+        ),
+        Trouble(
+            "registration_lost",
+            _("Somebody else registered this name before we could, or it is not sold."),
+            Acts.STUDENT,
+            _("Name another domain that you own on the page of your order."),
+            _("Go on without it and get your share of the set-up fee back."),
+            "lost-names",
         ),
         Trouble(
             "domain_limit",
@@ -510,6 +565,8 @@ MEANINGS: Mapping[str, str] = {
     "credentials@google_workspace": "GOOGLE_WORKSPACE_AUTH_FAILED",
     "credentials@smartlead": "SMARTLEAD_API_KEY_INVALID",
     "credentials@godaddy": "GODADDY_API_ERROR",
+    "name_lost@registered": "registration_lost",
+    "name_lost@zones": "registration_lost",
     "rate_limited@smartlead": "SMARTLEAD_RATE_LIMIT",
     "too_slow@records_seen": "DNS_PROPAGATION_TIMEOUT",
     "too_slow@dkim_published": "DNS_PROPAGATION_TIMEOUT",

@@ -87,9 +87,10 @@ class GodaddySettings:
             raise NotConfigured("GODADDY_PHONE_AS is neither object nor text", platform=PLATFORM)
         if api == "v1" and options.text("GODADDY_API_KEY"):
             key, secret = options.secret("GODADDY_API_KEY"), options.secret("GODADDY_API_SECRET")
-            authorization = Hidden(f"sso-key {key.open()}:{secret.open()}", pinned=True)
+            is_ours = not isinstance(values.get("GODADDY_API_KEY"), Hidden)  # see registry.Clients.with_own
+            authorization = Hidden(f"sso-key {key.open()}:{secret.open()}", pinned=is_ours)
         else:
-            is_ours = not isinstance(values.get("GODADDY_API_TOKEN"), Hidden)  # see registry.Clients.with_own
+            is_ours = not isinstance(values.get("GODADDY_API_TOKEN"), Hidden)
             authorization = Hidden(f"Bearer {options.secret('GODADDY_API_TOKEN').open()}", pinned=is_ours)
         return cls(
             authorization=authorization,
@@ -115,6 +116,11 @@ class Money:
     def minor(self) -> int:
         """The sum in minor units, as v3 writes it."""
         return int((self.amount * 10 ** EXPONENTS.get(self.currency, 2)).to_integral_value())
+
+
+def major(minor: int, currency: str) -> Decimal:
+    """Return a sum of minor units in major ones."""
+    return Decimal(minor).scaleb(-EXPONENTS.get(currency, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +279,11 @@ _CODES: Final[Mapping[str, str]] = {
 }
 
 
+def meaning(word: str) -> str:
+    """Return what a word of theirs means, as the code of a refusal; the word itself where nobody has told us."""
+    return _CODES.get(word.strip().lower(), word.strip().lower())
+
+
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     """What `Judge` says, after their own words: a gate of theirs is no wrong key, and 429 may name its wait inside."""
@@ -301,6 +312,11 @@ class GodaddyClient:
 
     def __init__(self, settings: GodaddySettings) -> None:
         self.settings = settings
+
+    @property
+    def asks_registrant(self) -> bool:
+        """Whether a purchase has to name the registrant; v3 takes the contact that the account has."""
+        return not self._v3
 
     @property
     def _v3(self) -> bool:
@@ -583,6 +599,20 @@ class GodaddyClient:
         )
 
 
+def terms(client: GodaddyClient, ask: Callable[[Call[Any]], Any], name: str) -> Quote:
+    """Ask what registering a name would cost now and what has to be agreed to, in either generation; free.
+
+    v3 quotes it. v1 has no quotes: what it says of the name, and its agreements, are put together without a token. `ask`
+    executes a read. Raises what those reads raise, Rejected ending_not_sold among it.
+    """
+    if client.settings.api == "v3":
+        quoted: Quote = ask(client.quote(name))
+        return quoted
+    offer: Offer = ask(client.check_domain(name, accurate=True, weight_class="paid"))
+    agreed = ask(client.agreements(name.partition(".")[2])) if offer.available else ()
+    return Quote(offer.name, offer.available, Hidden(""), offer.price, offer.renewal, agreements=agreed)
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -620,7 +650,7 @@ def _minor(value: Any) -> Money | None:
     minor, currency = count(value.get("value")), text(value, "currencyCode").upper()
     if not minor or not currency:
         return None
-    return Money(Decimal(minor).scaleb(-EXPONENTS.get(currency, 2)), currency)
+    return Money(major(minor, currency), currency)
 
 
 def _micro(row: Object, name: str) -> Money | None:

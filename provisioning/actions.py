@@ -28,8 +28,10 @@ from infra.models import (
     OperationState,
     OperatorItem,
     OrderLine,
+    Origin,
     Provision,
     ProvisionState,
+    Registration,
     RunKind,
     RunState,
     StepState,
@@ -50,6 +52,7 @@ from .queries import building_run
 from .stacks import STACKS, pipeline_of, registrar_of
 from .steps import owning
 from .steps.common import RETRIED
+from .steps.workspace import registering
 
 ABOUT_BUILDING = ("step", "set_aside", "wallet_short", "run_failed", "run_crashes")
 EDITABLE = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT)
@@ -97,6 +100,7 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             _make_room(provision.enlarges, [one.name for one in chosen + spares])
         if bought := [one for one in chosen + spares if not one.is_own]:
             _freeze_prices(tier, bought)
+        _freeze_wishes(provision, chosen, own_accounts)
         try:
             with transaction.atomic():
                 # Always in one order, so that two students who order the same names never wait for each other.
@@ -202,6 +206,28 @@ def _freeze_prices(tier: Tier, domains: Sequence[Domain]) -> None:
         if check.answer != NameAnswer.AVAILABLE or check.price_cents > tier.domain_price_cap_cents:
             raise Refused(_("%(name)s is no longer available for this package.") % {"name": domain.name})
         domain.price_cents, domain.renewal_cents = check.price_cents, check.renewal_cents
+
+
+def _freeze_wishes(provision: Provision, domains: Sequence[Domain], own_accounts: Sequence[str]) -> None:
+    """Freeze what the student agreed to for the names that are to be registered in an account of their own."""
+    rows = {row.name: row for row in provision.registrations.filter(state=Registration.State.AGREED)}
+    for domain in domains:
+        row = rows.get(domain.name) if domain.is_own else None
+        domain.facts = {name: fact for name, fact in domain.facts.items() if name != registering.WISH}
+        if row is None or row.agreed_at is None:
+            continue
+        if registering.PLATFORM not in own_accounts:
+            raise Refused(
+                _("%(name)s is to be registered in your GoDaddy account, which is not connected any more.")
+                % {"name": domain.name}
+            )
+        domain.facts[registering.WISH] = {
+            "cents": row.price_cents,
+            "currency": row.currency,
+            "agreements": [kind for kind, _title, _url in row.agreements],
+            "agreed_at": row.agreed_at.isoformat(),
+            "address": row.agreed_from or "",
+        }
 
 
 def _plan_mailboxes(provision: Provision, tier: Tier, domains: Sequence[Domain], count: int) -> None:
@@ -340,7 +366,7 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
         row = _open_question(run, domain)
         registrar = STACKS[run.stack].registrar
         if registrar is None:
-            raise Refused(_("No names are bought for this package. Go on without it, or ask the operator."))
+            return _replace_with_own(run, row, domain, name, actor)
         check = NameCheck.objects.filter(platform=registrar.platform, name=name).first()
         cap = run.order["domain_price_cap_cents"]
         if check is None or check.answer != NameAnswer.AVAILABLE or check.price_cents > cap:
@@ -364,11 +390,31 @@ def choose_replacement(*, provision: Provision, domain: Domain, name: str, actor
                 substitution.replace(run, domain, substitute, steps=steps, reason=reason)
         except IntegrityError as error:
             raise Refused(_("%(name)s has just been ordered by somebody else.") % {"name": name}) from error
-        _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
-        questions.close_answered(run, resolution=f"{name} was chosen by {actor}")
-        note(provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
-        wake(run)
+        _note_replaced(run, row, domain, name, actor)
     return substitute
+
+
+def _replace_with_own(run: Run, row: Step, domain: Domain, name: str, actor: str) -> Domain:
+    """Put another domain that the student owns in the place of one that cannot be had. Raises Refused."""
+    provision = run.provision
+    if provision.domains.filter(name=name).exists():
+        raise Refused(_("%(name)s is part of your order already. Please choose another name.") % {"name": name})
+    substitute = Domain(provision=provision, student_id=provision.student_id, name=name, origin=Origin.OWN)
+    reason = _own_left_out(name)
+    try:
+        with transaction.atomic():
+            substitution.replace(run, domain, substitute, steps=pipeline_of(run).steps, reason=reason)
+    except IntegrityError as error:
+        raise Refused(own_name_taken(name)) from error
+    _note_replaced(run, row, domain, name, actor)
+    return substitute
+
+
+def _note_replaced(run: Run, row: Step, domain: Domain, name: str, actor: str) -> None:
+    _note_step(run, row, StepState.FAILED, actor=actor, reason=name)
+    questions.close_answered(run, resolution=f"{name} was chosen by {actor}")
+    note(run.provision, "replacement_chosen", run=run, actor=actor, item=domain.name, sentence=name)
+    wake(run)
 
 
 def drop_domain(*, provision: Provision, domain: Domain, actor: str) -> None:
@@ -391,7 +437,7 @@ def _own_left_out(name: str) -> str:
 
 
 # Questions about a domain that may also be answered with another name.
-MAY_GO = ("choose_replacement", owning.QUESTION, owning.MAY_STOP)
+MAY_GO = ("choose_replacement", owning.QUESTION, owning.MAY_STOP, registering.QUESTION)
 
 
 def let_stop(*, provision: Provision, domain: Domain, actor: str) -> None:
@@ -409,6 +455,58 @@ def let_stop(*, provision: Provision, domain: Domain, actor: str) -> None:
         domain.save(update_fields=["facts", "updated_at"])
         note(provision, "may_stop", run=run, actor=actor, item=domain.name)
         wake(run, rows=run.steps.filter(pk=row.pk))
+
+
+def register_again(
+    *, provision: Provision, domain: Domain, terms: Mapping[str, Any] | None, address: str, actor: str
+) -> None:
+    """Have a name registered after all: what stood in the way was mended, or its student agrees to what GoDaddy asks now.
+
+    terms    what the page showed that GoDaddy asks now; None where it showed nothing else than what was agreed to
+    address  where the click came from
+
+    Raises Refused when nobody asks, or the page has shown other terms than those that stand.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        run, row, domain = _about_registering(provision, domain)
+        facts = dict(domain.facts)
+        asked = facts.pop(registering.TERMS, None)
+        if (asked or None) != (terms or None):
+            raise Refused(_("What GoDaddy asks has changed once more. Look at it again before you agree."))
+        if asked:
+            facts[registering.WISH] = {
+                "cents": asked["cents"],
+                "currency": asked["currency"],
+                "agreements": [kind for kind, _title, _url in asked["agreements"]],
+                "agreed_at": timezone.now().isoformat(),
+                "address": address,
+            }
+        _answer_registering(run, row, domain, facts, "register_again", actor)
+
+
+def registered_by_hand(*, provision: Provision, domain: Domain, actor: str) -> None:
+    """Take the student's word that they bought the name themselves: from now on it is a domain that they own, and where it
+    leads shows whose it is. Raises Refused when nobody asks."""
+    with rls.acting_as("worker"), transaction.atomic():
+        run, row, domain = _about_registering(provision, domain)
+        gone = (registering.WISH, registering.TERMS, registering.ORDER)
+        facts = {name: fact for name, fact in domain.facts.items() if name not in gone}
+        _answer_registering(run, row, domain, facts, "registered_by_hand", actor)
+
+
+def _about_registering(provision: Provision, domain: Domain) -> tuple[Run, Step, Domain]:
+    run = _open_run(provision)
+    row = _open_question(run, domain)
+    if row.facts.get("question") != registering.QUESTION:
+        raise Refused(_("There is nothing to choose for this domain any more."))
+    return run, row, provision.domains.select_for_update(of=("self",)).get(pk=domain.pk)
+
+
+def _answer_registering(run: Run, row: Step, domain: Domain, facts: Mapping[str, Any], kind: str, actor: str) -> None:
+    domain.facts = dict(facts)
+    domain.save(update_fields=["facts", "updated_at"])
+    note(run.provision, kind, run=run, actor=actor, item=domain.name)
+    wake(run, rows=run.steps.filter(pk=row.pk))
 
 
 def _open_question(run: Run, domain: Domain) -> Step:

@@ -6,7 +6,7 @@ class ProvisioningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import collector, connections, inventory, mail_tests, rules, search, seeing
+        from . import collector, connections, inventory, mail_tests, registering, rules, search, seeing
         from .engine import doorbell, runner, trials
 
         doorbell.register("runs", runner.drain)
@@ -14,6 +14,7 @@ class ProvisioningConfig(AppConfig):
         doorbell.register("figures", collector.drain, collector.is_due)
         doorbell.register("inventory", inventory.drain, inventory.is_due)
         doorbell.register("connections", connections.drain, connections.is_due)
+        doorbell.register("registrations", registering.drain, registering.is_due)
         doorbell.register(trials.BELL, mail_tests.drain, mail_tests.is_due)
         doorbell.register(seeing.BELL, seeing.drain, seeing.is_due)
         doorbell.register("rules", rules.drain, rules.is_due)

@@ -39,7 +39,7 @@ from integrations.http.call import Call
 from integrations.http.errors import BadCredentials, NotFound, Permanent, PlatformError, Rejected
 from integrations.registry import Clients
 
-from . import actions
+from . import actions, registering
 from .actions import Refused
 from .engine import budget, doorbell
 from .engine.accounts import FROZEN, UPDATE_KEY, Accounts, operator_has
@@ -68,6 +68,7 @@ WRONG_ADMIN, NO_SCOPES, NO_RIGHTS, NO_API = "wrong_admin", "missing_scopes", "no
 WRONG_KEY, OPERATORS_OWN = "wrong_key", "operators_account"
 WRONG_TOKEN, NO_TOKEN_SCOPES = "wrong_token", "token_scopes"
 TOKEN_SCOPES: Final = ("domains.domain:read", "domains.nameserver:update")
+REGISTER_SCOPE: Final = "domains.domain:create"
 OVER = (ProvisionState.DRAFT, ProvisionState.PENDING_PAYMENT, ProvisionState.CANCELLED)
 
 # The rights that the steps use, in the order in which they are checked, and a read for each, of the account that an
@@ -123,6 +124,11 @@ def service_account() -> str:
         return google.GoogleWorkspaceSettings.from_mapping(values).client_id
     except PlatformError:
         return ""
+
+
+def token_scopes() -> tuple[str, ...]:
+    """Return the scopes of a GoDaddy token: one more where names are registered with it."""
+    return (*TOKEN_SCOPES, REGISTER_SCOPE) if registering.is_offered() else TOKEN_SCOPES
 
 
 def live(student: User, slug: str) -> list[Row]:

@@ -65,10 +65,14 @@ WORDS: Mapping[str, Words] = {
     ),
     GODADDY: Words(
         what=gettext_lazy(
-            "Nobody needs it. If your domains are registered there, we change their name servers for you after you have paid."
+            "Nobody needs it. If your domains are registered there, we change their name servers for you after you have paid;"
+            " and names that you choose can be registered there, if you agree to each."
         ),
         label=gettext_lazy("Personal access token"),
-        hint=gettext_lazy("Kept encrypted and never shown again. Nothing is bought with it."),
+        hint=gettext_lazy(
+            "Kept encrypted and never shown again. Nothing is bought with it that you have not agreed to by name and price."
+            " A key and secret of their older interface work as well, written as key:secret."
+        ),
         how=(
             gettext_lazy("Sign in at developer.godaddy.com, open Personal access tokens and press “Create”."),
             gettext_lazy("Tick the scopes below and no others, then copy the token: it is shown once."),
@@ -114,7 +118,7 @@ SENTENCES: Mapping[str, str | Promise] = {
     ),
     connections.WRONG_TOKEN: gettext_lazy("GoDaddy does not take this token. Copy it once more, whole."),
     connections.NO_TOKEN_SCOPES: gettext_lazy(
-        "GoDaddy takes the token, but not for this: make another one with both scopes, or the account is too small for it."
+        "GoDaddy takes the token, but not for this: make another one with all scopes, or the account is too small for it."
     ),
     CODES[GODADDY]: gettext_lazy("GoDaddy no longer takes this token. Make a new one there and type it in below."),
     CODES[SMARTLEAD]: gettext_lazy("Smartlead no longer takes this key. Make a new one there and type it in below."),
@@ -224,7 +228,7 @@ def _account(student: User, slug: str, typed: Typed) -> Account:
 def _pastes(slug: str) -> list[Fact]:
     """Return what has to be pasted there, exactly."""
     if slug == GODADDY:
-        return [Fact(_("Scopes"), " ".join(connections.TOKEN_SCOPES))]
+        return [Fact(_("Scopes"), " ".join(connections.token_scopes()))]
     if slug != GOOGLE:
         return []
     return [

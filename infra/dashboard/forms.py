@@ -38,6 +38,8 @@ class ReplacementForm(forms.Form):
     """Which domain was lost, and what to do about it."""
 
     domain = forms.UUIDField()
-    action = forms.ChoiceField(choices=[("replace", ""), ("check", ""), ("drop", ""), ("stop", "")])
+    action = forms.ChoiceField(
+        choices=[("replace", ""), ("check", ""), ("drop", ""), ("stop", ""), ("again", ""), ("mine", ""), ("own", "")]
+    )
     name = forms.CharField(required=False, max_length=400)
     wanted = forms.CharField(required=False, max_length=400)

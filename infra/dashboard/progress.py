@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,13 +20,14 @@ from infra import clock, rls
 from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
 from infra.models.domain import HELD
 from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
-from infra.troubles import Trouble
+from infra.troubles import CATALOGUE, Trouble
 from infra.wizard import drafts, names
 from provisioning import queries
 from provisioning.engine.accounts import UPDATE_KEY
 from provisioning.engine.entries import ASKED
 from provisioning.models import ACTIVE_RUN
 from provisioning.queries import ItemStatus, StageStatus, Status
+from provisioning.steps.workspace import registering
 
 from . import billing_notices, owning, words
 from .presenters import Notice
@@ -33,6 +36,7 @@ BUILDING = (ProvisionState.PROVISIONING, ProvisionState.UPGRADING)
 UP = (ProvisionState.ACTIVE, ProvisionState.ACTIVE_WITH_EXCEPTIONS)
 OFFERED_REPLACEMENTS = 6
 NAMESERVERS, MAY_STOP = "nameservers", "may_stop"  # the questions to the owner of a domain
+REGISTER = registering.QUESTION
 TO_OWNERS = (NAMESERVERS, MAY_STOP)
 ELSEWHERE = (UPDATE_KEY, ASKED)  # answered on a page of their own
 
@@ -82,6 +86,22 @@ class ChoiceOption:
 
 
 @dataclass(frozen=True, slots=True)
+class Registering:
+    """A name that GoDaddy did not register: why, what is left, and what it asks now where that is something else.
+
+    shown  names those terms, so that nobody agrees to others than the page has shown
+    """
+
+    title: str
+    text: str
+    action: str
+    price: str
+    agreements: list[Option]
+    shown: str
+    agree_label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """The question which name replaces a lost one."""
 
@@ -97,6 +117,8 @@ class Choice:
     drop_label: str
     ask: owning.Ask | None = None
     may_stop: bool = False
+    register: Registering | None = None
+    takes_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +286,9 @@ def _building(student: User, provision: Provision, status: Status, tag: Tag) -> 
         lede = _(
             "%(names)s joins your set-up as soon as it leads to our name servers. Everything else goes on meanwhile."
         ) % {"names": listed(asked)}
+    elif names := [item.name for item in here if item.question == REGISTER]:
+        tag, title = Tag(_("Needs you"), "attention"), _("GoDaddy needs something of you")
+        lede = _("%(names)s could not be registered yet. Everything else goes on meanwhile.") % {"names": listed(names)}
     elif here:
         tag, title = Tag(_("Needs you"), "attention"), _("We need your choice")
         lost = listed([item.name for item in here])
@@ -555,15 +580,21 @@ def _choice(provision: Provision, item: ItemStatus, refused: Refusal | None) -> 
     )
     mine = refused if refused is not None and refused.domain == item.key else None
     is_own = item.question in TO_OWNERS
+    takes_own = not drafts.has_search(provision)
+    if takes_own:
+        text = _("Another domain that you own can take its place. The mailboxes of %(name)s move to it.")
+    else:
+        text = _(
+            "The set-up fee covers the new name, so it costs you nothing more. The mailboxes of %(name)s move to it."
+        )
     return Choice(
+        register=_registering(provision, item) if item.question == REGISTER else None,
+        takes_own=takes_own,
         ask=owning.ask_of(provision.domains.get(pk=item.key)) if is_own else None,
         may_stop=item.question == MAY_STOP,
         id=item.key,
         title=_("Another name for %(name)s") % {"name": item.name},
-        text=_(
-            "The set-up fee covers the new name, so it costs you nothing more. The mailboxes of %(name)s move to it."
-        )
-        % {"name": item.name},
+        text=text % {"name": item.name},
         href=reverse("progress-replacement"),
         options=[
             ChoiceOption(
@@ -583,3 +614,27 @@ def _choice(provision: Provision, item: ItemStatus, refused: Refusal | None) -> 
         drop_label=_("Go on without it and get %(amount)s back")
         % {"amount": money(int(provision.order.get("refund_share_cents", 0)), currency)},
     )
+
+
+def _registering(provision: Provision, item: ItemStatus) -> Registering:
+    domain = provision.domains.get(pk=item.key)
+    terms = domain.facts.get(registering.TERMS)
+    trouble = item.trouble or CATALOGUE["GODADDY_API_ERROR"]
+    price = money(int(terms["cents"]), str(terms["currency"])) if terms else ""
+    return Registering(
+        title=_("%(name)s was not registered") % {"name": item.name},
+        text=str(trouble.sentence),
+        action=str(trouble.action),
+        price=price,
+        agreements=[
+            Option(title or kind, url if str(url).startswith("https://") else "", away=True)
+            for kind, title, url in (terms or {}).get("agreements", ())
+        ],
+        shown=terms_version(terms),
+        agree_label=_("I agree: register it for at most %(price)s") % {"price": price} if terms else _("Try again"),
+    )
+
+
+def terms_version(terms: Mapping[str, Any] | None) -> str:
+    """Return what changes when GoDaddy asks for something else; empty where it asks for nothing new."""
+    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16] if terms else ""

@@ -6,6 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -24,15 +25,16 @@ from infra.estate.views import file_of
 from infra.models import Credential, CredentialReveal, Domain, Mail, Mailbox, Provision, ProvisionState, User
 from infra.presenters_base import Problem, said
 from infra.throttle import allow, client_address, refusal, throttled
-from infra.wizard import drafts, names
+from infra.wizard import drafts, names, own
 from infra.wizard import forms as wizard_forms
 from provisioning import actions
 from provisioning import mail_tests as testing
 from provisioning.engine import doorbell
+from provisioning.steps.workspace import registering
 
 from . import batches, billing_notices, board, calendar, mail_tests, presenters, tasks
 from .forms import PasswordForm, ReplacementForm
-from .progress import ProgressPage, Refusal, replacement_names
+from .progress import ProgressPage, Refusal, replacement_names, terms_version
 from .progress import progress as progress_page
 
 CHECK_AGAIN = 25  # seconds between two "Check now" of one person
@@ -135,7 +137,7 @@ def replacement(request: HttpRequest) -> HttpResponse:
         raise Http404
     domain = get_object_or_404(Domain, pk=form.cleaned_data["domain"], provision=provision)
     action, typed = form.cleaned_data["action"], form.cleaned_data["name"]
-    if action == "check":
+    if action in ("check", "own"):
         typed = form.cleaned_data["wanted"]
     try:
         if action == "drop":
@@ -147,6 +149,15 @@ def replacement(request: HttpRequest) -> HttpResponse:
                 actions.let_stop(provision=provision, domain=domain, actor=student.email)
             said_so = _("Noted. The name servers of %(name)s appear here in a moment.")
             messages.success(request, said_so % {"name": domain.name}, extra_tags="done")
+        elif action == "again":
+            _register_again(request, provision, domain)
+        elif action == "mine":
+            with rls.acting_as("worker"):
+                actions.registered_by_hand(provision=provision, domain=domain, actor=student.email)
+            said_so = _("Noted: %(name)s is yours. We go on with it.")
+            messages.success(request, said_so % {"name": domain.name}, extra_tags="done")
+        elif action == "own":
+            _replace_with_own(request, provision, domain, typed)
         elif action == "check":
             _check_name(request, provision, typed)
         else:
@@ -157,7 +168,7 @@ def replacement(request: HttpRequest) -> HttpResponse:
         sentence = str(refusal)
     else:
         return redirect("progress")
-    refused = Refusal(str(domain.pk), typed, sentence, of_own=action == "check")
+    refused = Refusal(str(domain.pk), typed, sentence, of_own=action in ("check", "own"))
     return _show_progress(request, provision, refused=refused)
 
 
@@ -180,6 +191,31 @@ def _replace(request: HttpRequest, provision: Provision, domain: Domain, typed: 
         actions.choose_replacement(provision=provision, domain=domain, name=name, actor=_person(request).email)
     values = {"new": name, "old": domain.name}
     messages.success(request, _("%(new)s takes the place of %(old)s.") % values, extra_tags="done")
+
+
+def _replace_with_own(request: HttpRequest, provision: Provision, domain: Domain, typed: str) -> None:
+    try:
+        found = own.parse(typed, provision)
+    except ValidationError as error:
+        raise actions.Refused(" ".join(error.messages)) from error
+    if len(found) != 1:
+        raise actions.Refused(_("Type one domain that you own."))
+    with rls.acting_as("worker"):
+        actions.choose_replacement(provision=provision, domain=domain, name=found[0], actor=_person(request).email)
+    values = {"new": found[0], "old": domain.name}
+    messages.success(request, _("%(new)s takes the place of %(old)s.") % values, extra_tags="done")
+
+
+def _register_again(request: HttpRequest, provision: Provision, domain: Domain) -> None:
+    """Have a name registered after all, under the terms that the page has shown and under no others."""
+    terms = domain.facts.get(registering.TERMS) or None
+    if terms_version(terms) != request.POST.get("shown", ""):
+        raise actions.Refused(_("What GoDaddy asks has changed once more. Look at it again before you agree."))
+    actions.register_again(
+        provision=provision, domain=domain, terms=terms, address=client_address(request), actor=_person(request).email
+    )
+    said_so = _("%(name)s is being registered again.")
+    messages.success(request, said_so % {"name": domain.name}, extra_tags="done")
 
 
 def _batch(request: HttpRequest) -> batches.Batch | None:

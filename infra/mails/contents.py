@@ -176,6 +176,23 @@ def _nameservers(mail: Mail) -> Values:
     }
 
 
+def _needs_you(mail: Mail) -> Values:
+    """Which name is to be replaced, and whether by a domain of the student's own: where nobody sells names."""
+    stack = STACKS.get(str(mail.provision.order.get("stack", ""))) if mail.provision else None
+    return {"by_own": stack is not None and stack.registrar is None}
+
+
+def _registering(mail: Mail) -> Values:
+    """Why GoDaddy has not registered a name, and what its student can do about it."""
+    rows = _provision(mail).runs.values("steps__facts", "steps__domain__name")
+    name = mail.context.get("item")
+    facts = [row["steps__facts"] for row in rows.filter(steps__facts__question="register", steps__domain__name=name)]
+    if not facts:
+        raise Unsendable("nothing is asked about this name any more")
+    trouble = troubles.of(str(facts[0].get("cause", ""))) or troubles.CATALOGUE["GODADDY_API_ERROR"]
+    return {"why": trouble.sentence, "action": trouble.action, "fallback": trouble.fallback}
+
+
 def _by_hand(mail: Mail) -> Values:
     """What is asked for now, and how it is made."""
     run = _provision(mail).runs.filter(state__in=ACTIVE_RUN).order_by("-created_at").first()
@@ -462,7 +479,8 @@ KINDS: dict[str, Callable[[Mail], Values]] = {
     "confirming_late": _nothing_more,
     "ready": _ready,
     "ready_with_exceptions": _ready_with_exceptions,
-    "needs_you": _nothing_more,
+    "needs_you": _needs_you,
+    "registering": _registering,
     "nameservers": _nameservers,
     "update_key": _nothing_more,
     "connection_code": _connection_code,

@@ -14,6 +14,7 @@ from .operator_item import OperatorItem
 from .order_line import OrderLine
 from .platform_connection import PlatformConnection
 from .provision import Provision
+from .registration import Registration
 from .states import (
     UNRESOLVED,
     DnsRecordState,
@@ -63,6 +64,7 @@ __all__ = [
     "PropagationWatch",
     "Provision",
     "ProvisionState",
+    "Registration",
     "RenewalChoice",
     "RunKind",
     "RunState",

@@ -16,7 +16,7 @@ from infra.models import Provision, Tier
 from infra.presenters_base import Problem, said
 from infra.suggestions import BRAND_LIMIT
 
-from . import drafts, files, own, people_file
+from . import drafts, files, own, people_file, registering
 from .people_file import Typed
 
 if TYPE_CHECKING:
@@ -115,7 +115,10 @@ class DomainsForm(ProvisionForm):
         )
         # Judged by `suggestions`, whose sentences say more than "at most 80 characters".
         self.fields["main_domain"].widget.attrs |= TEXT | {"inputmode": "url"}
-        self.fields["own"].initial = "\n".join(one.name for one in drafts.own(self.instance))
+        registered = registering.agreed(self.instance)
+        self.fields["own"].initial = "\n".join(
+            one.name for one in drafts.own(self.instance) if one.name not in registered
+        )
         if not drafts.takes_own(self.instance):
             del self.fields["own"], self.fields["own_file"]
 

@@ -22,7 +22,7 @@ from provisioning.actions import setup_fee_cents
 from provisioning.engine.specs import Pitch
 from provisioning.stacks import STACKS
 
-from . import drafts, steps
+from . import drafts, registering, steps
 from .names import Known
 
 
@@ -670,7 +670,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
             "%(share)s back for it."
         )
         % {"share": money(share, tier.currency)},
-        notes=_review_notes(chosen, tier),
+        notes=_review_notes(draft, tier),
         button_label=_("Pay %(amount)s") % {"amount": money(bill.today_cents, bill.currency)},
         total_cents=bill.today_cents,
         monthly_cents=bill.monthly_cents,
@@ -707,7 +707,12 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
             if drafts.asks_for_accounts(draft)
             else []
         ),
-        _row(_("Domains"), [_domain_line(domain) for domain in chosen], domains, _("the domains")),
+        _row(
+            _("Domains"),
+            [_domain_line(domain, registering.agreed(draft)) for domain in chosen],
+            domains,
+            _("the domains"),
+        ),
         _row(_("Spares"), [domain.name for domain in spares] or [_("None")], domains, _("the spares")),
         _row(_("People"), [_who(draft, one) for one in named], mailboxes, _("the people"))
         if named
@@ -716,11 +721,15 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
     ]
 
 
-def _review_notes(chosen: Sequence[Domain], tier: Tier) -> list[str]:
+def _review_notes(draft: Provision, tier: Tier) -> list[str]:
     """Return what somebody should know before paying."""
-    own = [domain.name for domain in chosen if domain.is_own]
+    chosen, registered = drafts.chosen(draft), registering.agreed(draft)
+    own = [domain.name for domain in chosen if domain.is_own and domain.name not in registered]
     notes = []
-    if len(own) < len(chosen):
+    if registered:
+        text = _("GoDaddy charges your own account for %(names)s, beside what you pay here, once your order is paid.")
+        notes.append(text % {"names": listed([f"{name} ({price})" for name, price in registered.items()])})
+    if not all(domain.is_own for domain in chosen):
         notes.append(
             _("The bootcamp's operator registers the domains in its own name, for your use. You can take them along.")
         )
@@ -737,7 +746,9 @@ def _review_notes(chosen: Sequence[Domain], tier: Tier) -> list[str]:
     return [*notes, f"{words.how_long(tier.stack)} {warmup}"]
 
 
-def _domain_line(domain: Domain) -> str:
+def _domain_line(domain: Domain, registered: Mapping[str, str]) -> str:
+    if domain.name in registered:
+        return _("%(name)s (registered for you at GoDaddy)") % {"name": domain.name}
     return _("%(name)s (your own)") % {"name": domain.name} if domain.is_own else domain.name
 
 

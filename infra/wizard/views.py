@@ -24,7 +24,7 @@ from infra.suggestions import BrandRefused
 from infra.throttle import throttled
 from provisioning.actions import Refused
 
-from . import drafts, forms, names, people_file, presenters, upgrade
+from . import drafts, forms, names, people_file, presenters, registering, upgrade
 from .steps import address, first_incomplete, sender_address, wizard_step
 
 REFUSED = 422
@@ -89,7 +89,10 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
     draft.brand, draft.main_domain = kept_brand, kept_main  # `is_valid` has put the form's values on the row
     if not valid:
         return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
-    own = form.cleaned_data.get("own", [])
+    refused, typed = registering.answer(request, draft)
+    if refused:
+        return _domains_page(request, draft, form, chosen, spares, problems=refused, registrations=typed)
+    own = list(dict.fromkeys([*form.cleaned_data.get("own", []), *registering.agreed(draft)]))
     chosen, spares = ([name for name in some if name not in own] for some in (chosen, spares))
     known = names.known(draft, {*chosen, *spares, *drafts.shown_names(draft)})
     wanted = form.cleaned_data["wanted"].strip()
@@ -102,9 +105,11 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
             drafts.set_brand(draft, brand=brand, main_domain=main_domain)
         except BrandRefused as refusal:
             # A name typed by hand needs no brand, and neither does a domain that the student has.
-            if brand or not (action == "add" or (action == "continue" and own)):
+            if brand or not (action in ("add", "lookup", "agree") or (action == "continue" and own)):
                 form.refuse("brand", said(refusal.sentence))
                 return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
+    if action in ("lookup", "agree"):
+        return redirect(f"{address(draft, 'domains')}#registrations")
     if action in ("find", "look"):
         return redirect(f"{address(draft, 'domains')}#names")
     if action == "more":
@@ -187,6 +192,7 @@ def _domains_page(
     *,
     problems: list[Problem],
     notice: str = "",
+    registrations: registering.Registrations | None = None,
 ) -> HttpResponse:
     return _page(
         request,
@@ -199,6 +205,7 @@ def _domains_page(
         names=_names_on_page(draft, chosen, spares),
         wanted=presenters.wanted_sentence(draft),
         has_search=drafts.has_search(draft),
+        registrations=registrations or registering.part(draft, request.POST if problems else None),
     )
 
 
@@ -221,6 +228,16 @@ def domain_names(request: HttpRequest, draft: Provision) -> HttpResponse:
     if request.GET.get("version") == page.version:
         return HttpResponse(status=204)
     return render(request, "wizard/_names.html", {"names": page})
+
+
+@wizard_step("domains")
+@throttled("status", reads=True)
+def domain_registrations(request: HttpRequest, draft: Provision) -> HttpResponse:
+    """The names to register while answers arrive: 204 as long as they would look the same. Keeps the ticks on the page."""
+    part = registering.part(draft, request.GET)
+    if part is None or request.GET.get("version") == part.version:
+        return HttpResponse(status=204)
+    return render(request, "wizard/_registrations.html", {"part": part})
 
 
 @wizard_step("mailboxes")

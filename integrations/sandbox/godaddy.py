@@ -95,9 +95,10 @@ def error(world: World, status: int, sentence: str) -> Response:
 def _open(world: World, request: Request, verb: str, v1: bool) -> None:
     """Raise Problem where the credential does not open this."""
     given, switches = request.header("authorization"), world.switches
-    token = given.removeprefix("Bearer ")
-    accounts = {TOKEN: "", **world.godaddy.tokens}
-    is_known = token in accounts or (v1 and given == f"sso-key {KEY}:{SECRET}")
+    kind, _space, token = given.partition(" ")
+    accounts = {TOKEN: "", f"{KEY}:{SECRET}": "", **world.godaddy.tokens}
+    is_pair = ":" in token  # key and secret, which v3 does not take
+    is_known = token in accounts and kind == ("sso-key" if is_pair else "Bearer") and (v1 or not is_pair)
     if not is_known or world.faults.standing("key_revoked", NAME, "", token):
         raise Problem(401, "UNABLE_TO_AUTHENTICATE", "Unauthorized: credentials must be specified")
     world.godaddy.asking = accounts.get(token, "")
@@ -416,7 +417,8 @@ def purchase(world: World, request: Request, now: float) -> Response:
     if not held and (is_taken(world, name) or world.faults.draw({"domain_taken"}, NAME, "purchase", (name,))):
         raise Problem(422, world.switches.godaddy_v1_taken_code, "The domain is not available", "domain")
     charge(world, name, cents, now)
-    own(world, name, now, "PENDING_SETUP", tuple(body.get("nameServers") or ()), body.get("renewAuto", True) is True)
+    servers, renews = tuple(body.get("nameServers") or ()), body.get("renewAuto", True) is True
+    own(world, name, now, "PENDING_SETUP", servers, renews, world.godaddy.asking)
     wait = world.uniform(world.switches.godaddy_operation_seconds, "godaddy v1", name)
     world.schedule(now + wait, NAME, "active", domain=name)
     order = 500_000_000 + world.count("godaddy order")

@@ -65,7 +65,7 @@ class Operation:
 class GodaddyState:
     """What the platform holds. `charges` has a row (moment, name, cents) for each time somebody paid.
 
-    tokens  the account that each further token opens; the operator's is ""
+    tokens  the account that each further credential opens, a token or `key:secret`; the operator's is ""
     asking  the account of the request that is being answered
     """
 

@@ -25,11 +25,20 @@ FROZEN = "own_accounts"  # member of an order: the platforms at which it works o
 UPDATE_KEY = "update_key"  # the question to the student
 RECHECK = 300.0  # vendor seconds until a key that was just refused is tried again by itself
 
+
+def _godaddy(credential: str) -> Mapping[str, object]:
+    """The form of a credential says which generation of GoDaddy's interface it opens: a token v3, `key:secret` v1."""
+    key, colon, secret = credential.partition(":")
+    if colon:
+        return {"GODADDY_API": "v1", "GODADDY_API_KEY": Hidden(key), "GODADDY_API_SECRET": Hidden(secret)}
+    return {"GODADDY_API": "", "GODADDY_API_KEY": "", "GODADDY_API_TOKEN": Hidden(credential)}
+
+
 # What stands in the place of the operator's settings. The operator's other choices do not fit another account.
 OVERLAYS: Mapping[str, Callable[[str], Mapping[str, object]]] = {
     "google_workspace": lambda admin: {"GOOGLE_WORKSPACE_ADMIN": admin, "GOOGLE_WORKSPACE_CUSTOMER": ""},
     "smartlead": lambda key: {"SMARTLEAD_API_KEY": Hidden(key), "SMARTLEAD_CLIENT_ID": ""},
-    "godaddy": lambda token: {"GODADDY_API_TOKEN": Hidden(token), "GODADDY_API_KEY": "", "GODADDY_API": ""},
+    "godaddy": _godaddy,
 }
 CODES = {  # of the errors that a student is told of
     "google_workspace": "GOOGLE_WORKSPACE_AUTH_FAILED",

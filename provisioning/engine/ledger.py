@@ -256,7 +256,8 @@ class Ledger:
         return seen
 
     def apply(self, call: Call[T]) -> T:
-        """Send a repeatable write: absolute values, which may be set again whatever became of the last attempt.
+        """Send a repeatable write, whatever became of the last attempt: absolute values, or what a platform carries out once
+        for its idempotency key.
 
         Its answer closes it: whether it did what it says is seen by whoever reads the values, and sets them again.
         Raises Rejected or NotFound when it is refused, OutcomeUnknown when the answer was lost, and what
@@ -265,7 +266,7 @@ class Ledger:
         if not call.repeatable:
             raise ValueError(f"{call.verb} is not repeatable")
         stale = _open(self._items(call.platform, call.verb, call.items))
-        self._settle({OperationState.ABSENT: stale}, {"superseded": "absolute values are set again"})
+        self._settle({OperationState.ABSENT: stale}, {"superseded": "it may be sent again"})
         self._refused = None
         reply = self._send(replace(call, proof=Proof.ANSWER), frozenset())
         if self._refused is not None:

@@ -66,6 +66,7 @@ class NeedsStudent:
     notice      number of that letter, each of which is sent once
     letter      what names that letter where one is for several items; empty: each item has its own
     code        of a task for the operator beside it; empty while the student alone is asked
+    cause       why, as a code of the catalogue of troubles; empty where the question says it
     facts       what was seen meanwhile and is shown; kept like those of `Done`
     """
 
@@ -76,6 +77,7 @@ class NeedsStudent:
     notice: int = 0
     letter: str = ""
     code: str = ""
+    cause: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

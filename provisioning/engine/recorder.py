@@ -245,6 +245,7 @@ class Recorder:
         if row.facts.get("code") not in (None, outcome.code):
             self._close_items(row)
         asks = {"question": outcome.question} | ({"code": outcome.code} if outcome.code else {})
+        asks |= {"cause": outcome.cause} if outcome.cause else {}
         row.facts = {name: fact for name, fact in row.facts.items() if name != "code"} | asks
         if outcome.code:
             self._alert(

@@ -32,7 +32,7 @@ from ..engine.specs import (
 )  # fmt: skip
 from ..engine.zoning import FLATTEN, POLICY, RESTORE, Zoning
 from ..steps import finish, owning
-from ..steps.workspace import figures, google, holding, leading, made_by_hand, sender, signing, zones
+from ..steps.workspace import figures, google, holding, leading, made_by_hand, registering, sender, signing, zones
 
 STAGES = (
     Stage("payment", _("Payment"), _("Your payment is confirmed.")),
@@ -65,6 +65,9 @@ RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
 OWN = Origin.OWN
 
 STEPS = (
+    StepSpec("registered", DOMAIN, "Registering names in the student's GoDaddy account", "domains",
+             registering.registered, origin=OWN, poll=30, deadline=2 * DAY, usual=(0, 10 * MINUTE),
+             begins=DomainState.PURCHASING, ends=DomainState.SELECTED, notes=("registered_at",)),
     StepSpec("own_before", DOMAIN, "Looking at the student's own domains", "domains", owning.first_look,
              origin=OWN, poll=5 * MINUTE),
     StepSpec("zones", DOMAIN, "Making Cloudflare zones", "domains", zones.zones,

@@ -1456,3 +1456,4 @@ def enter_with_errors(house: House, name: str) -> Shown:
 
 from . import batch_states as batch_states  # noqa: E402 - they need what stands above
 from . import domain_states as domain_states  # noqa: E402
+from . import registering_states as registering_states  # noqa: E402

@@ -20,7 +20,7 @@ from provisioning import changing, life
 from provisioning.actions import freeze_order
 from provisioning.engine.zoning import FLATTEN
 from provisioning.stacks import STACKS
-from tests.integration import own_accounts
+from tests.integration import own_accounts, registering
 from tests.integration.stories.kit import World, answer, make_tier
 
 
@@ -118,6 +118,20 @@ def bring_a_token(world: World, provision: Provision) -> None:
     own_accounts.connect(provision.student, "godaddy", f"gd_pat_own-{word}", world.workshop)
 
 
+def have_it_registered(world: World, provision: Provision) -> None:
+    """Let the student agree that the domains are registered at GoDaddy, in an account of their own."""
+    word = provision.student.email.partition("@")[0]
+    registering.open_account(world.sandbox, f"gd_pat_own-{word}", word)
+    registering.to_register(provision, world.workshop, key=f"gd_pat_own-{word}")
+
+
+def have_it_registered_as_before(world: World, provision: Provision) -> None:
+    """The same by the older interface, which knows no keys."""
+    word = provision.student.email.partition("@")[0]
+    registering.open_account(world.sandbox, f"own-key-{word}:own-secret-{word}", word)
+    registering.to_register(provision, world.workshop, key=f"own-key-{word}:own-secret-{word}")
+
+
 def enlarge(provision: Provision) -> object:
     """Upgrade to the next package, as a paid invoice does."""
     draft = Provision.objects.create(
@@ -185,6 +199,8 @@ DETOURS = [
         before=bring_accounts,
         steps=("google_domains", "users", "dkim_keys", "accounts", "warmup"),
     ),
+    Tale("workspace-registered", "own-domains", before=have_it_registered, steps=("registered",)),
+    Tale("workspace-registered-v1", "own-domains", before=have_it_registered_as_before, steps=("registered",)),
     Tale("workspace-at-godaddy", "own-domains", before=bring_a_token, steps=("nameservers",)),
     Tale("forge-export-lost", "ignition", {"switches": {"infraforge_export_lands": "never"}}),
 ]

@@ -28,6 +28,7 @@ from infra.models import (
     PropagationWatch,
     Provision,
     ProvisionState,
+    Registration,
     RenewalChoice,
     SpfFlattening,
     TaskDone,
@@ -154,6 +155,26 @@ def _two_flattenings_in_use() -> None:
 def _a_task_done_twice() -> None:
     for _ in range(2):
         TaskDone.objects.create(**owner(task="calendar"))
+
+
+def _registration(**values: Any) -> None:
+    Registration.objects.create(**owner(name="tryacme.com", **{"due_at": timezone.now(), **values}))
+
+
+@breaks("infra_registration_once")
+def _a_name_to_register_twice() -> None:
+    for _ in range(2):
+        _registration()
+
+
+@breaks("infra_registration_due_while_asked")
+def _a_name_that_is_asked_for_ever() -> None:
+    _registration(due_at=None)
+
+
+@breaks("infra_registration_agreed_to_a_price")
+def _a_consent_to_no_price() -> None:
+    _registration(state="agreed", due_at=None, agreed_at=timezone.now(), currency="USD")
 
 
 def _connection(student: User, **values: Any) -> None:
@@ -518,6 +539,8 @@ def _row(model: type[models.Model]) -> models.Model:
             domain = Domain.objects.first()
             assert domain is not None
             return RenewalChoice.objects.create(domain=domain, student=domain.student, choice="keep", actor="ada")
+        case "Registration":
+            _registration()
         case "Subscription":
             return Subscription.objects.create(**owner(stripe_id="sub_1"))
         case "OrderLine":

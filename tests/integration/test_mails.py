@@ -166,7 +166,7 @@ def test_text_and_html_say_the_same_and_html_is_escaped(order: Provision) -> Non
 def test_no_mail_holds_a_password(order: Provision) -> None:
     every_kind(order)
     drain(100)
-    assert len(django_mail.outbox) == len(contents.KINDS) - 1  # one is of a run that waits
+    assert len(django_mail.outbox) == len(contents.KINDS) - len(OF_RUNS)
     assert not [one for one in django_mail.outbox if PASSWORD in one.message().as_string()]
     assert PASSWORD not in str(list(Mail.objects.values()))
 
@@ -178,6 +178,10 @@ OVERDUE = {
     "suspend_on": "2026-12-03T09:00:00+00:00",
     "end_on": "2026-12-24T09:00:00+00:00",
 }
+
+
+# Told of a run that waits: tests/integration/test_connections.py, stories/test_registering.py.
+OF_RUNS = ("by_hand", "registering")
 
 
 def every_kind(order: Provision) -> None:
@@ -212,8 +216,8 @@ def every_kind(order: Provision) -> None:
                 label="admin@agency.example", credential=Secret("admin@agency.example"), actor="test",
             )  # fmt: skip
             Mail.post(kind, key="1", to=row.label, connection=str(row.pk), who=order.student.email)
-        elif kind == "by_hand":
-            pass  # told of a run that waits: tests/integration/test_connections.py
+        elif kind in OF_RUNS:
+            pass
         elif kind == contents.OPERATOR:
             OperatorItem.open("wallet_short", key="1", sentence="The wallet is short.", provision=order)
         else:

@@ -32,6 +32,7 @@ from infra.models import (
     PropagationObservation,
     PropagationWatch,
     Provision,
+    Registration,
     RenewalChoice,
     SpfFlattening,
     TaskDone,
@@ -103,6 +104,7 @@ def two() -> tuple[User, User]:
     )
     AuthenticationTest.objects.create(mailbox=box, student=ada, token="t", asked_at=now, due_at=now)
     DnsCheck.objects.create(domain=box.domain, **mine)
+    Registration.objects.create(name="tryada.com", due_at=now, **mine)
     watch = PropagationWatch.objects.create(domain=box.domain, student=ada, since=now)
     PropagationObservation.objects.create(watch=watch, student=ada, at=now, state="absent")
     counts = {"lookups_before": 2, "lookups_after": 0, "characters": 9, "refresh": 300}

@@ -33,6 +33,7 @@ def nothing_is_made_twice(sandbox: Sandbox) -> None:
         "user": [user.address for user in world.google_workspace.users.values() if user.deleted_at is None],
         "account": [account.address for account in world.smartlead.accounts.values()],
         "test message": [token[0] for one in world.letters if (token := TOKEN.search(one.raw))],
+        "registration": [name for _at, name, _cents in world.godaddy.charges],
         "record": [(zone.name, record.comment) for zone in zones for record in zone.records if record.comment],
     }
     for what, names in things.items():

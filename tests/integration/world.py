@@ -13,7 +13,7 @@ import dns.message
 from django.db import connection
 from django.utils import timezone
 
-from config.env import SANDBOX_BUILD_OPTIONS, SANDBOX_CREDENTIALS, SANDBOX_PATHS
+from config.env import SANDBOX_BUILD_OPTIONS, SANDBOX_CHOICES, SANDBOX_CREDENTIALS, SANDBOX_PATHS
 from infra import clock
 from infra.dns.resolver import MessageResolver, NameServers
 from infra.models import Domain, DomainState, NameAnswer, NameCheck, Provision, Tier, User
@@ -33,6 +33,7 @@ from provisioning.models import Run
 SETTINGS: dict[str, object] = {
     **{name: f"http://sandbox.test{path}" for name, path in SANDBOX_PATHS.items()},
     **SANDBOX_CREDENTIALS,
+    **SANDBOX_CHOICES,
     **SANDBOX_BUILD_OPTIONS,
 }
 

@@ -1,0 +1,211 @@
+"""Names that a student wants registered at GoDaddy, in an account of their own: looked up, agreed to, part of the order.
+
+GoDaddy lets nobody register for others, so the student's own token asks and, after payment, buys; their account is charged.
+A page puts names in a list, a worker asks what each costs and what has to be agreed to, and what the student agreed to
+is frozen with the order. Off unless the operator switches it on (`GODADDY_STUDENTS_REGISTER`). Vendor time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from infra import clock, prepared, rls
+from infra.dns.names import display
+from infra.models import PlatformConnection, Provision, Registration, User
+from infra.secret import Secret
+from integrations.godaddy import PLATFORM, Contact, Quote, terms
+from integrations.http.errors import BadCredentials, PlatformError, Rejected
+from integrations.http.options import Options
+
+from .actions import Refused
+from .engine import budget, doorbell
+from .engine.accounts import Accounts
+from .engine.reader import send_read
+from .engine.runner import Workshop, default_workshop
+
+log = logging.getLogger(__name__)
+
+State = Registration.State
+
+MOST = 25  # names of one order
+FRESH_FOR = 3600.0  # vendor seconds that an answer may be agreed to; what it costs is asked again before the purchase
+BACKOFF = (30.0, 60.0, 300.0, 900.0)  # vendor seconds until the next try, by number of tries in a row without an answer
+TAKEN, PREMIUM, NO_PRICE, WRONG_TOKEN, NO_ANSWER = "taken", "premium", "no_price", "wrong_token", "no_answer"
+
+
+def is_offered() -> bool:
+    """Tell whether the operator lets students register names in accounts of their own."""
+    return Options(PLATFORM, settings.PLATFORMS).flag("GODADDY_STUDENTS_REGISTER", False)
+
+
+def account_of(student: User) -> PlatformConnection | None:
+    """Return the student's own account at GoDaddy, if it is connected and works."""
+    rows = PlatformConnection.objects.filter(student=student, platform=PLATFORM, ended_at=None, is_used=True)
+    return rows.filter(owner="student", state=PlatformConnection.State.GOOD).defer("credential").first()
+
+
+def listed(draft: Provision) -> list[Registration]:
+    """Return the names of an order, in the order in which they were typed."""
+    if draft._state.adding:
+        return []
+    return list(Registration.objects.filter(provision=draft).defer("registrant"))
+
+
+def agreed(draft: Provision) -> list[Registration]:
+    """Return the names of an order that its student agreed to register."""
+    return [row for row in listed(draft) if row.state == State.AGREED]
+
+
+# ---- what a student does ----------------------------------------------------------------------------------------------
+
+
+def look_up(*, draft: Provision, names: Sequence[str]) -> None:
+    """Have names looked up. What is agreed to stays so. Raises Refused."""
+    with rls.acting_as("worker"), transaction.atomic():
+        _hold(draft)
+        if account_of(draft.student) is None:
+            raise Refused(_("Connect your GoDaddy account first: it is asked, and later charged."))
+        Registration.objects.filter(provision=draft, state=State.REFUSED).exclude(name__in=names).delete()
+        rows = {row.name: row for row in Registration.objects.filter(provision=draft)}
+        fresh = [name for name in dict.fromkeys(names) if name not in rows]
+        room = MOST - sum(row.state in (State.AGREED, State.OFFERED, State.ASKED) for row in rows.values())
+        if len(fresh) > room:
+            raise Refused(
+                _("At most %(most)d names are looked up for an order. Those below are too many with these.")
+                % {"most": MOST}
+            )
+        now = clock.vendor_now()
+        again = [row for name, row in rows.items() if name in names and row.state in (State.OFFERED, State.REFUSED)]
+        for row in again:
+            row.state, row.due_at, row.failures, row.problem = State.ASKED, now, 0, ""
+            row.save()
+        for name in fresh:
+            Registration.objects.create(provision=draft, student_id=draft.student_id, name=name, due_at=now)
+        doorbell.ring("registrations")
+
+
+def agree(
+    *, draft: Provision, seen: Mapping[str, int], address: str, registrant: Mapping[str, str] | None = None
+) -> None:
+    """Take the student's consent: to register `seen` names for at most the sums that the page showed, in minor units, and to
+    their agreements, `address` being where the click came from; `registrant`: the fields of a Contact. Raises Refused.
+    """
+    with rls.acting_as("worker"), transaction.atomic():
+        _hold(draft)
+        rows = list(Registration.objects.select_for_update(of=("self",)).filter(provision=draft, name__in=seen))
+        for row in rows:
+            name = {"name": display(row.name)}
+            if row.state == State.AGREED:
+                continue
+            if row.state != State.OFFERED or row.answered_at is None:
+                raise Refused(_("%(name)s is not offered at the moment. Look it up again.") % name)
+            is_old = clock.seconds_between(row.answered_at, clock.vendor_now()) > FRESH_FOR
+            if is_old or row.price_cents != seen[row.name]:
+                raise Refused(_("What %(name)s costs was said a while ago, or has changed. Look it up again.") % name)
+            if row.asks_registrant and registrant is None:
+                raise Refused(_("GoDaddy asks who registers %(name)s: fill in all of the registrant's fields.") % name)
+            row.state, row.agreed_at, row.agreed_from = State.AGREED, timezone.now(), address or None
+            row.registrant = (
+                Secret(json.dumps(asdict(Contact(**registrant)))) if row.asks_registrant and registrant else None
+            )
+            row.save()
+
+
+def keep(*, draft: Provision, ticked: Collection[str]) -> None:
+    """Take out of the order whatever was agreed to and is not ticked any more; it can be agreed to again. Raises Refused."""
+    with rls.acting_as("worker"), transaction.atomic():
+        rows = Registration.objects.filter(provision=draft, state=State.AGREED).exclude(name__in=ticked)
+        if rows.exists():
+            _hold(draft)
+            rows.update(state=State.OFFERED, agreed_at=None, agreed_from=None, registrant=None)
+
+
+def _hold(draft: Provision) -> None:
+    """Lock an order that is still a draft of this student. Raises Refused."""
+    mine = Provision.objects.select_for_update(of=("self",)).filter(pk=draft.pk, student_id=draft.student_id)
+    if mine.values_list("state", flat=True).first() != "draft":
+        raise Refused(_("This order is being paid and can no longer be changed here."))
+
+
+# ---- what a worker does -----------------------------------------------------------------------------------------------
+
+
+def is_due() -> bool:
+    """Tell whether a name waits to be looked up: asked by the supervisor's tick."""
+    found = prepared.execute(
+        "SELECT EXISTS (SELECT 1 FROM infra_registration WHERE due_at <= (SELECT gtm_now('vendor')))", {}
+    )
+    return bool(found and found[0])
+
+
+def drain(limit: int = 10) -> int:
+    """Look up to `limit` names up; return how many. Answers the bell `registrations`."""
+    workshop, done = default_workshop(), 0
+    while done < limit and (row := _take()) is not None:
+        ask_terms(row, workshop)
+        done += 1
+    return done
+
+
+def _take() -> Registration | None:
+    """Take the name that has waited longest, put off before it is asked as if there had been no answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE infra_registration SET failures = LEAST(failures + 1, 1000),"
+            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            " WHERE id = ANY(ARRAY(SELECT id FROM infra_registration"
+            "  WHERE due_at <= (SELECT gtm_now('vendor')) ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
+            [list(BACKOFF), len(BACKOFF)],
+        )
+        found = cursor.fetchone()
+    return Registration.objects.select_related("student").get(pk=found[0]) if found else None
+
+
+def ask_terms(row: Registration, workshop: Workshop) -> None:
+    """Ask what a name costs and what has to be agreed to, with its student's own token, and write it down."""
+    rows: QuerySet[Registration] = Registration.objects.filter(pk=row.pk, state=State.ASKED)
+    account = account_of(row.student)
+    if account is None:
+        rows.update(state=State.REFUSED, problem=WRONG_TOKEN, due_at=None)
+        return
+    accounts = Accounts({PLATFORM: account})
+    client = accounts.clients(workshop.clients).godaddy
+    try:
+        quote = terms(client, lambda call: send_read(workshop.transport, call, accounts=accounts), row.name)
+    except budget.NotNow as error:
+        rows.update(due_at=clock.later(clock.vendor_now(), max(1.0, error.seconds)), failures=max(0, row.failures - 1))
+    except BadCredentials:
+        rows.update(state=State.REFUSED, problem=WRONG_TOKEN, due_at=None)
+    except Rejected as refusal:
+        rows.update(state=State.REFUSED, problem=refusal.code[:40], due_at=None)
+    except PlatformError as error:
+        log.warning("a name was not looked up: %s", error)
+        rows.update(problem=NO_ANSWER)
+    else:
+        rows.update(**_said(quote), asks_registrant=client.asks_registrant, answered_at=clock.vendor_now(), due_at=None)
+
+
+def _said(quote: Quote) -> dict[str, Any]:
+    """Return the columns that a quote fills."""
+    problem = TAKEN if not quote.available else PREMIUM if quote.premium else NO_PRICE if quote.total is None else ""
+    if problem or quote.total is None:
+        return {"state": State.REFUSED, "problem": problem}
+    return {
+        "state": State.OFFERED,
+        "problem": "",
+        "price_cents": quote.total.minor,
+        "renewal_cents": quote.renewal.minor if quote.renewal else 0,
+        "currency": quote.total.currency[:3],
+        "agreements": [[one.kind, one.title, one.url] for one in quote.agreements],
+        "contact_source": quote.contact_source[:12],
+    }

@@ -1,0 +1,308 @@
+"""Registering a name at GoDaddy in the student's own account: once, for what they agreed to, and seen there.
+
+v3 carries a request out once for its idempotency key: what its quote was and the key made of it are kept before anything is
+sent, and a lost answer is asked for again with the same key. v1 knows no keys: a purchase whose answer was lost is looked for,
+and sent again only once it is proven absent. In both, a name that the account holds already is never bought.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+
+from infra.clock import seconds_between
+from infra.models import Registration
+from integrations import godaddy
+from integrations.godaddy import Agreement, Consent, Contact, Money, Operation, Quote, terms
+from integrations.http.errors import NotFound, OutcomeUnknown, Rejected, Retryable
+from integrations.http.redact import Hidden
+
+from ...engine.context import Context, DomainItem
+from ...engine.outcomes import Done, Lost, NeedsOperator, NeedsStudent, Outcome, Wait
+from ...engine.specs import HOUR, MINUTE
+from ..common import one_by_one, wait_for
+
+PLATFORM = "godaddy"
+QUESTION = "register"  # the page's form
+WISH = "register"  # fact of a domain: what its student agreed to, frozen with the order
+ORDER = "registration"  # fact: the quote that is being executed, and what became of it
+TERMS = "register_terms"  # fact: what GoDaddy asks now, where that is not what was agreed to
+
+AGAIN = 5.0  # vendor seconds until an operation is looked at again where they name no time
+MARGIN = 30.0  # vendor seconds that a quote is used before its end
+ABSENT_READS = 2
+SLOW = 30 * MINUTE  # what is not registered by then is looked at by a person
+SILENT = 1 * HOUR  # so long it may say nothing before the student is told that there are other ways
+
+CHANGED, PAYMENT, CONTACT, NOT_SOLD, HELD = (
+    "registration_terms",
+    "registration_payment",
+    "registration_contact",
+    "GODADDY_API_ERROR",
+    "registration_held",
+)
+# What the student is asked when GoDaddy refuses; whatever is not here is its interface's matter.
+LETTER = "registering"  # kind of the letter: one for each domain and reason
+ASKS = {
+    "no_funds": PAYMENT,
+    "contact_refused": CONTACT,
+    "consent_refused": CHANGED,
+    "quote_mismatch": CHANGED,
+    "not_eligible": NOT_SOLD,
+    "scope_missing": NOT_SOLD,
+    "ending_not_sold": NOT_SOLD,
+}
+GONE = frozenset({"name_taken", "exists_elsewhere"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a student agreed to. `cents` is the most that may be charged, in minor units of `currency`."""
+
+    cents: int
+    currency: str
+    agreements: tuple[str, ...]
+    agreed_at: str
+    address: str
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Wish | None:
+        """Return what was agreed to for a domain; None where it is not to be registered."""
+        kept = facts.get(WISH)
+        if not kept:
+            return None
+        return cls(int(kept["cents"]), kept["currency"], tuple(kept["agreements"]), kept["agreed_at"], kept["address"])
+
+    @property
+    def consent(self) -> Consent:
+        return Consent(self.agreements, self.agreed_at, self.address)
+
+
+def registered(ctx: Context) -> Mapping[str, Outcome]:
+    """Register each name whose student agreed to it, unless their account has it."""
+    return one_by_one(ctx.domains, lambda domain: _registered(ctx, domain))
+
+
+def _registered(ctx: Context, domain: DomainItem) -> Outcome:
+    wish = Wish.of(domain.facts)
+    if wish is None:
+        return Done()
+    if not ctx.accounts.is_own(PLATFORM):  # an order is frozen with the account; nobody else's is taken
+        return _ask(domain, NOT_SOLD, "the order has no GoDaddy account of its student's")
+    try:
+        return _there(ctx, domain) or _register(ctx, domain, wish)
+    except Rejected as refusal:
+        return _refused(domain, refusal)
+    except OutcomeUnknown:
+        return Wait(AGAIN, why=f"whether GoDaddy registers {domain.name} is being asked again, with the same key")
+    except Retryable as error:
+        if ctx.waited < SILENT or domain.facts.get(ORDER):
+            raise
+        return _ask(domain, NOT_SOLD, f"GoDaddy has not answered for an hour: {error.sentence}")
+
+
+def _there(ctx: Context, domain: DomainItem) -> Outcome | None:
+    """Judge a name that the account holds; None where it holds none."""
+    client = ctx.clients.godaddy
+    try:
+        held = ctx.read(client.get_domain(domain.name))
+    except NotFound:
+        return None
+    for verb in ("register", "purchase"):
+        ctx.ledger.prove(PLATFORM, verb, {domain.name: {"read_back": True}})
+    if held.active:
+        # Nothing lies at a name that was just registered, so nothing stops when it leads elsewhere.
+        now = ctx.now.isoformat()
+        return Done(
+            {
+                "registered_at": now,
+                "may_stop_at": now,
+                "registered_until": held.expires_at[:10],
+                "godaddy_registration_id": (domain.facts.get(ORDER) or {}).get("id", ""),
+                ORDER: None,
+                TERMS: None,
+            }
+        )
+    if held.waiting:
+        return Wait(ctx.poll, why=f"GoDaddy says that {domain.name} is {held.status.lower().replace('_', ' ')}")
+    return _ask(domain, HELD, f"GoDaddy says that {domain.name} is {held.status.lower().replace('_', ' ')}")
+
+
+def _register(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
+    if ctx.clients.godaddy.asks_registrant:
+        return _purchase(ctx, domain, wish)
+    order = domain.facts.get(ORDER) or {}
+    if order.get("operation"):
+        return _follow(ctx, domain, order)
+    if not order or (_has_ended(ctx, order) and _sent(ctx, domain) == order["before"]):
+        return _quote(ctx, domain, wish)
+    return _execute(ctx, domain, wish, order)
+
+
+# ---- v3: quote, execute, follow ----------------------------------------------------------------------------------------
+
+
+def _quote(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
+    """Ask what it costs now, and keep that before anything is sent. What is more than was agreed to asks the student."""
+    quote = terms(ctx.clients.godaddy, ctx.read, domain.name)
+    if (other := _not_as_agreed(domain, wish, quote)) is not None:
+        return other
+    assert quote.total is not None
+    kept = {
+        "quote": quote.token.open(),  # opens nothing without the account's token, and ten minutes long
+        "cents": quote.total.minor,
+        "fees": [dict(fee) for fee in quote.fees],
+        "expires_at": quote.expires_at,
+        "before": _sent(ctx, domain),
+    }
+    return Wait(1.0, why=f"GoDaddy has quoted {domain.name}", facts={ORDER: kept})
+
+
+def _not_as_agreed(domain: DomainItem, wish: Wish, quote: Quote) -> Outcome | None:
+    if not quote.available:
+        return Lost("The name was registered by somebody else.")
+    if quote.premium:
+        return Lost("The name costs more by now than was agreed to.")
+    if quote.total is None:
+        return Wait(5 * MINUTE, why="GoDaddy names no price at the moment")
+    kinds = {one.kind for one in quote.agreements}
+    if quote.total.currency != wish.currency or quote.total.minor > wish.cents or kinds != set(wish.agreements):
+        asked = {
+            "cents": quote.total.minor,
+            "currency": quote.total.currency,
+            "agreements": [[one.kind, one.title, one.url] for one in quote.agreements],
+        }
+        why = (
+            f"GoDaddy asks {quote.total.amount} {quote.total.currency} for {domain.name}, or something else to agree to"
+        )
+        return _ask(domain, CHANGED, why, {TERMS: asked})
+    return None
+
+
+def _execute(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[str, Any]) -> Outcome:
+    quote = Quote(
+        domain.name,
+        True,
+        Hidden(order["quote"]),
+        total=Money(godaddy.major(order["cents"], wish.currency), wish.currency),
+        agreements=tuple(Agreement(kind) for kind in wish.agreements),
+        fees=tuple(order["fees"]),
+    )
+    key = uuid.uuid5(uuid.NAMESPACE_DNS, f"{ctx.reference} {domain.name} {order['quote']}")
+    try:
+        made = ctx.ledger.apply(ctx.clients.godaddy.register(quote, wish.consent, str(key), wish.cents))
+    except Rejected as refusal:
+        if refusal.code != "quote_gone":
+            raise
+        return _quote_gone(ctx, domain, wish, order)
+    kept = {**order, "operation": made.operation_id, "id": made.registration_id, "at": ctx.now.isoformat()}
+    return Wait(made.again or AGAIN, why=f"GoDaddy is registering {domain.name}", facts={ORDER: kept})
+
+
+def _quote_gone(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[str, Any]) -> Outcome:
+    """Take another quote, which is another key: only once nothing can have come of the first one.
+
+    Where a request of its key may have arrived, its absence takes the bounds of the ledger and two reads after them.
+    """
+    if _sent(ctx, domain) - order["before"] <= 1:  # the one that was refused just now
+        return _quote(ctx, domain, wish)
+    gone = parse_datetime(str(order.get("gone_at", "")))
+    if gone is None:
+        kept = {**order, "gone_at": ctx.now.isoformat()}
+        return Wait(
+            MINUTE, why="the quote has ended, and an earlier answer was lost: being looked for", facts={ORDER: kept}
+        )
+    settings = ctx.clients.godaddy.settings
+    bound = settings.buy_deadline + settings.late_execution + settings.list_lag + MARGIN
+    reads = int(order.get("absent_reads", 0)) + (seconds_between(gone, ctx.now) > bound)
+    if reads >= ABSENT_READS:
+        return _quote(ctx, domain, wish)
+    return Wait(MINUTE, why=f"{domain.name} is not in the account", facts={ORDER: {**order, "absent_reads": reads}})
+
+
+def _follow(ctx: Context, domain: DomainItem, order: Mapping[str, Any]) -> Outcome:
+    """Look at an operation under way. What it has made is seen in the account, and nowhere else."""
+    found: Operation = ctx.read(ctx.clients.godaddy.get_operation(order["operation"]))
+    if found.failed:
+        code = godaddy.meaning(found.problem)
+        if code in GONE:
+            return Lost("The name was registered by somebody else.")
+        return _ask(domain, ASKS.get(code, NOT_SOLD), f"GoDaddy did not register {domain.name}: {found.problem}")
+    since = parse_datetime(str(order["at"])) or ctx.now
+    if seconds_between(since, ctx.now) > SLOW:
+        why = f"GoDaddy has been registering {domain.name} for half an hour (operation {order['operation']})"
+        return NeedsOperator("registration_slow", f"{why}: nothing is sent again; it is looked at every hour")
+    why = f"{domain.name} is registered, and not in the account's list yet" if found.done else "being registered"
+    return Wait(found.again or AGAIN, why=why)
+
+
+def _has_ended(ctx: Context, order: Mapping[str, Any]) -> bool:
+    ends = parse_datetime(str(order.get("expires_at", "")))
+    return ends is not None and seconds_between(ctx.now, ends) < MARGIN
+
+
+def _sent(ctx: Context, domain: DomainItem) -> int:
+    """Return how many requests for a name have gone out, or may have."""
+    return ctx.ledger.counts(PLATFORM, "register", [domain.name])[domain.name]
+
+
+# ---- v1: buy and look -----------------------------------------------------------------------------------------------
+
+
+def _purchase(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
+    """Buy at once. What it costs is asked right before, and whether it would be taken."""
+    client, name = ctx.clients.godaddy, domain.name
+    contact = _registrant(ctx, name)
+    if contact is None:
+        return _ask(domain, CONTACT, f"nobody has said who registers {name}")
+    if ctx.ledger.sendable(PLATFORM, "purchase", [name]):
+        if (other := _not_as_agreed(domain, wish, terms(client, ctx.read, name))) is not None:
+            return other
+        ctx.read(client.validate(name, wish.consent, contact))
+    book = ctx.ledger.bring_about(
+        [name],
+        lambda _names: client.purchase(name, wish.consent, contact, wish.cents),
+        dict,  # it was looked for just now
+        again=frozenset(ASKS),
+    )
+    if (refusal := book.rejected.get(name) or book.refusal) is not None:
+        return _refused(domain, refusal)
+    return wait_for(book, name, ctx, f"{name} was ordered; it is not in the account's list yet")
+
+
+def _registrant(ctx: Context, name: str) -> Contact | None:
+    rows = Registration.objects.filter(student=ctx.provision.student_id, name=name, registrant__isnull=False)
+    row = rows.order_by("-created_at").first()
+    return read_contact(row) if row is not None else None
+
+
+def read_contact(row: Registration) -> Contact:
+    """Return the registrant that was typed in for a name."""
+    assert row.registrant is not None
+    return Contact(**json.loads(row.registrant.open()))
+
+
+# ---- words ------------------------------------------------------------------------------------------------------------
+
+
+def _refused(domain: DomainItem, refusal: Rejected) -> Outcome:
+    if refusal.code in GONE:
+        return Lost("The name was registered by somebody else.")
+    return _ask(domain, ASKS.get(refusal.code, NOT_SOLD), f"GoDaddy refused {domain.name}: {refusal.sentence}")
+
+
+def _ask(domain: DomainItem, code: str, why: str, facts: Mapping[str, Any] | None = None) -> NeedsStudent:
+    # What was refused for good is asked anew with another quote; where nobody knows, the student is not asked.
+    return NeedsStudent(
+        QUESTION,
+        why,
+        mail=LETTER,
+        letter=f"{domain.key}:{code}",
+        cause=code,
+        facts={ORDER: None, TERMS: None, **(facts or {})},
+    )
