@@ -47,7 +47,7 @@ from .tales import DETOURS, PLAIN, SMALLEST, Tale, smallest_like
 SHARDS = 4  # tests among which the places of a tier are dealt out, so that all processes have something to do
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 40, 6, 1, 12
+PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 40, 6, 1, 5
 PAIRS = 2000
 PAIRS_IN_PART = 16
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
