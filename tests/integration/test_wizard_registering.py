@@ -239,7 +239,7 @@ def test_a_lost_name_is_replaced_by_another_domain_that_the_student_owns(world: 
     actions.freeze_order(provision=provision, actor="test")
     run = actions.start_run(provision=provision, actor="test", paid_at=timezone.now())
     world.sandbox.switches.set(godaddy_taken_names="getacme.com")
-    world.run_until(run.steps.filter(facts__question="choose_replacement").exists, hours=2)
+    world.run_until(run.steps.filter(facts__question="register").exists, hours=2)
     client = signed_in(provision.student)
     assert "Another domain that you own" in text(client.get(PROGRESS))
     lost = provision.domains.get()

@@ -23,7 +23,7 @@ from integrations.http.errors import NotFound, OutcomeUnknown, Rejected, Retryab
 from integrations.http.redact import Hidden
 
 from ...engine.context import Context, DomainItem
-from ...engine.outcomes import Done, Lost, NeedsOperator, NeedsStudent, Outcome, Wait
+from ...engine.outcomes import Done, NeedsOperator, NeedsStudent, Outcome, Wait
 from ...engine.specs import HOUR, MINUTE
 from ..common import one_by_one, wait_for
 
@@ -39,12 +39,13 @@ ABSENT_READS = 2
 SLOW = 30 * MINUTE  # what is not registered by then is looked at by a person
 SILENT = 1 * HOUR  # so long it may say nothing before the student is told that there are other ways
 
-CHANGED, PAYMENT, CONTACT, NOT_SOLD, HELD = (
+CHANGED, PAYMENT, CONTACT, NOT_SOLD, HELD, LOST = (
     "registration_terms",
     "registration_payment",
     "registration_contact",
     "GODADDY_API_ERROR",
     "registration_held",
+    "registration_lost",
 )
 # What the student is asked when GoDaddy refuses; whatever is not here is its interface's matter.
 LETTER = "registering"  # kind of the letter: one for each domain and reason
@@ -165,9 +166,9 @@ def _quote(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
 
 def _not_as_agreed(domain: DomainItem, wish: Wish, quote: Quote) -> Outcome | None:
     if not quote.available:
-        return Lost("The name was registered by somebody else.")
+        return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
     if quote.premium:
-        return Lost("The name costs more by now than was agreed to.")
+        return _ask(domain, LOST, f"{domain.name} is a premium name by now")
     if quote.total is None:
         return Wait(5 * MINUTE, why="GoDaddy names no price at the moment")
     kinds = {one.kind for one in quote.agreements}
@@ -231,7 +232,7 @@ def _follow(ctx: Context, domain: DomainItem, order: Mapping[str, Any]) -> Outco
     if found.failed:
         code = godaddy.meaning(found.problem)
         if code in GONE:
-            return Lost("The name was registered by somebody else.")
+            return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
         return _ask(domain, ASKS.get(code, NOT_SOLD), f"GoDaddy did not register {domain.name}: {found.problem}")
     since = parse_datetime(str(order["at"])) or ctx.now
     if seconds_between(since, ctx.now) > SLOW:
@@ -292,7 +293,7 @@ def read_contact(row: Registration) -> Contact:
 
 def _refused(domain: DomainItem, refusal: Rejected) -> Outcome:
     if refusal.code in GONE:
-        return Lost("The name was registered by somebody else.")
+        return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
     return _ask(domain, ASKS.get(refusal.code, NOT_SOLD), f"GoDaddy refused {domain.name}: {refusal.sentence}")
 
 

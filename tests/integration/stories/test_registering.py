@@ -98,6 +98,18 @@ def test_a_quote_that_has_ended_after_a_lost_answer_is_taken_anew_only_once_noth
     assert charged(made.sandbox) == [(NAME, PRICE)]
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_after_the_work_is_no_word_that_nothing_was_bought_however_late_it_is_asked_again(status: int) -> None:
+    """The registration is under way for long, and nobody works on the order until the quote has ended."""
+    made = ordered(godaddy_operation_seconds=(1500.0, 1500.0))
+    made.sandbox.faults.add("status_after", platform="godaddy", verb="register", status=status, times=1)
+    made.play(lambda: bool(made.calls()["godaddy.register"]))
+    made.advance(900)
+    made.play(hours=240)
+    made.check()
+    assert charged(made.sandbox) == [(NAME, PRICE)]
+
+
 def test_a_name_that_the_account_has_already_is_not_bought() -> None:
     made = ordered()
     state, now = made.sandbox.world, made.sandbox.clock.now()
@@ -176,8 +188,8 @@ def test_a_name_that_somebody_else_was_faster_with_is_another_ones_to_choose(fau
         made.sandbox.switches.set(godaddy_taken_names=NAME)
     else:
         made.sandbox.faults.add("registry_taken", platform="godaddy", verb="register", times=1)
-    made.play(made.rows("registered").filter(facts__question="choose_replacement").exists)
-    assert charged(made.sandbox) == []
+    made.play(asked(made).exists)
+    assert (problem(made), charged(made.sandbox)) == ("registration_lost", [])
     actions.drop_domain(provision=made.provision, domain=made.domain(NAME), actor="ada")
 
 
