@@ -48,9 +48,10 @@ from infra.presenters_base import day, in_zone_of, listed, money, package_title
 from infra.troubles import Trouble
 from provisioning import connections, entering
 from provisioning.inventory import choices, owned
-from provisioning.models import ACTIVE_RUN, Run
+from provisioning.models import ACTIVE_RUN, Run, Step
 from provisioning.queries import set_aside
 from provisioning.stacks import STACKS
+from provisioning.steps.workspace import registering
 
 OPERATOR = "operator"  # one template for every "operator_<kind>"
 
@@ -184,12 +185,11 @@ def _needs_you(mail: Mail) -> Values:
 
 def _registering(mail: Mail) -> Values:
     """Why GoDaddy has not registered a name, and what its student can do about it."""
-    rows = _provision(mail).runs.values("steps__facts", "steps__domain__name")
-    name = mail.context.get("item")
-    facts = [row["steps__facts"] for row in rows.filter(steps__facts__question="register", steps__domain__name=name)]
-    if not facts:
+    rows = Step.objects.filter(run__provision=_provision(mail), domain__name=mail.context.get("item"))
+    row = rows.filter(facts__question=registering.QUESTION).order_by("-run__created_at").first()
+    if row is None:
         raise Unsendable("nothing is asked about this name any more")
-    trouble = troubles.of(str(facts[0].get("cause", ""))) or troubles.CATALOGUE["GODADDY_API_ERROR"]
+    trouble = troubles.of(str(row.facts.get("cause", ""))) or troubles.CATALOGUE["GODADDY_API_ERROR"]
     return {"why": trouble.sentence, "action": trouble.action, "fallback": trouble.fallback}
 
 
