@@ -11,7 +11,21 @@ from .mail import MAIL
 from .names import NAMES
 from .payments import PAYMENTS
 from .protocol import PROTOCOL
+from .registering import REGISTERING
 from .rows import ROWS
 from .smartlead import SMARTLEAD
 
-BUGS = (*PROTOCOL, *BUILDING, *PAYMENTS, *ROWS, *FIGURES, *NAMES, *FORGE, *DOWNGRADES, *SMARTLEAD, *ACCOUNTS, *MAIL)
+BUGS = (
+    *PROTOCOL,
+    *BUILDING,
+    *PAYMENTS,
+    *ROWS,
+    *FIGURES,
+    *NAMES,
+    *FORGE,
+    *DOWNGRADES,
+    *SMARTLEAD,
+    *ACCOUNTS,
+    *MAIL,
+    *REGISTERING,
+)
