@@ -170,7 +170,9 @@ def test_a_smaller_package_is_planned_withdrawn_planned_again_and_begins_with_th
 
 def test_cancelled_kept_and_cancelled_again_it_works_until_the_period_ends(months: Months) -> None:
     for label in ("Cancel at the end of the period", "Keep it", "Cancel at the end of the period"):
-        button(months.dashboard(), label).click()
+        page = months.dashboard()
+        with page.expect_navigation():  # it is answered before the page is left
+            button(page, label).click()
     months.says("Your subscription is ending")
     assert months.provision.runs.count() == 1
     months.month()
