@@ -97,7 +97,7 @@ def _registered(ctx: Context, domain: DomainItem) -> Outcome:
         return _ask(domain, NOT_SOLD, "the order has no GoDaddy account of its student's")
     try:
         return _there(ctx, domain) or _register(ctx, domain, wish)
-    except Rejected as refusal:
+    except Rejected as refusal:  # of a read: what may be under way is as it was
         return _refused(domain, refusal)
     except OutcomeUnknown:
         return Wait(AGAIN, why=f"whether GoDaddy registers {domain.name} is being asked again, with the same key")
@@ -165,10 +165,11 @@ def _quote(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
 
 
 def _not_as_agreed(domain: DomainItem, wish: Wish, quote: Quote) -> Outcome | None:
+    """Ask the student where a quote is not what was agreed to; None where it is. Nothing is under way then."""
     if not quote.available:
-        return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
+        return _ask(domain, LOST, f"{domain.name} was registered by somebody else", {ORDER: None})
     if quote.premium:
-        return _ask(domain, LOST, f"{domain.name} is a premium name by now")
+        return _ask(domain, LOST, f"{domain.name} is a premium name by now", {ORDER: None})
     if quote.total is None:
         return Wait(5 * MINUTE, why="GoDaddy names no price at the moment")
     kinds = {one.kind for one in quote.agreements}
@@ -181,7 +182,7 @@ def _not_as_agreed(domain: DomainItem, wish: Wish, quote: Quote) -> Outcome | No
         why = (
             f"GoDaddy asks {quote.total.amount} {quote.total.currency} for {domain.name}, or something else to agree to"
         )
-        return _ask(domain, CHANGED, why, {TERMS: asked})
+        return _ask(domain, CHANGED, why, {ORDER: None, TERMS: asked})
     return None
 
 
@@ -198,32 +199,32 @@ def _execute(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[str, A
     try:
         made = ctx.ledger.apply(ctx.clients.godaddy.register(quote, wish.consent, str(key), wish.cents))
     except Rejected as refusal:
-        if refusal.code != "quote_gone":
-            raise
-        return _quote_gone(ctx, domain, wish, order)
+        return _not_executed(ctx, domain, wish, order, refusal)
     kept = {**order, "operation": made.operation_id, "id": made.registration_id, "at": ctx.now.isoformat()}
     return Wait(made.again or AGAIN, why=f"GoDaddy is registering {domain.name}", facts={ORDER: kept})
 
 
-def _quote_gone(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[str, Any]) -> Outcome:
-    """Take another quote, which is another key: only once nothing can have come of the first one.
+def _not_executed(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[str, Any], refusal: Rejected) -> Outcome:
+    """Forget a quote that was refused, since another one is another key: only once nothing can have come of it.
 
-    Where a request of its key may have arrived, its absence takes the bounds of the ledger and two reads after them.
+    Where an earlier request of its key may have arrived, a refusal of a later one says nothing of that: its absence takes the
+    bounds of the ledger and two reads after them.
     """
-    if _sent(ctx, domain) - order["before"] <= 1:  # the one that was refused just now
+    if _sent(ctx, domain) - order["before"] > 1:  # not only the one that was refused just now
+        refused = parse_datetime(str(order.get("refused_at", "")))
+        if refused is None:
+            kept = {**order, "refused_at": ctx.now.isoformat()}
+            why = "it is refused now, and an earlier answer was lost: being looked for"
+            return Wait(MINUTE, why=why, facts={ORDER: kept})
+        settings = ctx.clients.godaddy.settings
+        bound = settings.buy_deadline + settings.late_execution + settings.list_lag + MARGIN
+        reads = int(order.get("absent_reads", 0)) + (seconds_between(refused, ctx.now) > bound)
+        if reads < ABSENT_READS:
+            kept = {**order, "absent_reads": reads}
+            return Wait(MINUTE, why=f"{domain.name} is not in the account", facts={ORDER: kept})
+    if refusal.code == "quote_gone":
         return _quote(ctx, domain, wish)
-    gone = parse_datetime(str(order.get("gone_at", "")))
-    if gone is None:
-        kept = {**order, "gone_at": ctx.now.isoformat()}
-        return Wait(
-            MINUTE, why="the quote has ended, and an earlier answer was lost: being looked for", facts={ORDER: kept}
-        )
-    settings = ctx.clients.godaddy.settings
-    bound = settings.buy_deadline + settings.late_execution + settings.list_lag + MARGIN
-    reads = int(order.get("absent_reads", 0)) + (seconds_between(gone, ctx.now) > bound)
-    if reads >= ABSENT_READS:
-        return _quote(ctx, domain, wish)
-    return Wait(MINUTE, why=f"{domain.name} is not in the account", facts={ORDER: {**order, "absent_reads": reads}})
+    return _refused(domain, refusal, {ORDER: None})
 
 
 def _follow(ctx: Context, domain: DomainItem, order: Mapping[str, Any]) -> Outcome:
@@ -232,8 +233,9 @@ def _follow(ctx: Context, domain: DomainItem, order: Mapping[str, Any]) -> Outco
     if found.failed:
         code = godaddy.meaning(found.problem)
         if code in GONE:
-            return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
-        return _ask(domain, ASKS.get(code, NOT_SOLD), f"GoDaddy did not register {domain.name}: {found.problem}")
+            return _ask(domain, LOST, f"{domain.name} was registered by somebody else", {ORDER: None})
+        why = f"GoDaddy did not register {domain.name}: {found.problem}"
+        return _ask(domain, ASKS.get(code, NOT_SOLD), why, {ORDER: None})
     since = parse_datetime(str(order["at"])) or ctx.now
     if seconds_between(since, ctx.now) > SLOW:
         why = f"GoDaddy has been registering {domain.name} for half an hour (operation {order['operation']})"
@@ -291,19 +293,13 @@ def read_contact(row: Registration) -> Contact:
 # ---- words ------------------------------------------------------------------------------------------------------------
 
 
-def _refused(domain: DomainItem, refusal: Rejected) -> Outcome:
+def _refused(domain: DomainItem, refusal: Rejected, facts: Mapping[str, Any] | None = None) -> Outcome:
     if refusal.code in GONE:
-        return _ask(domain, LOST, f"{domain.name} was registered by somebody else")
-    return _ask(domain, ASKS.get(refusal.code, NOT_SOLD), f"GoDaddy refused {domain.name}: {refusal.sentence}")
+        return _ask(domain, LOST, f"{domain.name} was registered by somebody else", facts)
+    return _ask(domain, ASKS.get(refusal.code, NOT_SOLD), f"GoDaddy refused {domain.name}: {refusal.sentence}", facts)
 
 
 def _ask(domain: DomainItem, code: str, why: str, facts: Mapping[str, Any] | None = None) -> NeedsStudent:
-    # What was refused for good is asked anew with another quote; where nobody knows, the student is not asked.
-    return NeedsStudent(
-        QUESTION,
-        why,
-        mail=LETTER,
-        letter=f"{domain.key}:{code}",
-        cause=code,
-        facts={ORDER: None, TERMS: None, **(facts or {})},
-    )
+    """Ask the student. A quote is forgotten (`facts`) only where its execution is known to have come to nothing."""
+    kept = {TERMS: None, **(facts or {})}
+    return NeedsStudent(QUESTION, why, mail=LETTER, letter=f"{domain.key}:{code}", cause=code, facts=kept)

@@ -110,6 +110,25 @@ def test_an_error_after_the_work_is_no_word_that_nothing_was_bought_however_late
     assert charged(made.sandbox) == [(NAME, PRICE)]
 
 
+@pytest.mark.parametrize("verb", ["get_operation", "get_domain", "register"])
+def test_a_refusal_while_it_may_be_under_way_forgets_nothing_of_it(verb: str) -> None:
+    """The student is asked, has it tried again, and it is the same request that goes on, or none."""
+    made = ordered(godaddy_operation_seconds=(1200.0, 1200.0))
+    if verb == "register":  # the answer is lost, and asking for it again is refused
+        made.sandbox.faults.add("timeout_after", platform="godaddy", verb=verb, times=1)
+        made.play(lambda: bool(made.calls()["godaddy.register"]))
+    else:
+        made.play(lambda: bool(made.calls()["godaddy.get_operation"]))
+    made.sandbox.faults.add("status", platform="godaddy", verb=verb, status=400, times=1)
+    made.play(lambda: made.has_ended() or asked(made).exists(), hours=240)
+    if asked(made).exists():
+        domain = made.domain(NAME)
+        actions.register_again(provision=made.provision, domain=domain, terms=None, address=ADDRESS, actor="ada")
+    made.play(hours=240)
+    made.check()
+    assert charged(made.sandbox) == [(NAME, PRICE)]
+
+
 def test_a_name_that_the_account_has_already_is_not_bought() -> None:
     made = ordered()
     state, now = made.sandbox.world, made.sandbox.clock.now()
