@@ -132,7 +132,10 @@ CATALOGUE: Mapping[str, Trouble] = {
             "registration_contact",
             _("GoDaddy does not take the contact in whose name this is to be registered."),
             Acts.STUDENT,
-            _("Fill in your contact at GoDaddy, in plain letters, then have it tried again here."),
+            _(
+                "Fill in your contact at GoDaddy, in plain letters, then have it tried again here. Where you gave a key and"
+                " secret, buy it yourself."
+            ),
             BUY_IT,
             "buying-at-godaddy",
         ),

@@ -118,6 +118,11 @@ class Money:
         return int((self.amount * 10 ** EXPONENTS.get(self.currency, 2)).to_integral_value())
 
 
+def has_cents(currency: str) -> bool:
+    """Tell whether a currency has two digits behind the point, as pages write sums."""
+    return currency not in EXPONENTS
+
+
 def major(minor: int, currency: str) -> Decimal:
     """Return a sum of minor units in major ones."""
     return Decimal(minor).scaleb(-EXPONENTS.get(currency, 2))

@@ -216,7 +216,13 @@ def _freeze_wishes(provision: Provision, domains: Sequence[Domain], own_accounts
         domain.facts = {name: fact for name, fact in domain.facts.items() if name != registering.WISH}
         if row is None or row.agreed_at is None:
             continue
-        if registering.PLATFORM not in own_accounts:
+        if not registering.is_offered():
+            raise Refused(
+                _("%(name)s cannot be registered here at the moment. Take it off your order, or ask the operator.")
+                % {"name": domain.name}
+            )
+        works = accounts.in_use(provision.student_id).filter(platform=registering.PLATFORM, state="good").exists()
+        if registering.PLATFORM not in own_accounts or not works:
             raise Refused(
                 _("%(name)s is to be registered in your GoDaddy account, which is not connected any more.")
                 % {"name": domain.name}
@@ -489,6 +495,8 @@ def registered_by_hand(*, provision: Provision, domain: Domain, actor: str) -> N
     leads shows whose it is. Raises Refused when nobody asks."""
     with rls.acting_as("worker"), transaction.atomic():
         run, row, domain = _about_registering(provision, domain)
+        if domain.name in _unresolved(provision):
+            raise Refused(_("GoDaddy has not said yet whether it registered this name. Have it tried again first."))
         gone = (registering.WISH, registering.TERMS, registering.ORDER)
         facts = {name: fact for name, fact in domain.facts.items() if name not in gone}
         _answer_registering(run, row, domain, facts, "registered_by_hand", actor)
@@ -503,7 +511,9 @@ def _about_registering(provision: Provision, domain: Domain) -> tuple[Run, Step,
 
 
 def _answer_registering(run: Run, row: Step, domain: Domain, facts: Mapping[str, Any], kind: str, actor: str) -> None:
-    domain.facts = dict(facts)
+    answers = int(facts.get(registering.ANSWERS, 0)) + 1  # each is told of anew
+    kept = {name: fact for name, fact in facts.items() if name != registering.ASKED}
+    domain.facts = {**kept, registering.ANSWERS: answers}
     domain.save(update_fields=["facts", "updated_at"])
     note(run.provision, kind, run=run, actor=actor, item=domain.name)
     wake(run, rows=run.steps.filter(pk=row.pk))

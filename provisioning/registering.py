@@ -7,13 +7,13 @@ is frozen with the order. Off unless the operator switches it on (`GODADDY_STUDE
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -23,15 +23,15 @@ from infra import clock, prepared, rls
 from infra.dns.names import display
 from infra.models import PlatformConnection, Provision, Registration, User
 from infra.secret import Secret
-from integrations.godaddy import PLATFORM, Contact, Quote, terms
+from integrations.godaddy import PLATFORM, Contact, Quote, has_cents, terms
 from integrations.http.errors import BadCredentials, PlatformError, Rejected
-from integrations.http.options import Options
 
 from .actions import Refused
 from .engine import budget, doorbell
 from .engine.accounts import Accounts
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
+from .steps.workspace.registering import is_offered as is_offered
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,15 @@ State = Registration.State
 MOST = 25  # names of one order
 FRESH_FOR = 3600.0  # vendor seconds that an answer may be agreed to; what it costs is asked again before the purchase
 BACKOFF = (30.0, 60.0, 300.0, 900.0)  # vendor seconds until the next try, by number of tries in a row without an answer
-TAKEN, PREMIUM, NO_PRICE, WRONG_TOKEN, NO_ANSWER = "taken", "premium", "no_price", "wrong_token", "no_answer"
-
-
-def is_offered() -> bool:
-    """Tell whether the operator lets students register names in accounts of their own."""
-    return Options(PLATFORM, settings.PLATFORMS).flag("GODADDY_STUDENTS_REGISTER", False)
+LARGEST = 10_000_000  # minor units: more is a premium name, whatever it is called
+TAKEN, PREMIUM, NO_PRICE, CURRENCY, WRONG_TOKEN, NO_ANSWER = (
+    "taken",
+    "premium",
+    "no_price",
+    "currency",
+    "wrong_token",
+    "no_answer",
+)
 
 
 def account_of(student: User) -> PlatformConnection | None:
@@ -94,11 +97,19 @@ def look_up(*, draft: Provision, names: Sequence[str]) -> None:
         doorbell.ring("registrations")
 
 
+def digest(row: Registration) -> str:
+    """Return what names all that a page shows of an offer: nobody agrees to another one than they have seen."""
+    shown = [row.price_cents, row.renewal_cents, row.currency, row.agreements, row.contact_source, row.asks_registrant]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]
+
+
 def agree(
-    *, draft: Provision, seen: Mapping[str, int], address: str, registrant: Mapping[str, str] | None = None
+    *, draft: Provision, seen: Mapping[str, str], address: str, registrant: Mapping[str, str] | None = None
 ) -> None:
-    """Take the student's consent: to register `seen` names for at most the sums that the page showed, in minor units, and to
-    their agreements, `address` being where the click came from; `registrant`: the fields of a Contact. Raises Refused.
+    """Take the student's consent: to register names for at most the sums that the page showed, and to their agreements.
+
+    `seen`: the digest of each name's offer; `address`: where the click came from; `registrant`: the fields of a Contact.
+    Raises Refused.
     """
     with rls.acting_as("worker"), transaction.atomic():
         _hold(draft)
@@ -110,7 +121,7 @@ def agree(
             if row.state != State.OFFERED or row.answered_at is None:
                 raise Refused(_("%(name)s is not offered at the moment. Look it up again.") % name)
             is_old = clock.seconds_between(row.answered_at, clock.vendor_now()) > FRESH_FOR
-            if is_old or row.price_cents != seen[row.name]:
+            if is_old or digest(row) != seen[row.name]:
                 raise Refused(_("What %(name)s costs was said a while ago, or has changed. Look it up again.") % name)
             if row.asks_registrant and registrant is None:
                 raise Refused(_("GoDaddy asks who registers %(name)s: fill in all of the registrant's fields.") % name)
@@ -174,6 +185,9 @@ def _take() -> Registration | None:
 def ask_terms(row: Registration, workshop: Workshop) -> None:
     """Ask what a name costs and what has to be agreed to, with its student's own token, and write it down."""
     rows: QuerySet[Registration] = Registration.objects.filter(pk=row.pk, state=State.ASKED)
+    if not Provision.objects.filter(pk=row.provision_id, state="draft").exists():
+        rows.delete()  # nobody waits for it any more
+        return
     account = account_of(row.student)
     if account is None:
         rows.update(state=State.REFUSED, problem=WRONG_TOKEN, due_at=None)
@@ -197,14 +211,21 @@ def ask_terms(row: Registration, workshop: Workshop) -> None:
 
 def _said(quote: Quote) -> dict[str, Any]:
     """Return the columns that a quote fills."""
-    problem = TAKEN if not quote.available else PREMIUM if quote.premium else NO_PRICE if quote.total is None else ""
+    if not quote.available:
+        problem = TAKEN
+    elif quote.total is None:
+        problem = NO_PRICE
+    elif quote.premium or quote.total.minor > LARGEST:
+        problem = PREMIUM
+    else:
+        problem = "" if has_cents(quote.total.currency) else CURRENCY
     if problem or quote.total is None:
         return {"state": State.REFUSED, "problem": problem}
     return {
         "state": State.OFFERED,
         "problem": "",
         "price_cents": quote.total.minor,
-        "renewal_cents": quote.renewal.minor if quote.renewal else 0,
+        "renewal_cents": min(quote.renewal.minor, LARGEST) if quote.renewal else 0,
         "currency": quote.total.currency[:3],
         "agreements": [[one.kind, one.title, one.url] for one in quote.agreements],
         "contact_source": quote.contact_source[:12],

@@ -21,6 +21,7 @@ from infra.presenters_base import Option, Problem, Tag, listed, money
 from infra.throttle import client_address
 from provisioning import registering
 from provisioning.actions import Refused
+from provisioning.engine.accounts import FROZEN
 
 from . import drafts, own, steps
 
@@ -30,6 +31,7 @@ ANCHOR = "#registrations"
 PROBLEMS: Mapping[str, str | Promise] = {
     registering.TAKEN: gettext_lazy("Somebody has this name already."),
     registering.PREMIUM: gettext_lazy("A premium name: those are never bought here."),
+    registering.CURRENCY: gettext_lazy("GoDaddy names its price in a currency that we cannot show. Buy it yourself."),
     registering.NO_PRICE: gettext_lazy("GoDaddy names no price for it at the moment."),
     registering.WRONG_TOKEN: gettext_lazy("GoDaddy does not take your token any more. Look at your accounts."),
     registering.NO_ANSWER: gettext_lazy("GoDaddy does not answer at the moment. We go on asking."),
@@ -116,6 +118,8 @@ class Registrations:
 
 def is_offered(draft: Provision) -> bool:
     """Tell whether names can be registered for the draft's package at all."""
+    if draft.enlarges is not None and GODADDY not in draft.enlarges.order.get(FROZEN, ()):
+        return False  # the set-up keeps to the accounts that it was paid with
     return registering.is_offered() and drafts.takes_own(draft) and GODADDY in drafts.platforms(draft)
 
 
@@ -130,7 +134,7 @@ def part(draft: Provision, data: QueryDict | None = None, *, typed: str = "", er
     offers = [one for one in found if one.state == State.OFFERED]
     asks = [one for one in offers if one.asks_registrant]
     version = hashlib.sha256(
-        json.dumps([(str(one.pk), one.state, one.problem, one.price_cents) for one in found]).encode()
+        json.dumps([(str(one.pk), one.state, one.problem, registering.digest(one)) for one in found]).encode()
     ).hexdigest()[:16]
     return Registrations(
         connect=None if connected else Option(_("Connect your GoDaddy account"), _accounts(draft)),
@@ -170,7 +174,7 @@ def _row(place: int, one: Registration, ticked: Collection[str] | None) -> Row:
         word=tag.word,
         tone=tag.tone,
         note=note,
-        seen=f"{one.name} {one.price_cents}" if one.state == State.OFFERED else "",
+        seen=f"{one.name} {registering.digest(one)}" if one.state == State.OFFERED else "",
     )
 
 
@@ -214,7 +218,8 @@ def answer(request: HttpRequest, draft: Provision) -> tuple[list[Problem], Regis
     data, action = request.POST, request.POST.get("action", "")
     if not is_offered(draft) or "registrations" not in data:
         return [], None
-    ticked, typed = data.getlist("register"), data.get("register_names", "")
+    sent, typed = set(data.getlist("register")), data.get("register_names", "")
+    ticked = [one.name for one in registering.listed(draft) if one.name in sent]
     try:
         registering.keep(draft=draft, ticked=ticked)
         if action == "lookup":
@@ -262,7 +267,7 @@ def _agree(request: HttpRequest, draft: Provision, ticked: list[str]) -> tuple[l
             for error in errors
         ]
         return problems, part(draft, data)
-    seen = {name: int(shown[name]) if shown.get(name, "").isdecimal() else 0 for name in wanted}
+    seen = {name: shown.get(name, "") for name in wanted}
     contact = form.cleaned_data if form is not None else None
     registering.agree(draft=draft, seen=seen, address=client_address(request), registrant=contact)
     return [], None

@@ -90,8 +90,6 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
     if not valid:
         return _domains_page(request, draft, form, chosen, spares, problems=list(forms.problems(form)))
     refused, typed = registering.answer(request, draft)
-    if refused:
-        return _domains_page(request, draft, form, chosen, spares, problems=refused, registrations=typed)
     own = list(dict.fromkeys([*form.cleaned_data.get("own", []), *registering.agreed(draft)]))
     chosen, spares = ([name for name in some if name not in own] for some in (chosen, spares))
     known = names.known(draft, {*chosen, *spares, *drafts.shown_names(draft)})
@@ -100,6 +98,8 @@ def _answer_domains(request: HttpRequest, draft: Provision) -> HttpResponse:
     if action == "find" and wanted and brand == draft.brand:
         action = "add"  # Enter in the second field presses the first button of the form
     _keep(draft, chosen, spares, known, own)
+    if refused:
+        return _domains_page(request, draft, form, chosen, spares, problems=refused, registrations=typed)
     if action in ("find", "more", "add") or brand != draft.brand or not draft.names_shown:
         try:
             drafts.set_brand(draft, brand=brand, main_domain=main_domain)

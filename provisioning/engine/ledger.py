@@ -323,6 +323,11 @@ class Ledger:
             sent = [item for item in sent if item.operation.run_id == self.claim.run_id]
         return Counter(item.natural_key for item in sent)
 
+    def attempts(self, platform: str, verb: str, key: str) -> list[str]:
+        """Return the ids of this provision's attempts for a thing that were or may have been carried out, or were refused."""
+        items = self._items(platform, verb, [key])
+        return [str(item.pk) for item in items if item.state != OperationState.NOT_DONE]
+
     # ---- reading the books -------------------------------------------------------------------------------------------
 
     def _items(self, platform: str, verb: str, keys: Sequence[str] | None = None) -> list[OperationItem]:

@@ -45,7 +45,8 @@ def to_register(draft: Provision, workshop: Workshop, *, key: str = TOKEN) -> No
     names = list(draft.domains.filter(origin=Origin.OWN).values_list("name", flat=True))
     rows = look_up(draft, workshop, *names)
     assert {row.state for row in rows} == {"offered"}, [row.problem for row in rows]
-    registering.agree(draft=draft, seen=dict.fromkeys(names, PRICE), address=ADDRESS, registrant=ADA)
+    seen = {row.name: registering.digest(row) for row in rows}
+    registering.agree(draft=draft, seen=seen, address=ADDRESS, registrant=ADA)
 
 
 def charged(sandbox: Sandbox) -> list[tuple[str, int]]:

@@ -49,8 +49,13 @@ def press(client: Client, action: str, *, ticked: tuple[str, ...] = (), own: str
     return client.post(DOMAINS, sent)
 
 
-def agree(client: Client, *names: str, price: int = PRICE, **fields: Any) -> Any:
-    seen = [f"{name} {price}" for name in names]
+def shown(*names: str) -> list[str]:
+    """Return what the page has shown of names, as it sends it back."""
+    return [f"{row.name} {registering.digest(row)}" for row in Registration.objects.filter(name__in=names)]
+
+
+def agree(client: Client, *names: str, **fields: Any) -> Any:
+    seen = shown(*names)
     return press(client, "agree", ticked=names, seen=seen, consent="yes", **fields)
 
 
@@ -116,7 +121,9 @@ def test_a_tick_alone_agrees_to_nothing_and_is_kept_on_the_page(draft: Provision
     ("change", "words"),
     [
         ({"consent": ""}, "Tick that you agree"),
-        ({"price": 1}, "Look it up again"),
+        ({"seen": ["acme-mail.com 1199"]}, "Look it up again"),
+        ({"seen": ["acme-mail.com " + "9" * 5000]}, "Look it up again"),
+        ({"register": ["acme-mail.com", "x\0y"], "seen": []}, "Look it up again"),
         ({"seen": ["acme-mail.com x"]}, "Look it up again"),
         ({"seen": []}, "Look it up again"),
     ],
@@ -126,8 +133,8 @@ def test_nothing_is_agreed_to_that_the_page_has_not_shown(
 ) -> None:
     client = connected(draft, world)
     look_up(draft, world.workshop, "acme-mail.com")
-    fields = {"seen": [f"acme-mail.com {change.pop('price', PRICE)}"], "consent": "yes", **change}
-    response = press(client, "agree", ticked=("acme-mail.com",), **fields)
+    fields = {"seen": shown("acme-mail.com"), "consent": "yes", "register": ["acme-mail.com"], **change}
+    response = press(client, "agree", **fields)
     assert response.status_code == 422
     assert words in text(response)
     assert Registration.objects.get().state == "offered"
