@@ -46,6 +46,7 @@ MARGIN = 30.0  # vendor seconds that a quote is used before its end
 ABSENT_READS = 2
 SLOW = 30 * MINUTE  # what is not registered by then is looked at by a person
 SILENT = 1 * HOUR  # so long it may say nothing before the student is told that there are other ways
+LONGEST_ADVICE = 15 * MINUTE  # however long they ask us to wait
 REMIND_AFTER, LATE_AFTER = 1 * DAY, 2 * DAY  # the student is asked again, and the operator told
 VERBS = ("register", "purchase")  # of v3 and of v1
 
@@ -117,7 +118,7 @@ def _registered(ctx: Context, domain: DomainItem) -> Outcome:
     except BadCredentials as error:
         return NeedsStudent(UPDATE_KEY, f"{NOT_SOLD}: {error.sentence}", look_again=10 * MINUTE, mail="")
     except RateLimited as error:
-        seconds = error.advised_wait or MINUTE
+        seconds = min(error.advised_wait or MINUTE, LONGEST_ADVICE)
         return Wait(seconds, why="GoDaddy asked us to slow down", firm=True, cause="rate_limited")
     except OutcomeUnknown:
         return _unclear(ctx, domain)
