@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,11 +56,32 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceRow:
+    """A name that can be ticked, as `components/choice_row.html` draws it."""
+
+    id: str
+    name: str
+    value: str
+    label: str
+    checked: bool
+    open: bool
+    word: str
+    tone: str
+    note: str
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """An entry of an error summary; `href` leads to the field."""
 
     text: str
     href: str = ""
+
+
+def version_of(*parts: Any) -> str:
+    """Return what changes when something of a page would look different."""
+    return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def said(sentence: Sentence) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -111,30 +112,9 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
             raise Refused(
                 _("One of these names has just been ordered by somebody else. Please choose another.")
             ) from error
-        setup_fee = setup_fee_cents(provision, tier.quantity(domain_count))
         provision.order = {
-            "tier": tier.slug,
-            "tier_name": tier.name,
-            "stack": tier.stack,
-            "domain_count": domain_count,
+            **_contents(provision, tier, [*chosen, *spares], domain_count, quantity),
             "mailbox_count": mailbox_count,
-            "dedicated_ip_count": tier.dedicated_ip_count,
-            "quantity": quantity,
-            "is_by_domain": tier.domain_count_max is not None,
-            "setup_fee_cents": setup_fee,
-            "monthly_fee_cents": tier.monthly_fee_cents * quantity,
-            "currency": tier.currency,
-            "domain_price_cap_cents": tier.domain_price_cap_cents,
-            "domain_prices": {domain.name: domain.price_cents for domain in chosen + spares},
-            "refund_share_cents": setup_fee // domain_count,
-            "warmup": tier.warmup,
-            "warmup_days": tier.warmup_days,
-            "dmarc_policy": tier.dmarc_policy,
-            "instructions": tier.instructions,
-            "student_email": provision.student.email,
-            "student_name": provision.student.full_name,
-            "first_name": provision.sender_first_name,
-            "last_name": provision.sender_last_name,
             **({accounts.FROZEN: own_accounts} if own_accounts else {}),
         }
         provision.frozen_at = now
@@ -142,6 +122,39 @@ def freeze_order(*, provision: Provision, actor: str, now: datetime | None = Non
         provision.save()
         note(provision, "frozen", actor=actor)
     return provision
+
+
+def _contents(
+    provision: Provision, tier: Tier, domains: Sequence[Domain], domain_count: int, quantity: int
+) -> dict[str, Any]:
+    """Return what an order keeps of its package, its prices and its student, whatever becomes of those.
+
+    `domains`: chosen ones and spares; `domain_count`: of the chosen ones; `quantity`: what is paid for each month.
+    """
+    setup_fee = setup_fee_cents(provision, tier.quantity(domain_count))
+    return {
+        "tier": tier.slug,
+        "tier_name": tier.name,
+        "stack": tier.stack,
+        "domain_count": domain_count,
+        "dedicated_ip_count": tier.dedicated_ip_count,
+        "quantity": quantity,
+        "is_by_domain": tier.domain_count_max is not None,
+        "setup_fee_cents": setup_fee,
+        "monthly_fee_cents": tier.monthly_fee_cents * quantity,
+        "currency": tier.currency,
+        "domain_price_cap_cents": tier.domain_price_cap_cents,
+        "domain_prices": {domain.name: domain.price_cents for domain in domains},
+        "refund_share_cents": setup_fee // domain_count,
+        "warmup": tier.warmup,
+        "warmup_days": tier.warmup_days,
+        "dmarc_policy": tier.dmarc_policy,
+        "instructions": tier.instructions,
+        "student_email": provision.student.email,
+        "student_name": provision.student.full_name,
+        "first_name": provision.sender_first_name,
+        "last_name": provision.sender_last_name,
+    }
 
 
 def _own_accounts(student: User, stack: str) -> list[str]:
@@ -221,19 +234,15 @@ def _freeze_wishes(provision: Provision, domains: Sequence[Domain], own_accounts
                 _("%(name)s cannot be registered here at the moment. Take it off your order, or ask the operator.")
                 % {"name": domain.name}
             )
-        works = accounts.in_use(provision.student_id).filter(platform=registering.PLATFORM, state="good").exists()
-        if registering.PLATFORM not in own_accounts or not works:
+        works = accounts.good(provision.student_id, registering.PLATFORM)
+        if registering.PLATFORM not in own_accounts or works is None:
             raise Refused(
                 _("%(name)s is to be registered in your GoDaddy account, which is not connected any more.")
                 % {"name": domain.name}
             )
-        domain.facts[registering.WISH] = {
-            "cents": row.price_cents,
-            "currency": row.currency,
-            "agreements": [kind for kind, _title, _url in row.agreements],
-            "agreed_at": row.agreed_at.isoformat(),
-            "address": row.agreed_from or "",
-        }
+        kinds = tuple(kind for kind, _title, _url in row.agreements)
+        wish = registering.Wish(row.price_cents, row.currency, kinds, row.agreed_at.isoformat(), row.agreed_from or "")
+        domain.facts[registering.WISH] = asdict(wish)
 
 
 def _plan_mailboxes(provision: Provision, tier: Tier, domains: Sequence[Domain], count: int) -> None:
@@ -480,13 +489,10 @@ def register_again(
         if (asked or None) != (terms or None):
             raise Refused(_("What GoDaddy asks has changed once more. Look at it again before you agree."))
         if asked:
-            facts[registering.WISH] = {
-                "cents": asked["cents"],
-                "currency": asked["currency"],
-                "agreements": [kind for kind, _title, _url in asked["agreements"]],
-                "agreed_at": timezone.now().isoformat(),
-                "address": address,
-            }
+            kinds = tuple(kind for kind, _title, _url in asked["agreements"])
+            wish = registering.Wish(asked["cents"], asked["currency"], kinds, timezone.now().isoformat(), address)
+            facts[registering.WISH] = asdict(wish)
+        _forget_refusals(run, [row], natural_key=domain.name)
         _answer_registering(run, row, domain, facts, "register_again", actor)
 
 
@@ -642,10 +648,7 @@ def retry_set_aside(*, provision: Provision, actor: str) -> int:
 
 def _try_again(run: Run, rows: Sequence[Step], *, actor: str, reason: str) -> None:
     """Open these rows of a locked run, and let it go on."""
-    # It was refused once; a person says that this has changed.
-    OperationItem.objects.filter(
-        operation__run=run, operation__step_key__in={row.key for row in rows}, state=OperationState.REJECTED
-    ).update(state=OperationState.NOT_DONE)
+    _forget_refusals(run, rows)
     for row in sorted(rows, key=lambda one: one.domain_id is not None):  # a domain brings back what is not set aside
         _note_step(run, row, StepState.PENDING, actor=actor, reason=reason)
         if row.state == StepState.FAILED:
@@ -656,6 +659,13 @@ def _try_again(run: Run, rows: Sequence[Step], *, actor: str, reason: str) -> No
     OperatorItem.close("run_failed", key=str(run.pk), resolution=f"Retried by {actor}: {reason}")
     note(run.provision, "retried", run=run, actor=actor, reason=reason)
     _build_on(run)
+
+
+def _forget_refusals(run: Run, rows: Sequence[Step], **about: str) -> None:
+    """Let what was refused to these steps be asked for again: a person says that this has changed."""
+    steps = {row.key for row in rows}
+    refused = OperationItem.objects.filter(operation__run=run, operation__step_key__in=steps, **about)
+    refused.filter(state=OperationState.REJECTED).update(state=OperationState.NOT_DONE)
 
 
 BEING_BUILT: Mapping[str, ProvisionState] = {

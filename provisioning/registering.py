@@ -21,14 +21,14 @@ from django.utils.translation import gettext as _
 
 from infra import clock, prepared, rls
 from infra.dns.names import display
-from infra.models import PlatformConnection, Provision, Registration, User
+from infra.models import Provision, Registration
 from infra.secret import Secret
 from integrations.godaddy import PLATFORM, Contact, Quote, has_cents, terms
 from integrations.http.errors import BadCredentials, PlatformError, Rejected
 
 from .actions import Refused
 from .engine import budget, doorbell
-from .engine.accounts import Accounts
+from .engine.accounts import Accounts, good
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
 from .steps.workspace.registering import is_offered as is_offered
@@ -51,12 +51,6 @@ TAKEN, PREMIUM, NO_PRICE, CURRENCY, WRONG_TOKEN, NO_ANSWER = (
 )
 
 
-def account_of(student: User) -> PlatformConnection | None:
-    """Return the student's own account at GoDaddy, if it is connected and works."""
-    rows = PlatformConnection.objects.filter(student=student, platform=PLATFORM, ended_at=None, is_used=True)
-    return rows.filter(owner="student", state=PlatformConnection.State.GOOD).defer("credential").first()
-
-
 def listed(draft: Provision) -> list[Registration]:
     """Return the names of an order, in the order in which they were typed."""
     if draft._state.adding:
@@ -76,7 +70,7 @@ def look_up(*, draft: Provision, names: Sequence[str]) -> None:
     """Have names looked up. What is agreed to stays so. Raises Refused."""
     with rls.acting_as("worker"), transaction.atomic():
         _hold(draft)
-        if account_of(draft.student) is None:
+        if good(draft.student_id, PLATFORM) is None:
             raise Refused(_("Connect your GoDaddy account first: it is asked, and later charged."))
         Registration.objects.filter(provision=draft, state=State.REFUSED).exclude(name__in=names).delete()
         rows = {row.name: row for row in Registration.objects.filter(provision=draft)}
@@ -179,7 +173,7 @@ def _take() -> Registration | None:
             [list(BACKOFF), len(BACKOFF)],
         )
         found = cursor.fetchone()
-    return Registration.objects.select_related("student").get(pk=found[0]) if found else None
+    return Registration.objects.get(pk=found[0]) if found else None
 
 
 def ask_terms(row: Registration, workshop: Workshop) -> None:
@@ -188,7 +182,7 @@ def ask_terms(row: Registration, workshop: Workshop) -> None:
     if not Provision.objects.filter(pk=row.provision_id, state="draft").exists():
         rows.delete()  # nobody waits for it any more
         return
-    account = account_of(row.student)
+    account = good(row.student_id, PLATFORM)
     if account is None:
         rows.update(state=State.REFUSED, problem=WRONG_TOKEN, due_at=None)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +18,10 @@ from billing.models import Checkout
 from infra import clock, rls
 from infra.models import NameAnswer, ParkedReason, Provision, ProvisionState, User
 from infra.models.domain import HELD
-from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual
+from infra.presenters_base import Fact, Line, Option, Tag, day, in_zone_of, listed, moment, money, usual, version_of
 from infra.troubles import CATALOGUE, Trouble
 from infra.wizard import drafts, names
+from infra.wizard.registering import agreement_links
 from provisioning import queries
 from provisioning.engine.accounts import UPDATE_KEY
 from provisioning.engine.entries import ASKED
@@ -626,10 +626,7 @@ def _registering(provision: Provision, item: ItemStatus) -> Registering:
         text=str(trouble.sentence),
         action=str(trouble.action),
         price=price,
-        agreements=[
-            Option(title or kind, url if str(url).startswith("https://") else "", away=True)
-            for kind, title, url in (terms or {}).get("agreements", ())
-        ],
+        agreements=agreement_links((terms or {}).get("agreements", ())),
         shown=terms_version(terms),
         agree_label=_("I agree: register it for at most %(price)s") % {"price": price} if terms else _("Try again"),
     )
@@ -637,4 +634,4 @@ def _registering(provision: Provision, item: ItemStatus) -> Registering:
 
 def terms_version(terms: Mapping[str, Any] | None) -> str:
     """Return what changes when GoDaddy asks for something else; empty where it asks for nothing new."""
-    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16] if terms else ""
+    return version_of(terms) if terms else ""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,7 +14,7 @@ from infra import naming, people
 from infra.connecting.presenters import accounts as account_cards
 from infra.dashboard import words
 from infra.models import Domain, NameAnswer, Provision, Tier
-from infra.presenters_base import Fact, listed, money, said, span
+from infra.presenters_base import ChoiceRow, Fact, listed, money, said, span, version_of
 from provisioning.actions import setup_fee_cents
 from provisioning.engine.specs import Pitch
 from provisioning.stacks import STACKS
@@ -316,20 +313,6 @@ def _days(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class NameRow:
-    id: str
-    name: str
-    value: str
-    label: str
-    checked: bool
-    open: bool
-    word: str
-    tone: str
-    note: str
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class SpareOption:
     value: str
     label: str
@@ -348,7 +331,7 @@ class SpareField:
 class NamesOnPage:
     """The list of names, its waiting line and its spares. `version` changes when any of them would look different."""
 
-    rows: list[NameRow]
+    rows: list[ChoiceRow]
     spares: list[SpareField]
     version: str
     checking: bool
@@ -386,7 +369,7 @@ def names_on_page(
     held, everything = drafts.size(draft), drafts.suggested(draft)
     own = len(drafts.own(draft))
     unfolded = min(draft.names_shown, len(everything))
-    version = _version([(row.value, row.word, row.note) for row in rows], busy)
+    version = version_of([(row.value, row.word, row.note) for row in rows], busy)
     return NamesOnPage(
         rows=rows,
         spares=[_spare_field(place, free, chosen, spares) for place in range(1, drafts.MAX_SPARES + 1)] if free else [],
@@ -443,13 +426,9 @@ def queue_sentence(seconds: float | None) -> str:
     return _("Availability checks are busy. Yours starts in about %(span)s.") % {"span": span(seconds)}
 
 
-def _version(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
-
-
-def _name_row(place: int, name: str, known: Known | None, tier: Tier, main_domain: str, ticked: bool) -> NameRow:
+def _name_row(place: int, name: str, known: Known | None, tier: Tier, main_domain: str, ticked: bool) -> ChoiceRow:
     word, tone, note, is_open = judge(known, tier)
-    return NameRow(
+    return ChoiceRow(
         id=f"name-{place}",
         name="chosen",
         value=name,
@@ -694,7 +673,7 @@ def review(draft: Provision, bill: Bill, *, checking: Collection[str], busy: str
 
 def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
     """Return what was answered, page by page."""
-    chosen, spares = drafts.chosen(draft), drafts.spares(draft)
+    chosen, spares, registered = drafts.chosen(draft), drafts.spares(draft), registering.agreed(draft)
     addresses, named = drafts.plan(draft), drafts.named(draft)
     package, domains, mailboxes = (steps.address(draft, page) for page in ("package", "domains", "mailboxes"))
     sender = f"{draft.sender_first_name} {draft.sender_last_name}".strip()
@@ -709,7 +688,7 @@ def _answers(draft: Provision, tier: Tier) -> list[SummaryRow]:
         ),
         _row(
             _("Domains"),
-            [_domain_line(domain, registering.agreed(draft)) for domain in chosen],
+            [_domain_line(domain, registered) for domain in chosen],
             domains,
             _("the domains"),
         ),
@@ -754,7 +733,7 @@ def _domain_line(domain: Domain, registered: Mapping[str, str]) -> str:
 
 def review_version(*, checking: Collection[str], busy: str) -> str:
     """Return what changes when the review page would look different."""
-    return _version(sorted(checking), busy)
+    return version_of(sorted(checking), busy)
 
 
 def _row(label: str, lines: list[str], href: str, change_words: str) -> SummaryRow:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from infra.dns.names import display
 from infra.models import PlatformConnection, Provision, Registration
-from infra.presenters_base import Option, Problem, Tag, listed, money
+from infra.presenters_base import ChoiceRow, Option, Problem, Tag, listed, money, version_of
 from infra.throttle import client_address
 from provisioning import registering
 from provisioning.actions import Refused
-from provisioning.engine.accounts import FROZEN
+from provisioning.engine.accounts import FROZEN, good
 
 from . import drafts, own, steps
 
@@ -83,28 +81,12 @@ class RegistrantForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One name, as `components/choice_row.html` draws it; `seen` is what the page shows that it costs."""
-
-    id: str
-    name: str
-    value: str
-    label: str
-    checked: bool
-    open: bool
-    word: str
-    tone: str
-    note: str
-    seen: str
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Registrations:
-    """The whole part of the page. `version` changes when it would look different."""
+    """The whole part of the page. `version` changes when it would look different; `seen` says which offers it shows."""
 
     connect: Option | None
-    rows: list[Row]
+    rows: list[ChoiceRow]
+    seen: list[str]
     agreements: list[Option]
     has_offers: bool
     checking: bool
@@ -127,19 +109,18 @@ def part(draft: Provision, data: QueryDict | None = None, *, typed: str = "", er
     """Return the part of the page, with the ticks and the registrant of `data`; None where nothing is offered."""
     if not is_offered(draft):
         return None
-    connected = registering.account_of(draft.student) is not None
+    connected = good(draft.student_id, GODADDY) is not None
     found = registering.listed(draft) if connected else []
     ticked = None if data is None or "registrations" not in data else set(data.getlist("register"))
     rows = [_row(place, one, ticked) for place, one in enumerate(found)]
     offers = [one for one in found if one.state == State.OFFERED]
     asks = [one for one in offers if one.asks_registrant]
-    version = hashlib.sha256(
-        json.dumps([(str(one.pk), one.state, one.problem, registering.digest(one)) for one in found]).encode()
-    ).hexdigest()[:16]
+    version = version_of([(one.pk, one.state, one.problem, registering.digest(one)) for one in found])
     return Registrations(
         connect=None if connected else Option(_("Connect your GoDaddy account"), _accounts(draft)),
         rows=rows,
-        agreements=_agreements(offers),
+        seen=[f"{one.name} {registering.digest(one)}" for one in offers],
+        agreements=agreement_links([row for one in offers for row in one.agreements]),
         has_offers=bool(offers),
         checking=any(one.state == State.ASKED for one in found),
         contact_note=_("They are registered with the contact of your GoDaddy account.")
@@ -160,11 +141,11 @@ def _accounts(draft: Provision) -> str:
     return reverse("connections") if draft.enlarges_id else steps.address(draft, "accounts")
 
 
-def _row(place: int, one: Registration, ticked: Collection[str] | None) -> Row:
+def _row(place: int, one: Registration, ticked: Collection[str] | None) -> ChoiceRow:
     tag, note = _said(one)
     is_open = one.state in (State.OFFERED, State.AGREED)
     checked = one.state == State.AGREED if ticked is None else one.name in ticked
-    return Row(
+    return ChoiceRow(
         id=f"register-{place}",
         name="register",
         value=one.name,
@@ -174,7 +155,6 @@ def _row(place: int, one: Registration, ticked: Collection[str] | None) -> Row:
         word=tag.word,
         tone=tag.tone,
         note=note,
-        seen=f"{one.name} {registering.digest(one)}" if one.state == State.OFFERED else "",
     )
 
 
@@ -196,12 +176,13 @@ def _said(one: Registration) -> tuple[Tag, str]:
             return Tag(_("Not possible"), "off"), str(PROBLEMS.get(one.problem, ELSEWHERE))
 
 
-def _agreements(offers: Collection[Registration]) -> list[Option]:
-    found = dict[str, Option]()
-    for one in offers:
-        for kind, title, url in one.agreements:
-            found[kind] = Option(title or kind, url if str(url).startswith("https://") else "", away=True)
-    return list(found.values())
+def agreement_links(agreements: Iterable[Sequence[str]]) -> list[Option]:
+    """Return where what has to be agreed to can be read, each once, from kind, title and address of each."""
+    links = {
+        kind: Option(title or kind, url if str(url).startswith("https://") else "", away=True)
+        for kind, title, url in agreements
+    }
+    return list(links.values())
 
 
 def agreed(draft: Provision) -> dict[str, str]:

@@ -110,6 +110,13 @@ def in_use(student_id: Any) -> Any:
     )
 
 
+def good(student_id: Any, platform: str) -> PlatformConnection | None:
+    """Return the student's own connection at a platform, if it works."""
+    rows = in_use(student_id).filter(platform=platform, state=PlatformConnection.State.GOOD)
+    found: PlatformConnection | None = rows.defer("credential").first()
+    return found
+
+
 def to_freeze(student: User, platforms: Sequence[str]) -> tuple[list[str], list[PlatformConnection]]:
     """Return at which platforms an order of this student that is paid now works on the student's own account; and what is
     not checked yet, or refused, so that it cannot be paid."""

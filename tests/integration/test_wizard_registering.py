@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from infra.models import Origin, Provision, Registration
+from infra.wizard import registering as wizard
+from integrations.godaddy import Money, Quote
+from integrations.http.redact import Hidden
 from provisioning import actions, registering
 from tests.integration.own_accounts import GODADDY, connect
 from tests.integration.pages import signed_in, student, text
@@ -268,3 +272,19 @@ def test_who_looks_at_it_again_is_told_of_an_account_that_is_gone(draft: Provisi
     assert client.get(DOMAINS).headers["Location"] == "/infrastructure/setup/accounts/"
     with pytest.raises(actions.Refused):
         registering.look_up(draft=draft, names=["acme-mail.com"])
+
+
+def test_a_price_in_a_currency_without_cents_is_not_offered() -> None:
+    quote = Quote("acme-mail.com", True, Hidden("x"), total=Money(Decimal(1199), "JPY"))
+    assert registering._said(quote) == {"state": "refused", "problem": "currency"}
+
+
+def test_a_set_up_that_keeps_to_other_accounts_registers_nothing_when_it_is_enlarged(
+    draft: Provision, world: World
+) -> None:
+    connected(draft, world)
+    live = Provision(student=draft.student, tier=draft.tier, state="active", order={"own_accounts": []})
+    draft.enlarges = live
+    assert not wizard.is_offered(draft)
+    live.order = {"own_accounts": [GODADDY]}
+    assert wizard.is_offered(draft)

@@ -34,10 +34,8 @@ PLATFORM = "godaddy"
 QUESTION = "register"  # the page's form
 WISH = "register"  # fact of a domain: what its student agreed to, frozen with the order
 ORDER = "registration"  # fact: the quote that is being executed, and what became of it
-ASKED, ANSWERS = (
-    "register_asked_at",
-    "register_answers",
-)  # facts: since when the student is asked, how often they answered
+ASKED = "register_asked_at"  # fact: since when the student is asked
+ANSWERS = "register_answers"  # fact: how often they answered
 SILENCE = "register_silent_since"  # fact: since when GoDaddy says nothing
 TERMS = "register_terms"  # fact: what GoDaddy asks now, where that is not what was agreed to
 
@@ -58,8 +56,8 @@ CHANGED, PAYMENT, CONTACT, NOT_SOLD, HELD, LOST = (
     "registration_held",
     "registration_lost",
 )
+LETTER = "registering"  # kind of the letter
 # What the student is asked when GoDaddy refuses; whatever is not here is its interface's matter.
-LETTER = "registering"  # kind of the letter: one for each domain and reason
 ASKS = {
     "no_funds": PAYMENT,
     "contact_refused": CONTACT,
@@ -86,9 +84,7 @@ class Wish:
     def of(cls, facts: Mapping[str, Any]) -> Wish | None:
         """Return what was agreed to for a domain; None where it is not to be registered."""
         kept = facts.get(WISH)
-        if not kept:
-            return None
-        return cls(int(kept["cents"]), kept["currency"], tuple(kept["agreements"]), kept["agreed_at"], kept["address"])
+        return cls(**{**kept, "agreements": tuple(kept["agreements"])}) if kept else None
 
     @property
     def consent(self) -> Consent:
@@ -112,7 +108,7 @@ def _registered(ctx: Context, domain: DomainItem) -> Outcome:
     if not ctx.accounts.is_own(PLATFORM):  # an order is frozen with the account; nobody else's is taken
         return _ask(ctx, domain, NOT_SOLD, "the order has no GoDaddy account of its student's")
     try:
-        return _there(ctx, domain) or _register(ctx, domain, wish)
+        return _follow(ctx, domain) or _there(ctx, domain) or _register(ctx, domain, wish)
     except Rejected as refusal:  # of a read: what may be under way is as it was
         return _refused(ctx, domain, refusal)
     except BadCredentials as error:
@@ -183,17 +179,15 @@ def _there(ctx: Context, domain: DomainItem) -> Outcome | None:
 
 def _register(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
     is_old = ctx.clients.godaddy.asks_registrant
-    other = VERBS[not is_old]
-    if _attempts(
-        ctx, domain, other
-    ):  # asked for with a credential of the other interface, which this one cannot look at
+    if _attempts(ctx, domain, VERBS[not is_old]):  # by a key of the other interface: this one cannot look at those
         why = f"{domain.name} was asked for with another kind of key, and is not in the account: look whether it was bought"
         return NeedsOperator("registration_slow", f"{why}; then mark this step as done by hand, or skip it")
     if is_old:
         return _purchase(ctx, domain, wish)
     order = domain.facts.get(ORDER) or {}
     if order.get("operation"):
-        return _follow(ctx, domain, order)
+        why = f"{domain.name} is registered, and not in the account's list yet"
+        return _slow(ctx, order, why) or Wait(AGAIN, why=why)
     if not order or (_has_ended(ctx, order) and not _sent(ctx, domain, order)):
         return _quote(ctx, domain, wish)
     return _execute(ctx, domain, wish, order)
@@ -215,7 +209,7 @@ def _quote(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
         "expires_at": quote.expires_at,
         "before": _attempts(ctx, domain, "register"),
     }
-    return Wait(1.0, why=f"GoDaddy has quoted {domain.name}", facts={ORDER: kept})
+    return Wait(1.0, why=f"GoDaddy has quoted {domain.name}", facts={ORDER: kept, SILENCE: None})
 
 
 def _not_as_agreed(ctx: Context, domain: DomainItem, wish: Wish, quote: Quote) -> Outcome | None:
@@ -225,7 +219,7 @@ def _not_as_agreed(ctx: Context, domain: DomainItem, wish: Wish, quote: Quote) -
     if quote.premium:
         return _ask(ctx, domain, LOST, f"{domain.name} is a premium name by now", {ORDER: None})
     if quote.total is None:
-        return Wait(5 * MINUTE, why="GoDaddy names no price at the moment")
+        return Wait(5 * MINUTE, why="GoDaddy names no price at the moment", facts={SILENCE: None})
     if not godaddy.has_cents(quote.total.currency):
         return _ask(ctx, domain, NOT_SOLD, f"GoDaddy asks for {quote.total.currency}", {ORDER: None})
     kinds = {one.kind for one in quote.agreements}
@@ -285,27 +279,30 @@ def _not_executed(ctx: Context, domain: DomainItem, wish: Wish, order: Mapping[s
     return _refused(ctx, domain, refusal, {ORDER: None})
 
 
-def _follow(ctx: Context, domain: DomainItem, order: Mapping[str, Any]) -> Outcome:
-    """Look at an operation under way. What it has made is seen in the account, and nowhere else."""
+def _follow(ctx: Context, domain: DomainItem) -> Outcome | None:
+    """Look at an operation under way; None where there is none, or its end has to be looked for in the account."""
+    order, client = domain.facts.get(ORDER) or {}, ctx.clients.godaddy
+    if not order.get("operation") or client.asks_registrant:
+        return None
     try:
-        found: Operation = ctx.read(ctx.clients.godaddy.get_operation(order["operation"]))
-    except NotFound:
-        why = f"GoDaddy does not know its own operation {order['operation']} for {domain.name} any more"
-        return NeedsOperator(
-            "registration_slow", f"{why}: look whether it was bought, then mark this step as done by hand"
-        )
+        found: Operation = ctx.read(client.get_operation(order["operation"]))
+    except NotFound:  # they know it no more
+        return None
+    if found.done:
+        return None
     if found.failed:
         code = godaddy.meaning(found.problem)
-        if code in GONE:
-            return _ask(ctx, domain, LOST, f"{domain.name} was registered by somebody else", {ORDER: None})
-        why = f"GoDaddy did not register {domain.name}: {found.problem}"
-        return _ask(ctx, domain, ASKS.get(code, NOT_SOLD), why, {ORDER: None})
-    since = parse_datetime(str(order["at"])) or ctx.now
-    if seconds_between(since, ctx.now) > SLOW:
-        why = f"GoDaddy has been registering {domain.name} for half an hour (operation {order['operation']})"
-        return NeedsOperator("registration_slow", f"{why}: nothing is sent again; it is looked at every hour")
-    why = f"{domain.name} is registered, and not in the account's list yet" if found.done else "being registered"
-    return Wait(found.again or AGAIN, why=why)
+        return _refused(ctx, domain, Rejected(code, found.problem), {ORDER: None})
+    why = f"GoDaddy is registering {domain.name}"
+    return _slow(ctx, order, why) or Wait(found.again or AGAIN, why=why)
+
+
+def _slow(ctx: Context, order: Mapping[str, Any], why: str) -> Outcome | None:
+    """Let a person look at what takes too long; None while it does not."""
+    if seconds_between(parse_datetime(str(order["at"])) or ctx.now, ctx.now) <= SLOW:
+        return None
+    why = f"{why}, for half an hour already (operation {order['operation']})"
+    return NeedsOperator("registration_slow", f"{why}: nothing is sent again; it is looked at every hour")
 
 
 def _has_ended(ctx: Context, order: Mapping[str, Any]) -> bool:
@@ -345,13 +342,7 @@ def _purchase(ctx: Context, domain: DomainItem, wish: Wish) -> Outcome:
 def _registrant(ctx: Context, name: str) -> Contact | None:
     rows = Registration.objects.filter(student=ctx.provision.student_id, name=name, registrant__isnull=False)
     row = rows.order_by("-created_at").first()
-    return read_contact(row) if row is not None else None
-
-
-def read_contact(row: Registration) -> Contact:
-    """Return the registrant that was typed in for a name."""
-    assert row.registrant is not None
-    return Contact(**json.loads(row.registrant.open()))
+    return Contact(**json.loads(row.registrant.open())) if row is not None and row.registrant else None
 
 
 # ---- words ------------------------------------------------------------------------------------------------------------

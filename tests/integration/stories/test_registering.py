@@ -13,6 +13,7 @@ from integrations.sandbox import godaddy_world
 from provisioning import actions, connections
 
 from .. import people
+from ..own_accounts import connect
 from ..registering import ADDRESS, PAIR, PRICE, TOKEN, charged, open_account, to_register
 from .kit import Story, make_order, make_world
 
@@ -49,6 +50,7 @@ def test_a_name_is_registered_once_led_here_and_built_on_and_nobody_is_asked_abo
     made.play(hours=240)
     made.check()
     assert charged(made.sandbox) == [(NAME, PRICE)]
+    assert "may_stop_at" in made.domain(NAME).facts  # nothing lay there, so nobody was asked
     there = made.sandbox.world.godaddy.domains[NAME]
     assert (there.account, there.auto_renew) == ("ada's", False)
     assert set(there.nameservers) == set(made.domain(NAME).facts["nameservers"])
@@ -133,6 +135,8 @@ def test_a_name_that_the_account_has_already_is_not_bought() -> None:
     made = ordered()
     state, now = made.sandbox.world, made.sandbox.clock.now()
     godaddy_world.own(state, NAME, now, "ACTIVE", godaddy_world.OWN_SERVERS, True, "ada's")
+    made.play(made.rows("registered").filter(state="completed").exists)
+    assert "may_stop_at" not in made.domain(NAME).facts  # what lies at it is theirs: it is asked about as ever
     made.play(hours=240)
     made.check()
     assert charged(made.sandbox) == []
@@ -238,4 +242,64 @@ def test_without_the_account_that_it_is_to_be_registered_in_an_order_is_not_froz
     to_register(provision, world.workshop)
     connections.use_operators(student=provision.student, slug="godaddy", actor="ada")
     with pytest.raises(actions.Refused, match="not connected"):
+        actions.freeze_order(provision=provision, actor="test")
+
+
+def test_silence_of_an_hour_before_anything_was_sent_shows_the_student_other_ways_and_a_blip_does_not() -> None:
+    made = ordered()
+    began = made.sandbox.clock.now()
+    made.sandbox.faults.add("status", platform="godaddy", verb="get_domain", status=503, times=1)
+    made.sandbox.switches.set(godaddy_operation_seconds=(0.0, 0.0))
+    fault = made.sandbox.faults.add("status", platform="godaddy", verb="quote", status=503)
+    made.play(asked(made).exists)
+    assert made.sandbox.clock.now() - began > 3600
+    assert (problem(made), charged(made.sandbox)) == ("GODADDY_API_ERROR", [])
+    made.sandbox.faults.remove(fault.id)
+    actions.register_again(provision=made.provision, domain=made.domain(NAME), terms=None, address=ADDRESS, actor="ada")
+    made.play(hours=240)
+    made.check()
+    assert charged(made.sandbox) == [(NAME, PRICE)]
+
+
+def test_who_does_not_answer_is_reminded_after_a_day_and_after_two_the_operator_is_told() -> None:
+    made = ordered()
+    made.sandbox.switches.set(godaddy_payment="none")
+    made.play(asked(made).exists)
+    letters = Mail.objects.filter(provision=made.provision, kind="registering")
+    assert (letters.count(), made.items("step", is_open=True).count()) == (1, 0)
+    made.play(lambda: letters.count() == 2, hours=30)
+    assert made.items("step", is_open=True).count() == 0
+    made.play(lambda: letters.count() == 3, hours=30)
+    assert made.items("step", is_open=True).count() == 1
+
+
+def test_a_key_of_the_other_interface_buys_nothing_while_nobody_knows_what_the_first_one_did() -> None:
+    made = ordered(PAIR)
+    made.sandbox.faults.add("timeout_before", platform="godaddy", verb="purchase", times=1)
+    made.play(lambda: bool(made.calls()["godaddy.purchase"]))
+    open_account(made.sandbox)
+    assert connect(made.provision.student, "godaddy", TOKEN, made.world.workshop).state == "good"
+    made.play(made.rows("registered").filter(waits_on="operator").exists)
+    assert not made.calls()["godaddy.register"]
+    assert charged(made.sandbox) == []
+
+
+def test_what_was_refused_as_there_already_is_asked_for_again_when_its_student_says_so() -> None:
+    made = ordered(PAIR)
+    made.sandbox.faults.add("status", platform="godaddy", verb="purchase", status=409, times=1)
+    made.play(asked(made).exists)
+    assert problem(made) == "registration_lost"
+    actions.register_again(provision=made.provision, domain=made.domain(NAME), terms=None, address=ADDRESS, actor="ada")
+    made.play(hours=240)
+    made.check()
+    assert charged(made.sandbox) == [(NAME, PRICE)]
+
+
+def test_where_it_is_switched_off_by_then_an_order_is_not_frozen(settings: Any) -> None:
+    world = make_world()
+    open_account(world.sandbox)
+    provision = make_order("acme", tier="own-domains")
+    to_register(provision, world.workshop)
+    settings.PLATFORMS = {**settings.PLATFORMS, "GODADDY_STUDENTS_REGISTER": ""}
+    with pytest.raises(actions.Refused, match="cannot be registered here"):
         actions.freeze_order(provision=provision, actor="test")
