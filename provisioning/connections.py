@@ -17,11 +17,11 @@ from typing import Any, Final, TypeVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from infra import clock, prepared, rls
+from infra import clock, rls
 from infra.models import (
     Inventory,
     Mail,
@@ -45,6 +45,7 @@ from .engine import budget, doorbell
 from .engine.accounts import FROZEN, UPDATE_KEY, Accounts, operator_has
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
+from .looking import is_any_due, take_due
 from .models import ACTIVE_RUN, Run, Step
 
 log = logging.getLogger(__name__)
@@ -293,34 +294,16 @@ def _end(rows: Any, actor: str) -> None:
 
 def is_due() -> bool:
     """Tell whether a key waits to be tried: asked by the supervisor's tick."""
-    found = prepared.execute(
-        "SELECT EXISTS (SELECT 1 FROM infra_platformconnection WHERE due_at <= (SELECT gtm_now('vendor')))", {}
-    )
-    return bool(found and found[0])
+    return is_any_due(Row)
 
 
 def drain(limit: int = 10) -> int:
     """Try up to `limit` keys; return how many. Answers the bell `connections`."""
     workshop, done = default_workshop(), 0
-    while done < limit and (row := _take()) is not None:
+    while done < limit and (row := take_due(Row, BACKOFF)) is not None:
         check(row, workshop)
         done += 1
     return done
-
-
-def _take() -> Row | None:
-    """Take the key that has waited longest, put off before it is tried as if there had been no answer."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE infra_platformconnection SET failures = LEAST(failures + 1, 1000),"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
-            " WHERE id = ANY(ARRAY(SELECT id FROM infra_platformconnection"
-            "  WHERE due_at <= (SELECT gtm_now('vendor')) AND ended_at IS NULL"
-            "  ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
-            [list(BACKOFF), len(BACKOFF)],
-        )
-        found = cursor.fetchone()
-    return Row.objects.select_related("student").get(pk=found[0]) if found else None
 
 
 def check(row: Row, workshop: Workshop) -> None:

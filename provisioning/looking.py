@@ -1,5 +1,5 @@
 """Rows that say when something is looked at next, outside of runs: what runs (collector), what is owned (inventory), and
-how its names are seen (seeing).
+how its names are seen (seeing). And, more simply, what students have asked for: a key to be tried, a name to be looked up.
 
 The row that has waited longest is taken, and put off before the look as if that had failed already: a look that ends its
 worker does not stand in the others' way. What fails is tried again ever more rarely. Every time is vendor time.
@@ -14,8 +14,17 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
-from infra import clock
-from infra.models import DnsCheck, Inventory, Mailbox, MailboxState, Measurement, Provision
+from infra import clock, prepared
+from infra.models import (
+    DnsCheck,
+    Inventory,
+    Mailbox,
+    MailboxState,
+    Measurement,
+    PlatformConnection,
+    Provision,
+    Registration,
+)
 from integrations.http.call import Call
 from integrations.http.errors import Permanent, RateLimited
 
@@ -34,6 +43,7 @@ LONGEST_WAIT, PATIENCE = 5.0, 20.0  # machine seconds that a look waits for one 
 
 T = TypeVar("T")
 Row = TypeVar("Row", Measurement, Inventory, DnsCheck)
+Asked = TypeVar("Asked", PlatformConnection, Registration)
 LEASE = 150.0  # machine seconds: no task lives longer
 
 
@@ -57,6 +67,28 @@ def take_oldest(model: type[Row], backoff: Sequence[float], *, first: str = "FAL
     if row is None:
         return None
     return model._default_manager.select_related("provision__student", "provision__tier").get(pk=row[0])
+
+
+def is_any_due(model: type[Asked]) -> bool:
+    """Tell whether a row of what students have asked for is due: asked by the supervisor's tick."""
+    table = model._meta.db_table
+    found = prepared.execute(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE due_at <= (SELECT gtm_now('vendor')))", {})
+    return bool(found and found[0])
+
+
+def take_due(model: type[Asked], backoff: Sequence[float]) -> Asked | None:
+    """Take the row of what students have asked for that has waited longest; None when none is due. `backoff` as above."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET failures = LEAST(failures + 1, 1000),"
+            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            f" WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE due_at <= (SELECT gtm_now('vendor'))"
+            "  ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
+            [list(backoff), len(backoff)],
+        )
+        row = cursor.fetchone()
+    return model._default_manager.select_related("student").get(pk=row[0]) if row else None
 
 
 def take_place(name: str) -> bool:

@@ -14,12 +14,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from infra import clock, prepared, rls
+from infra import clock, rls
 from infra.dns.names import display
 from infra.models import Provision, Registration
 from infra.secret import Secret
@@ -31,6 +31,7 @@ from .engine import budget, doorbell
 from .engine.accounts import Accounts, good
 from .engine.reader import send_read
 from .engine.runner import Workshop, default_workshop
+from .looking import is_any_due, take_due
 from .steps.workspace.registering import is_offered as is_offered
 
 log = logging.getLogger(__name__)
@@ -147,33 +148,16 @@ def _hold(draft: Provision) -> None:
 
 def is_due() -> bool:
     """Tell whether a name waits to be looked up: asked by the supervisor's tick."""
-    found = prepared.execute(
-        "SELECT EXISTS (SELECT 1 FROM infra_registration WHERE due_at <= (SELECT gtm_now('vendor')))", {}
-    )
-    return bool(found and found[0])
+    return is_any_due(Registration)
 
 
 def drain(limit: int = 10) -> int:
     """Look up to `limit` names up; return how many. Answers the bell `registrations`."""
     workshop, done = default_workshop(), 0
-    while done < limit and (row := _take()) is not None:
+    while done < limit and (row := take_due(Registration, BACKOFF)) is not None:
         ask_terms(row, workshop)
         done += 1
     return done
-
-
-def _take() -> Registration | None:
-    """Take the name that has waited longest, put off before it is asked as if there had been no answer."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE infra_registration SET failures = LEAST(failures + 1, 1000),"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
-            " WHERE id = ANY(ARRAY(SELECT id FROM infra_registration"
-            "  WHERE due_at <= (SELECT gtm_now('vendor')) ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
-            [list(BACKOFF), len(BACKOFF)],
-        )
-        found = cursor.fetchone()
-    return Registration.objects.get(pk=found[0]) if found else None
 
 
 def ask_terms(row: Registration, workshop: Workshop) -> None:

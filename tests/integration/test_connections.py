@@ -15,6 +15,7 @@ from integrations.sandbox import google_world
 from integrations.sandbox.google_world import generate_key
 from provisioning import actions, connections, entering
 from provisioning.engine.accounts import FROZEN
+from provisioning.looking import take_due
 from provisioning.models import Run
 
 from . import people
@@ -54,7 +55,7 @@ def save(client: Client, slug: str, value: str, at: str = ACCOUNTS) -> Any:
 
 def try_all(world: World) -> None:
     """Let a worker try what waits."""
-    while (row := connections._take()) is not None:
+    while (row := take_due(PlatformConnection, connections.BACKOFF)) is not None:
         connections.check(row, world.workshop)
 
 
