@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 NOT_THERE = (MailboxState.PLANNED, MailboxState.FAILED, MailboxState.REMOVED)
 WEIGHT = "figures"  # no share of a budget is reserved for it
+# As if it had failed already, by the backoff and its length.
+PUT_OFF = "due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
 LONGEST_WAIT, PATIENCE = 5.0, 20.0  # machine seconds that a look waits for one permit, and in all
 
 T = TypeVar("T")
@@ -56,8 +58,7 @@ def take_oldest(model: type[Row], backoff: Sequence[float], *, first: str = "FAL
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {table} SET tried_at = gtm_now('vendor'), failures = failures + 1,"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            f"UPDATE {table} SET tried_at = gtm_now('vendor'), failures = failures + 1, {PUT_OFF}"
             f" WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE due_at <= (SELECT gtm_now('vendor'))"
             f"  ORDER BY ({first}) IS NOT TRUE, looked_at NULLS FIRST, due_at, id"
             "  LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
@@ -81,8 +82,7 @@ def take_due(model: type[Asked], backoff: Sequence[float]) -> Asked | None:
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {table} SET failures = LEAST(failures + 1, 1000),"
-            " due_at = gtm_now('vendor') + make_interval(secs => (%s::float8[])[LEAST(failures + 1, %s)])"
+            f"UPDATE {table} SET failures = LEAST(failures + 1, 1000), {PUT_OFF}"
             f" WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE due_at <= (SELECT gtm_now('vendor'))"
             "  ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)) RETURNING id",
             [list(backoff), len(backoff)],
