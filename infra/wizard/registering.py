@@ -24,7 +24,7 @@ from provisioning.engine.accounts import FROZEN, good
 from . import drafts, own, steps
 
 State, GODADDY = Registration.State, PlatformConnection.Platform.GODADDY
-ANCHOR = "#registrations"
+ANCHORS = {"error": "#id_register_names", "refusal": "#id_consent"}
 
 PROBLEMS: Mapping[str, str | Promise] = {
     registering.TAKEN: gettext_lazy("Somebody has this name already."),
@@ -82,7 +82,10 @@ class RegistrantForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
-    """The whole part of the page. `version` changes when it would look different; `seen` says which offers it shows."""
+    """The whole part of the page. `version` changes when it would look different; `seen` says which offers it shows.
+
+    error  belongs to the names that were typed, `refusal` to the consent
+    """
 
     connect: Option | None
     rows: list[ChoiceRow]
@@ -94,6 +97,7 @@ class Registrations:
     registrant: RegistrantForm | None
     typed: str
     error: str
+    refusal: str
     poll_href: str
     version: str
 
@@ -105,7 +109,9 @@ def is_offered(draft: Provision) -> bool:
     return registering.is_offered() and drafts.takes_own(draft) and GODADDY in drafts.platforms(draft)
 
 
-def part(draft: Provision, data: QueryDict | None = None, *, typed: str = "", error: str = "") -> Registrations | None:
+def part(
+    draft: Provision, data: QueryDict | None = None, *, typed: str = "", error: str = "", refusal: str = ""
+) -> Registrations | None:
     """Return the part of the page, with the ticks and the registrant of `data`; None where nothing is offered."""
     if not is_offered(draft):
         return None
@@ -131,6 +137,7 @@ def part(draft: Provision, data: QueryDict | None = None, *, typed: str = "", er
         else None,
         typed=typed,
         error=error,
+        refusal=refusal,
         poll_href=f"{steps.address(draft, 'domains-registrations')}?version={version}",
         version=version,
     )
@@ -208,13 +215,14 @@ def answer(request: HttpRequest, draft: Provision) -> tuple[list[Problem], Regis
         if action == "agree":
             return _agree(request, draft, ticked)
     except Refused as refusal:
-        return [Problem(str(refusal), ANCHOR)], part(draft, data, typed=typed, error=str(refusal))
+        where = "error" if action == "lookup" else "refusal"
+        return [Problem(str(refusal), ANCHORS[where])], part(draft, data, typed=typed, **{where: str(refusal)})
     waiting = [one.name for one in registering.listed(draft) if one.state == State.OFFERED and one.name in ticked]
     if action == "continue" and waiting:
         text = _("%(names)s: agree to what is said below the names, or take the ticks away.") % {
             "names": listed(waiting)
         }
-        return [Problem(text, ANCHOR)], part(draft, data, typed=typed, error=text)
+        return [Problem(text, ANCHORS["refusal"])], part(draft, data, typed=typed, refusal=text)
     return [], None
 
 
@@ -222,11 +230,11 @@ def _look_up(draft: Provision, data: QueryDict, typed: str) -> tuple[list[Proble
     try:
         names = own.parse(typed, draft)
     except forms.ValidationError as error:
-        problems = [Problem(sentence, "#id_register_names") for sentence in error.messages]
+        problems = [Problem(sentence, ANCHORS["error"]) for sentence in error.messages]
         return problems, part(draft, data, typed=typed, error=" ".join(error.messages))
     if not names:
         text = _("Type the names that you would like.")
-        return [Problem(text, "#id_register_names")], part(draft, data, typed=typed, error=text)
+        return [Problem(text, ANCHORS["error"])], part(draft, data, typed=typed, error=text)
     registering.look_up(draft=draft, names=names)
     return [], None
 

@@ -141,6 +141,7 @@ def test_nothing_is_agreed_to_that_the_page_has_not_shown(
     response = press(client, "agree", **fields)
     assert response.status_code == 422
     assert words in text(response)
+    assert response.content.decode().index('id="id_consent_error"') > response.content.decode().index("Your consent")
     assert Registration.objects.get().state == "offered"
 
 
