@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,26 +37,11 @@ OF_THE_SPECIFICATION = frozenset(
 )
 
 
-def constants(tree: ast.Module) -> dict[str, object]:
-    """Return what the names of a module stand for."""
-    return {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-
-
 def written_codes() -> Iterator[tuple[str, str]]:
     """Yield (where, code) for every outcome that steps and engine make with a code that is written out, or named."""
-    trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "provisioning").rglob("*.py"))}
-    everywhere: dict[str, object] = {}
-    for tree in trees.values():
-        everywhere |= constants(tree)
-    for path, tree in trees.items():
-        named = everywhere | constants(tree)
-        for node in ast.walk(tree):
+    for path in sorted((ROOT / "provisioning").rglob("*.py")):
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+        for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
@@ -63,7 +49,7 @@ def written_codes() -> Iterator[tuple[str, str]]:
                 and node.args
             ):
                 code = node.args[0]
-                value = code.value if isinstance(code, ast.Constant) else named.get(getattr(code, "id", ""))
+                value = code.value if isinstance(code, ast.Constant) else getattr(module, getattr(code, "id", ""), None)
                 if isinstance(value, str):
                     yield f"{path.name}:{node.lineno}", value
 
