@@ -27,6 +27,7 @@ from django.db import Error, IntegrityError, connection, transaction
 
 from infra import clock
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
+from infra.prepared import Lookup
 from infra.secret import Secret
 from integrations.http.call import Call, Proof, Raw
 from integrations.http.errors import (
@@ -67,7 +68,14 @@ ITEM_FIELDS = (
     *("operation__state", "operation__status", "operation__attempt", "operation__sentence", "operation__target"),
     *("operation__run", "operation__absent_after", "operation__request_id", "operation__settled_at"),
 )
-
+ITEMS_OF = Lookup(
+    lambda order: (
+        OperationItem.objects.filter(operation__run__provision=order)
+        .select_related("operation")
+        .only(*ITEM_FIELDS)
+        .order_by("created_at", "id")
+    )
+)
 
 UNDECIDABLE = "cannot_be_read_back"  # code of a person's task: to look for what nothing can be read of
 
@@ -336,8 +344,7 @@ class Ledger:
         Read once a wake-up: whoever holds the claim is the only one who writes them.
         """
         if self._own is None:
-            own = OperationItem.objects.filter(operation__run__provision=self.provision).select_related("operation")
-            self._own = list(own.only(*ITEM_FIELDS).order_by("created_at", "id"))
+            self._own = ITEMS_OF(self.provision.pk)
             operations: dict[uuid.UUID, Operation] = {}
             for item in self._own:  # one object for each operation, so that its items see the same
                 item.operation = operations.setdefault(item.operation_id, item.operation)

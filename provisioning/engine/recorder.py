@@ -31,6 +31,7 @@ from infra.models import (
     RunState,
     StepState,
 )
+from infra.prepared import Lookup
 
 from ..models import OPEN_STEP, Event, Run, Step
 from . import questions, substitution
@@ -511,14 +512,20 @@ def parked(open_rows: Iterable[Step]) -> tuple[str, RunState]:
     return reason, RunState.PARKED if waits and waits <= PEOPLE else RunState.WAITING
 
 
+STEPS_OF = Lookup(lambda run: Step.objects.filter(run=run).order_by("position", "created_at"))
+DOMAINS_OF = Lookup(lambda order: Domain.objects.filter(provision=order).order_by("position", "created_at"))
+MAILBOXES_OF = Lookup(lambda order: Mailbox.objects.filter(provision=order).order_by("domain__position", "position"))
+
+
 def load_wave(run: Run, provision: Provision, stack: StackSpec) -> Wave:
     """Read the rows of a run, and the items that they are about."""
-    steps = list(run.steps.order_by("position", "created_at"))
-    if not any(step.item_key for step in steps):
-        return Wave(stack, steps, [], [])
-    return Wave(
-        stack,
-        steps,
-        list(provision.domains.order_by("position", "created_at")),
-        list(provision.mailboxes.order_by("domain__position", "position")),
-    )
+    steps, domains, mailboxes = STEPS_OF(run.pk), list[Domain](), list[Mailbox]()
+    if any(step.item_key for step in steps):
+        domains, mailboxes = DOMAINS_OF(provision.pk), MAILBOXES_OF(provision.pk)
+    for step in steps:
+        step.run = run
+    for domain in domains:
+        domain.provision = provision
+    for mailbox in mailboxes:
+        mailbox.provision = provision
+    return Wave(stack, steps, domains, mailboxes)

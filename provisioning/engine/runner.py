@@ -20,6 +20,7 @@ from infra.clock import VendorInstant
 from infra.dns.resolver import NameServers, reach, servers
 from infra.models import Domain, DomainState, Mailbox, OperatorItem, RunKind
 from infra.models.domain import GONE
+from infra.prepared import Lookup
 from integrations.http.delegated import Delegated
 from integrations.http.either import EitherForm
 from integrations.http.errors import (
@@ -57,6 +58,7 @@ log = logging.getLogger(__name__)
 WAKEUP = 120.0  # machine seconds a wake-up lasts at most
 ADVICE_CAP = 15 * MINUTE  # vendor seconds: longer advice than this is not believed
 BACKOFF = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)  # vendor seconds by number of errors in a row
+RUN = Lookup(lambda run: Run.objects.filter(pk=run).select_related("provision", "provision__student"))
 APART = (*GONE, DomainState.SPARE)  # domains that are no part of what an order has
 NOTHING_LEFT = Failed("nothing_left", "Nothing that was ordered could be built.")
 NOT_OUR_FAULT = (
@@ -148,7 +150,7 @@ class Wakeup:
 
         self.ends = clock.monotonic() + WAKEUP
         self.workshop = workshop
-        self.run = Run.objects.select_related("provision", "provision__student").get(pk=claim.run_id)
+        (self.run,) = RUN(claim.run_id)
         self.provision = self.run.provision
         if self.run.crashes >= CRASHES_TO_PARK:
             sentence = f"{self.provision.reference}: {self.run.crashes} wake-ups in a row have not come to their end."

@@ -27,6 +27,8 @@ class Wave:
         self.homes = {str(domain.pk): domain for domain in domains}  # also of mailboxes whose domain has no row
         self.domains = {str(domain.pk): domain for domain in domains if str(domain.pk) in with_rows}
         self.mailboxes = {str(mailbox.pk): mailbox for mailbox in mailboxes if str(mailbox.pk) in with_rows}
+        self.home_of = {key: str(mailbox.domain_id) for key, mailbox in self.mailboxes.items()}
+        self._place = {spec.key: place for place, spec in enumerate(stack.steps)}
         self.dead = {step.item_key for step in steps if step.state == StepState.FAILED and step.item_key}
 
     # ---- items -------------------------------------------------------------------------------------------------------
@@ -35,8 +37,7 @@ class Wave:
         """Tell whether an item is still in the wave."""
         if item_key in self.dead:
             return False
-        mailbox = self.mailboxes.get(item_key)
-        return mailbox is None or str(mailbox.domain_id) not in self.dead
+        return self.home_of.get(item_key) not in self.dead
 
     def live(self, scope: Scope) -> list[str]:
         """Return the keys of the items of a scope that are still in the wave, in the student's order."""
@@ -47,7 +48,7 @@ class Wave:
 
     def mailboxes_of(self, domain_key: str) -> list[str]:
         """Return the keys of a domain's mailboxes."""
-        return [key for key, mailbox in self.mailboxes.items() if str(mailbox.domain_id) == domain_key]
+        return [key for key, home in self.home_of.items() if home == domain_key]
 
     # ---- readiness ---------------------------------------------------------------------------------------------------
 
@@ -106,8 +107,8 @@ class Wave:
     def is_ready(self, spec: StepSpec, item_key: str) -> bool:
         """Tell whether every step before `spec` is closed for what this item depends on."""
         before = self._before(spec)
-        if spec.scope is not Scope.RUN:
-            return all(self._closed_for_item(earlier, spec.scope, item_key) for earlier in before)
+        if spec.scope is not Scope.RUN:  # the nearest first: what is not ready fails there, as a rule
+            return all(self._closed_for_item(earlier, spec.scope, item_key) for earlier in reversed(before))
         run_steps = [earlier for earlier in before if earlier.scope is Scope.RUN]
         item_steps = [earlier for earlier in before if earlier.scope is not Scope.RUN]
         if not all(self._closed(earlier, "") for earlier in run_steps):
@@ -133,7 +134,7 @@ class Wave:
         return not any(True for spec in self.stack.steps for _ in self.open_rows(spec))
 
     def _before(self, spec: StepSpec) -> Sequence[StepSpec]:
-        return self.stack.steps[: self.stack.steps.index(spec)]
+        return self.stack.steps[: self._place[spec.key]]
 
     def _closed(self, spec: StepSpec, item_key: str) -> bool:
         row = self.rows.get((spec.key, item_key))
@@ -149,5 +150,5 @@ class Wave:
         if earlier.scope is scope:
             return [item_key]
         if earlier.scope is Scope.DOMAIN:  # a mailbox looks at its domain
-            return [str(self.mailboxes[item_key].domain_id)]
+            return [self.home_of[item_key]]
         return [key for key in self.mailboxes_of(item_key) if self.is_live(key)]
