@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,13 @@ harness.hash_quickly()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(FiguresPlugin(config), "figures")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests leave behind, and not again and again among thousands of tests and modules."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -44,10 +44,11 @@ from .killing import (
 )
 from .tales import DETOURS, PLAIN, SMALLEST, Tale, smallest_like
 
+T = TypeVar("T", bound=Callable[..., Any])
 SHARDS = 4  # tests among which the places of a tier are dealt out, so that all processes have something to do
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 40, 6, 1, 5
+PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 32, 6, 1, 4
 PAIRS = 2000
 PAIRS_IN_PART = 16
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
@@ -58,6 +59,14 @@ KILLED = (
 )
 LATE = ({"kind": "late_execution", "verb": "buy_mailbox_slots", "seconds": 200.0, "times": 1},)
 SOON = 12  # places after the first death within which half of the second ones die
+
+
+def together(test: T) -> T:
+    """Let one process play all detours in the part, which plays each but once or twice: it knows then how it goes
+    undisturbed."""
+    if not whole.IS_WHOLE:
+        pytest.mark.xdist_group("detours")(test)
+    return test
 
 
 @cache
@@ -85,6 +94,7 @@ def test_every_stack_has_packages_in_the_matrix() -> None:
     assert set(DEFAULTS) == set(STACKS)
 
 
+@together
 def test_a_detour_through_steps_has_rows_around_everything_in_them() -> None:
     tale = next(tale for tale in DETOURS if tale.steps)
     wanted = {
@@ -97,11 +107,13 @@ def test_a_detour_through_steps_has_rows_around_everything_in_them() -> None:
     assert wanted <= {(place.failpoint, place.what) for place in places(tale)}
 
 
+@together
 @pytest.mark.parametrize("tale", DETOURS, ids=str)
 def test_every_detour_leads_to_further_calls(tale: Tale) -> None:
     assert places(tale)
 
 
+@together
 def test_every_call_that_a_platform_receives_has_a_row(figures: Figures) -> None:
     """Judged at the end of the run, over the calls of all chaos tests."""
     every = [place for tale in (*PLAIN, *DETOURS) for place in places(tale)]
@@ -124,6 +136,7 @@ def test_a_death_around_a_test_message_changes_nothing(figures: Figures) -> None
     figures.add("matrix_places", play(tale, [Deaths(place) for place in whole.sample(chosen, part=4)], figures))
 
 
+@together
 @pytest.mark.parametrize("tale", DETOURS, ids=str)
 def test_a_death_on_a_detour_changes_nothing(tale: Tale, figures: Figures) -> None:
     chosen = whole.sample(places(tale), part=PART_OF_STEPS if tale.steps else PART_OF_DETOURS)
