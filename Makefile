@@ -46,8 +46,8 @@ format: $(VENV)/.dev ## ruff, mending what it can
 bench: $(VENV)/.dev $(RIVALS)/.bench ## the benchmarks; ratios in var/bench.json
 	@$(PY) manage.py bench
 
-browser: $(VENV)/.dev ## the browser gate alone, every state in both schemes at both widths
-	@GTM_REQUIRE_BROWSER=1 GTM_LOOKS=all $(PYTEST) tests/browser $(ARGS)
+browser: $(VENV)/.dev ## the browser gate alone
+	@GTM_REQUIRE_BROWSER=1 $(PYTEST) tests/browser $(ARGS)
 
 screens: $(VENV)/.dev ## pictures of every page and state, in var/screens
 	@GTM_REQUIRE_BROWSER=1 GTM_SCREENS=1 $(PYTEST) tests/browser -m screens $(ARGS)

@@ -1,12 +1,7 @@
-"""Every page and state: accessible by axe's rules in both schemes and at two widths, and never wider than a small phone.
-
-`make test` judges each state twice, at each width in one of the schemes and in each scheme at one of the widths, which
-is which in turns; `make browser` judges every state in all four.
-"""
+"""Every page and state: accessible by axe's rules in both schemes and at two widths, and never wider than a small phone."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -27,7 +22,6 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS: list[tuple[int, Literal["light", "dark"]]] = [
     (width, scheme) for width in (1280, 390) for scheme in ("light", "dark")
 ]
-WHOLE = os.environ.get("GTM_LOOKS") == "all"
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "screens"
 PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Without `preload`, axe would load the stylesheets of stylesheets by an inline style, which the policy refuses.
@@ -79,17 +73,10 @@ def judged(page: Page) -> list[str]:
     return found
 
 
-def looks(name: str) -> list[tuple[int, Literal["light", "dark"]]]:
-    """Return at which widths and in which schemes a state is judged in this run."""
-    if WHOLE:
-        return LOOKS
-    return [LOOKS[0], LOOKS[3]] if list(STATES).index(name) % 2 else [LOOKS[1], LOOKS[2]]
-
-
-def test_every_state_is_accessible_and_fits_a_phone(name: str, opened: Page) -> None:
+def test_every_state_is_accessible_and_fits_a_phone(opened: Page) -> None:
     opened.evaluate(AXE)
     found = []
-    for width, scheme in looks(name):
+    for width, scheme in LOOKS:
         opened.set_viewport_size({"width": width, "height": 900})
         opened.emulate_media(color_scheme=scheme)
         found += [f"{scheme} at {width} px: {line}" for line in judged(opened)]
