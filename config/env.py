@@ -200,6 +200,8 @@ def database(url: str, *, as_owner: bool, password: str) -> dict[str, Any]:
     options = config.setdefault("OPTIONS", {})
     if "host" in options:  # a socket's folder cannot stand in the host part of an address
         config["HOST"] = options.pop("host")
+    # Django's default, none at all, makes psycopg ignore a wish to prepare a statement (`infra.prepared`).
+    options["prepare_threshold"] = 5
     if as_owner and config["USER"] == LOGIN:
         raise ImproperlyConfigured("This command needs the owner of the database, but DATABASE_URL names the login.")
     if not as_owner and config["USER"] != LOGIN:

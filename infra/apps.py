@@ -7,6 +7,7 @@ class InfraConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import rls
+        from . import prepared, rls
 
         connection_created.connect(rls.take_first_role, dispatch_uid="infra.rls")
+        connection_created.connect(prepared.read_json_as_text, dispatch_uid="infra.prepared")

@@ -13,6 +13,8 @@ from typing import NamedTuple, NewType
 
 from django.db import connection
 
+from . import prepared
+
 MachineInstant = NewType("MachineInstant", datetime)
 VendorInstant = NewType("VendorInstant", datetime)
 
@@ -70,9 +72,9 @@ def vendor_now() -> VendorInstant:
 
 
 def _now(kind: str) -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT gtm_now(%s)", [kind])
-        instant: datetime = cursor.fetchone()[0]
+    found = prepared.execute("SELECT gtm_now(%(kind)s::text)", {"kind": kind})
+    assert found is not None
+    instant: datetime = found[0]
     return instant
 
 

@@ -296,12 +296,11 @@ def waiting_before(budget: str, run_id: UUID) -> int:
 
 def is_contested(budget: str, run_id: UUID) -> bool:
     """Tell whether others than this run wait for a permit of `budget`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT EXISTS (SELECT 1 FROM provisioning_run WHERE {claims.WAITS_FOR} AND id <> %(run)s)",
-            {"budget": budget, "run": run_id},
-        )
-        return bool(cursor.fetchone()[0])
+    found = prepared.execute(
+        f"SELECT 1 FROM provisioning_run WHERE {claims.WAITS_FOR} AND id <> %(run)s LIMIT 1",
+        {"budget": budget, "run": run_id},
+    )
+    return found is not None
 
 
 def free(budget: str, weight_class: str = "paid") -> int:

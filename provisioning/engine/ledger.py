@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
 
-from infra import clock
+from infra import clock, prepared
 from infra.models import UNRESOLVED, OperationState, Provision, ProvisionState
 from infra.prepared import Lookup
 from infra.secret import Secret
@@ -76,6 +76,14 @@ ITEMS_OF = Lookup(
         .order_by("created_at", "id")
     )
 )
+
+OPEN_ELSEWHERE = """
+SELECT array_agg(item.natural_key) FROM provisioning_operationitem item
+JOIN provisioning_operation operation ON operation.id = item.operation_id
+JOIN provisioning_run run ON run.id = operation.run_id
+WHERE item.platform = %(platform)s AND item.verb = %(verb)s AND item.natural_key = ANY(%(keys)s::varchar[])
+    AND item.state = ANY(%(open)s::varchar[]) AND run.provision_id <> %(provision)s
+"""
 
 UNDECIDABLE = "cannot_be_read_back"  # code of a person's task: to look for what nothing can be read of
 
@@ -358,8 +366,17 @@ class Ledger:
         """Return the keys that others have left unresolved: theirs to settle, and nobody else may ask for them now."""
         if not keys:
             return set()
-        items = OperationItem.objects.filter(platform=platform, verb=verb, natural_key__in=keys, state__in=UNRESOLVED)
-        return set(items.exclude(operation__run__provision=self.provision).values_list("natural_key", flat=True))
+        found = prepared.execute(
+            OPEN_ELSEWHERE,
+            {
+                "platform": platform,
+                "verb": verb,
+                "keys": list(keys),
+                "open": list(UNRESOLVED),
+                "provision": self.provision.pk,
+            },
+        )
+        return set(found[0] or ()) if found else set()
 
     def _latest(self, call: Call[Any], keys: Sequence[str]) -> dict[str, OperationItem]:
         """Return this provision's newest item per key."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import psycopg
 from django.db import connection
 
 from infra import clock
@@ -40,7 +41,7 @@ DELETE FROM django_q_ormq;
 DELETE FROM gtm_clock;
 """
 START_CLOCK = f"INSERT INTO gtm_clock (machine_origin, vendor_origin, scale) VALUES ('{BEGINNING}', '{BEGINNING}', 1);"
-MOVE = "UPDATE gtm_clock SET machine_offset = machine_offset + make_interval(secs => %s)"
+MOVE = "UPDATE gtm_clock SET machine_offset = machine_offset + make_interval(secs => %s::float8)"
 
 SLOTS = """
 SELECT budget, count(*), count(*) FILTER (WHERE weight_class <> ''), max(window_seconds)
@@ -65,7 +66,8 @@ def advance(seconds: float) -> None:
         _moved += seconds
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        connection.connection.execute(MOVE, [seconds])  # past Django's cursor, because it happens with every call
+        # Past Django's cursor and prepared, because it happens with every call.
+        psycopg.Cursor(connection.connection).execute(MOVE, [seconds], prepare=True)
 
 
 def monotonic() -> float:

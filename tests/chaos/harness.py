@@ -30,7 +30,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from infra import clock
+from infra import clock, prepared
 from infra.models import Provision
 from integrations import registry
 from integrations.http.call import Call, Raw
@@ -160,9 +160,7 @@ class World(kit.World):
     def _look(self) -> Ahead:
         """Return what lies ahead; one look serves until something happens."""
         if self._ahead is None:
-            with connection.cursor() as cursor:
-                cursor.execute(AHEAD)
-                seconds, under_way = cursor.fetchone()
+            seconds, under_way = prepared.execute(AHEAD, {}) or (None, None)
             self._ahead = Ahead(60.0 if seconds is None else float(seconds), frozenset(under_way or ()))
         return self._ahead
 

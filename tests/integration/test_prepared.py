@@ -6,8 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.db.models import Model
 
+from infra import prepared
 from infra.prepared import Lookup
 from provisioning.engine import ledger, recorder, runner
 from tests.integration.stories.kit import Story, story
@@ -47,3 +49,27 @@ def test_the_rows_are_those_of_the_queryset(made: Story, lookup: Lookup[Any], of
 
 def test_other_ids_find_nothing(made: Story) -> None:
     assert recorder.STEPS_OF(uuid4()) == []
+
+
+@pytest.mark.django_db
+def test_the_server_keeps_a_statement_and_takes_other_values_for_it() -> None:
+    sql = "SELECT %(value)s::int + 1"
+    assert [prepared.execute(sql, {"value": value}) for value in (1, 2, 3)] == [(2,), (3,), (4,)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement = %s",
+            ["SELECT $1::int + 1"],
+        )
+        assert cursor.fetchall() == [(3,)]
+
+
+@pytest.mark.django_db
+def test_values_are_those_that_django_reads() -> None:
+    sql = (
+        "SELECT '{\"a\": [1, null]}'::jsonb, gtm_now('machine') - gtm_now('machine') < '1s', 1.50::numeric,"
+        " NULL, '\\x00ff'::bytea, '2026-01-01 00:00+01'::timestamptz, ARRAY['a', NULL]"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        expected = cursor.fetchone()
+    assert prepared.execute(sql, {}) == expected
