@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -76,6 +77,13 @@ TXT: Final = "DNS_TXT"
 SECRET_FIELDS: Final = frozenset({"password", "access_token", "assertion", "private_key"})
 
 
+@lru_cache(
+    maxsize=4
+)  # reading a key takes longer than a whole wake-up of ours, and the operator's is one for everybody
+def _signer(private_key: str, key_id: str | None) -> crypt.RSASigner:
+    return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call, no-any-return]
+
+
 @dataclass(frozen=True, slots=True)
 class GoogleWorkspaceSettings:
     """How to reach a Workspace account, and every choice its documentation leaves to us. Times in seconds.
@@ -104,7 +112,7 @@ class GoogleWorkspaceSettings:
 
     def __post_init__(self) -> None:
         try:
-            signer = crypt.RSASigner.from_string(self.private_key.open(), self.private_key_id or None)  # type: ignore[no-untyped-call]
+            signer = _signer(self.private_key.open(), self.private_key_id or None)
         except (ValueError, TypeError):
             signer = None
         if signer is None:  # outside the handler: what failed quotes the key

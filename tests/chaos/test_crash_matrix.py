@@ -48,9 +48,9 @@ T = TypeVar("T", bound=Callable[..., Any])
 SHARDS = 4  # tests among which the places of a tier are dealt out, so that all processes have something to do
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 32, 6, 1, 4
+PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 28, 4, 1, 3
 PAIRS = 2000
-PAIRS_IN_PART = 16
+PAIRS_IN_PART = 12
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
 KILLED = (
     "after_work heyreach.create_list 1",

@@ -19,8 +19,8 @@ from .market import Market, undone
 from .whole import IS_WHOLE
 
 MOST = 200 if IS_WHOLE else 0  # courses of one life that are gone through one by one; of the others, some are drawn
-DRAWN = 60 if IS_WHOLE else 3
-BARELY = 20 if IS_WHOLE else 2
+DRAWN = 60 if IS_WHOLE else 2
+BARELY = 20 if IS_WHOLE else 1
 
 CALM = Hearing()
 NOISY = Hearing(everything=True, copies=3, lazy=0.4)

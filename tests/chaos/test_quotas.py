@@ -21,7 +21,7 @@ from .harness import due_runs
 from .whole import IS_WHOLE
 
 ORDERS, SEARCHING, CLICKS = (100, 20, 1000) if IS_WHOLE else (12, 6, 30)
-OF_ANOTHER_STACK = ORDERS if IS_WHOLE else 5
+OF_ANOTHER_STACK = ORDERS if IS_WHOLE else 3
 # A permit of a budget by the second comes back before whoever lacks it can be woken: after a second at the earliest.
 A_MOMENT = 5.0
 

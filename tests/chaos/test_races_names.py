@@ -30,7 +30,7 @@ from .street import API_PROVISION, PACKAGE, Street, chosen, no_page_failed, owne
 
 pytestmark = pytest.mark.usefixtures("client")  # pages are shown, so the static files are collected first
 
-SEEDS = whole.sample(range(60), part=4)
+SEEDS = whole.sample(range(60), part=3)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def play(post: Post, race: Race, figures: Figures) -> None:
     figures.add("zombie_refused", refused.count)
 
 
-@pytest.mark.parametrize(("seed", "mood"), whole.sample([(seed, mood) for seed in SEEDS for mood in MOODS], part=4))
+@pytest.mark.parametrize(("seed", "mood"), whole.sample([(seed, mood) for seed in SEEDS for mood in MOODS], part=3))
 def test_however_often_a_wake_up_arrives_the_run_ends_as_if_undisturbed(
     seed: int, mood: str, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:

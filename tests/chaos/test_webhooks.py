@@ -31,7 +31,7 @@ from .lives import PAID
 from .market import Market
 from .whole import IS_WHOLE
 
-BUYERS, DELIVERIES, COPIES = (100, 10_000, 4) if IS_WHOLE else (10, 600, 4)
+BUYERS, DELIVERIES, COPIES = (100, 10_000, 4) if IS_WHOLE else (5, 300, 4)
 BARE_EVERY = 10
 WORKERS = 2
 

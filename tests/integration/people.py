@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from infra.models import Domain, DomainState, Origin
+from django.db.models import Exists, OuterRef, Q
+
+from infra.models import Domain, DomainState, Origin, StepState
+from infra.prepared import Lookup
 from integrations.sandbox import Sandbox, dns, registrar
 from integrations.sandbox.google_world import (
     generate_key,
@@ -14,11 +17,30 @@ from integrations.sandbox.google_world import (
 )
 from integrations.sandbox.reading import Refusal
 from provisioning import entering, mail_tests
-from provisioning.models import ACTIVE_RUN, Run
+from provisioning.engine.entries import ASKED
+from provisioning.models import ACTIVE_RUN, Run, Step
 from provisioning.stacks import STACKS
 from provisioning.steps.workspace import signing
 
 from . import world
+
+# Asked between any two wake-ups, and answered with nothing nearly always.
+ASKED_OWNERS = Lookup(
+    lambda: Domain.objects.filter(state=DomainState.PENDING_NAMESERVERS, facts__has_key="nameservers")
+)
+ASKED_RUNS = Lookup(
+    lambda: Run.objects.filter(
+        Exists(
+            Step.objects.filter(
+                Q(facts__code=ASKED) | Q(facts__question=ASKED),
+                run=OuterRef("pk"),
+                state=StepState.WAITING,
+                next_attempt_at__isnull=False,
+            )
+        ),
+        state__in=ACTIVE_RUN,
+    )
+)
 
 
 def of(stack: str) -> list[Callable[[Sandbox], bool]]:
@@ -38,13 +60,13 @@ def of(stack: str) -> list[Callable[[Sandbox], bool]]:
 
 def mail_is_tested(sandbox: Sandbox) -> bool:
     """Do what workers do with test messages, one at a time; return whether one was due."""
-    return bool(mail_tests.work(world.post_of(sandbox), world.name_servers(sandbox), 1))
+    return mail_tests.is_due() and bool(mail_tests.work(world.post_of(sandbox), world.name_servers(sandbox), 1))
 
 
 def own_domains_are_delegated(sandbox: Sandbox) -> bool:
     """Let every owner who was asked change the name servers; return whether there was one."""
     moved = False
-    for domain in Domain.objects.filter(state=DomainState.PENDING_NAMESERVERS, facts__has_key="nameservers"):
+    for domain in ASKED_OWNERS():
         wanted = [str(one) for one in domain.facts["nameservers"]]
         now = sandbox.clock.now()
         if set(dns.delegation(sandbox.world, domain.name, now)) != set(wanted):
@@ -65,7 +87,7 @@ def keys_are_entered(sandbox: Sandbox) -> bool:
 
 def _enter(sandbox: Sandbox, kinds: tuple[str, ...]) -> bool:
     moved = False
-    for run in Run.objects.filter(state__in=ACTIVE_RUN):
+    for run in ASKED_RUNS():
         for one in (asked for asked in entering.asked(run) if asked.key in kinds):
             lines = [f"{item} {value}" for item in one.items if (value := _make(sandbox, one.key, item))]
             if lines:
