@@ -78,13 +78,14 @@ def named(subject: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deaths:
-    """When workers die in one story: the first at a place, a second so many places after that (0: no second)."""
+    """Where workers die in one story: one at each of some places, another so many places after the first (0: no such)."""
 
-    first: Place | None = None
+    places: tuple[Place, ...] = ()
     later: int = 0
 
     def __str__(self) -> str:
-        return f"{self.first}, then {self.later} places later" if self.later else str(self.first)
+        named = ", ".join(map(str, self.places))
+        return f"{named}, then {self.later} places later" if self.later else named
 
 
 @dataclass
@@ -122,7 +123,7 @@ def tell(tale: Tale, plan: Deaths = NOBODY_DIES, **world: Any) -> Told:
         place = passages.next(name, subject)
         places.append(place)
         passed += len(deaths) == 1
-        if (not deaths and place == plan.first) or (len(deaths) == 1 and passed == plan.later):
+        if (place in plan.places and place not in deaths) or (len(deaths) == 1 and passed == plan.later):
             deaths.append(place)
             die(str(place))
 
@@ -175,6 +176,20 @@ def within(places: Sequence[Place], steps: Collection[str]) -> list[Place]:
             found += places[since:number] if place.what in steps else []
             since = number
     return found
+
+
+def apart(places: Sequence[Place], most: int) -> list[Deaths]:
+    """Deal places out to stories, each of which has `most` at most and no two of one call or step: so that none of these
+    deaths changes how often another one's call is made before it. Places that only a person gets over are alone."""
+    plans: list[list[Place]] = []
+    alone = [place for place in places if lost_for_good([place])]
+    for place in (place for place in places if place not in alone):
+        fits = (plan for plan in plans if len(plan) < most and all(other.what != place.what for other in plan))
+        plan = next(fits, None)
+        if plan is None:
+            plans.append(plan := [])
+        plan.append(place)
+    return [Deaths((place,)) for place in alone] + [Deaths(tuple(plan)) for plan in plans]
 
 
 def wrongs(model: Told, told: Told) -> list[str]:

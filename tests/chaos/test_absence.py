@@ -22,7 +22,7 @@ from tests.integration.world import SETTINGS
 
 from .figures import Figures
 from .scenes import HOURS, SCENES, Scene, Seen, calls_of
-from .whole import IS_WHOLE, sample
+from .whole import packs, sample
 
 PLAIN = [scenes[0] for scenes in SCENES.values()]
 LATE = (0.0, 100.0, 200.0, 300.0)  # vendor seconds after we gave up
@@ -72,7 +72,7 @@ def test_inside_the_bounds_nothing_is_made_twice_and_nobody_is_asked(
     scene: Scene, late: float, lag: float, figures: Figures
 ) -> None:
     writes = once(scene)
-    for together in [[write] for write in writes] if IS_WHOLE else [writes]:
+    for together in packs(writes):
         made = begin(scene, *carried_out_late(together, late), *lags(scene, lag))
         made.play(hours=HOURS)
         made.check(quotas=False)

@@ -77,14 +77,14 @@ def test_its_calls_are_found_by_themselves(model: Told) -> None:
 
 def test_a_death_while_its_fate_is_open_asks_one_person_once(model: Told) -> None:
     for place in rows(model.places):
-        told = tell(TALE, Deaths(place))
+        told = tell(TALE, Deaths((place,)))
         assert wrongs(model, told) == [], place
         asked = [task.details["code"] for tasks in told.books.tasks.values() for task in tasks]
         assert asked == ([UNDECIDABLE] if place.failpoint in IN_DOUBT else []), place
 
 
 def test_nobody_is_asked_twice_and_nothing_is_sent_until_somebody_has_looked(model: Told) -> None:
-    told = tell(TALE, Deaths(rows(model.places)[1]))
+    told = tell(TALE, Deaths((rows(model.places)[1],)))
     made = told.made
     for _hour in range(24):
         made.advance(3600.0)
@@ -94,7 +94,7 @@ def test_nobody_is_asked_twice_and_nothing_is_sent_until_somebody_has_looked(mod
 
 
 def test_the_operators_retry_says_that_it_is_not_there(model: Told) -> None:
-    told = tell(TALE, Deaths(rows(model.places)[1]))
+    told = tell(TALE, Deaths((rows(model.places)[1],)))
     actions.retry_failed_step(run=told.made.run, actor="op@example.com", reason="looked: no list")
     told.made.play()
     assert told.made.provision.state == "active"

@@ -37,6 +37,7 @@ from .killing import (
     Deaths,
     Place,
     Told,
+    apart,
     rows,
     tell,
     within,
@@ -48,8 +49,8 @@ T = TypeVar("T", bound=Callable[..., Any])
 SHARDS = 4  # tests among which the places of a tier are dealt out, so that all processes have something to do
 SEED = int(os.environ.get("GTM_CHAOS_SEED", 1))
 # How many places of a tier the part visits, and how many pairs; the whole visits all places and PAIRS pairs.
-PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 28, 4, 1, 3
-PAIRS = 2000
+PART, PART_OF_OTHERS, PART_OF_DETOURS, PART_OF_STEPS = 28, 12, 1, 3
+PAIRS = 1000
 PAIRS_IN_PART = 12
 # Where the workers of the controls die, and a platform that carries a purchase out only later.
 KILLED = (
@@ -124,8 +125,9 @@ def test_every_call_that_a_platform_receives_has_a_row(figures: Figures) -> None
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize("tale", PLAIN, ids=str)
 def test_a_death_at_any_point_of_any_call_changes_nothing(tale: Tale, shard: int, figures: Figures) -> None:
+    """In the smallest package each death has a story of its own; bigger ones have some deaths, far apart, in each."""
     chosen = whole.sample(places(tale), part=PART if tale == SMALLEST else PART_OF_OTHERS)[shard::SHARDS]
-    figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
+    figures.add("matrix_places", play(tale, apart(chosen, 1 if tale == SMALLEST else whole.IN_ONE_RUN), figures))
 
 
 def test_a_death_around_a_test_message_changes_nothing(figures: Figures) -> None:
@@ -133,14 +135,14 @@ def test_a_death_around_a_test_message_changes_nothing(figures: Figures) -> None
     tale = next(tale for tale in PLAIN if any(place.failpoint in MAIL_POINTS for place in places(tale)))
     chosen = [place for place in places(tale) if place.failpoint in MAIL_POINTS]
     assert {place.failpoint for place in chosen} == set(MAIL_POINTS)
-    figures.add("matrix_places", play(tale, [Deaths(place) for place in whole.sample(chosen, part=4)], figures))
+    figures.add("matrix_places", play(tale, apart(whole.sample(chosen, part=4), 1), figures))
 
 
 @together
 @pytest.mark.parametrize("tale", DETOURS, ids=str)
 def test_a_death_on_a_detour_changes_nothing(tale: Tale, figures: Figures) -> None:
     chosen = whole.sample(places(tale), part=PART_OF_STEPS if tale.steps else PART_OF_DETOURS)
-    figures.add("matrix_places", play(tale, [Deaths(place) for place in chosen], figures))
+    figures.add("matrix_places", play(tale, apart(chosen, 1), figures))
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -152,7 +154,7 @@ def test_two_deaths_in_one_story_change_nothing(shard: int, figures: Figures) ->
     for _ in range((PAIRS if whole.IS_WHOLE else PAIRS_IN_PART) // SHARDS):
         first = chance.choice(places(SMALLEST))
         left = len(all_places) - all_places.index(first)
-        pairs.append(Deaths(first, chance.randint(1, chance.choice([SOON, max(SOON, left)]))))
+        pairs.append(Deaths((first,), chance.randint(1, chance.choice([SOON, max(SOON, left)]))))
     figures.add("matrix_pairs", play(SMALLEST, pairs, figures))
 
 
@@ -167,7 +169,7 @@ def place(named: str) -> Place:
 def tells(named: str, **world: Any) -> list[str]:
     """Return what the oracle finds after a death at a place."""
     try:
-        return wrongs(undisturbed(SMALLEST), tell(SMALLEST, Deaths(place(named)), **world))
+        return wrongs(undisturbed(SMALLEST), tell(SMALLEST, Deaths((place(named),)), **world))
     except AssertionError as error:
         return [str(error)]
 
@@ -218,10 +220,16 @@ def test_control_without_the_capture_a_password_is_lost(monkeypatch: pytest.Monk
 
 
 def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
-    """Play one story for each plan of deaths and compare it with the undisturbed one; return how many were played."""
+    """Play one story for each plan of deaths and compare it with the undisturbed one; return how many died as planned.
+
+    A place that a story has not come by, because an earlier death in it changed its way, gets a story of its own.
+    """
     model, wrong, began = undisturbed(tale), list[str](), time.monotonic()
     secrets, orders = list[str](), list[Provision]()
-    for plan in plans:
+    left, met, stories = list(plans), 0, 0
+    while left:
+        plan = left.pop()
+        stories += 1
         try:
             told = tell(tale, plan)
         except AssertionError as error:
@@ -231,10 +239,13 @@ def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
         secrets += invariants.passwords_of(told.made.sandbox)
         orders += told.books.orders
         figures.add("matrix_deaths", len(told.deaths))
+        met += len(told.deaths) if not plan.later else 1
+        if len(plan.places) > 1:
+            left += [Deaths((place,)) for place in plan.places if place not in told.deaths]
     if tale == SMALLEST:
-        figures.rate("runs_per_minute", len(plans), time.monotonic() - began)
+        figures.rate("runs_per_minute", stories, time.monotonic() - began)
     assert not wrong, f"{len(wrong)} differences from the undisturbed story:\n" + "\n".join(wrong)
     everybody = Books(orders)
     invariants.no_password_is_readable(secrets, everybody)
     invariants.no_row_is_seen_by_another_student(everybody)
-    return len(plans)
+    return met

@@ -1,11 +1,11 @@
 """Every call of every stack meets every fault: taken for what it is, and nothing is ever done twice.
 
-The part packs one fault for each call into a run; the whole gives each pair a run of its own.
+A run meets one fault at each of its calls in the part, at a few of them in the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,7 +13,7 @@ from .fault_runs import judge, play
 from .fault_table import TABLE, Row
 from .figures import Figures
 from .scenes import EVERY_SCENE, SCENES, Scene, Seen, calls_of, own_calls
-from .whole import IS_WHOLE, sample
+from .whole import packs, sample
 
 PLAIN = [scenes[0] for scenes in SCENES.values()]
 SHIFTS = range(len(TABLE))
@@ -52,7 +52,7 @@ def pairs(scene: Scene, shift: int) -> list[Pair]:
 def meet(scene: Scene, wanted: Sequence[Pair], figures: Figures) -> None:
     """Let each pair meet and judge it. What another fault kept from happening gets a run of its own."""
     left = list(wanted)
-    for together in runs(wanted):
+    for together in packs(wanted):
         made, cells = play(scene, together)
         judge(made, cells, figures)
         met = [(cell.target, cell.row) for cell in cells if cell.call is not None]
@@ -61,11 +61,3 @@ def meet(scene: Scene, wanted: Sequence[Pair], figures: Figures) -> None:
         made, cells = play(scene, [pair])
         assert cells[0].call is not None, f"{cells[0]}: never met"
         judge(made, cells, figures)
-
-
-def runs(wanted: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
-    """Yield what goes into one run: all of it in the part, a pair each in the whole."""
-    if IS_WHOLE:
-        yield from ([pair] for pair in wanted)
-    elif wanted:
-        yield wanted

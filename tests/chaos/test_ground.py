@@ -10,8 +10,10 @@ from django.db import connection, transaction
 
 from infra import clock
 from infra.models import Flag
+from integrations.http.call import Proof
 from tests.chaos import whole
 from tests.chaos.figures import Figures
+from tests.chaos.killing import Deaths, Place, apart
 
 
 def one(sql: str) -> object:
@@ -52,8 +54,23 @@ def test_a_part_is_spread_evenly_and_the_whole_is_everything(monkeypatch: pytest
     assert whole.sample(range(11), part=3) == [0, 5, 10]
     assert whole.sample(range(2), part=3) == [0, 1]
     assert whole.sample(range(9), part=1) == [0]
+    assert list(whole.packs(range(11))) == [range(11)]
+    assert list(whole.packs([])) == []
     monkeypatch.setattr(whole, "IS_WHOLE", True)
     assert whole.sample(range(11), part=3) == list(range(11))
+    assert list(whole.packs(range(6))) == [range(4), range(4, 6)]
+
+
+def test_deaths_in_one_story_are_at_different_calls_and_what_needs_a_person_is_alone() -> None:
+    places = [Place("after_work", what, nth, "write") for what in "abc" for nth in (1, 2)]
+    lost = Place("after_intent", "d", 1, "write", Proof.NONE)
+    plans = apart([*places, lost], 2)
+    assert sorted(str(place) for plan in plans for place in plan.places) == sorted(map(str, [*places, lost]))
+    assert Deaths((lost,)) in plans
+    for plan in plans:
+        assert len(plan.places) <= 2
+        assert len({place.what for place in plan.places}) == len(plan.places)
+    assert [len(plan.places) for plan in apart(places, 1)] == [1] * 6
 
 
 def test_figures_of_several_processes_become_one() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
 IS_WHOLE = os.environ.get("GTM_CHAOS") == "whole"
+IN_ONE_RUN = 4  # troubles, each with another call, that one run of the whole meets
 
 
 def sample(items: Iterable[T], *, part: int) -> list[T]:
@@ -20,3 +21,10 @@ def sample(items: Iterable[T], *, part: int) -> list[T]:
     if part == 1:
         return everything[:1]
     return [everything[round(n * (len(everything) - 1) / (part - 1))] for n in range(part)]
+
+
+def packs(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield what one run meets at once: a few of the items in the whole, all of them in the part."""
+    size = IN_ONE_RUN if IS_WHOLE else max(1, len(items))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
