@@ -22,7 +22,7 @@ from .market import Market
 from .whole import IS_WHOLE
 
 DAY = 86400
-PAUSES = range(40) if IS_WHOLE else (0, 9)  # wake-ups before it happens; an order has about thirty
+PAUSES = range(40) if IS_WHOLE else (9,)  # wake-ups before it happens; an order has about thirty
 OVER = (ProvisionState.CANCELLING, ProvisionState.CANCELLED)
 
 

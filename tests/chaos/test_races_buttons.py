@@ -44,7 +44,7 @@ def pressed_once(standing: str, button: str) -> Picture:
     return end_of(made, standing)
 
 
-@pytest.mark.parametrize(("standing", "button"), whole.sample(PAIRS, part=12))
+@pytest.mark.parametrize(("standing", "button"), whole.sample(PAIRS, part=8))
 def test_twenty_presses_end_as_one_does(standing: str, button: str, figures: Figures) -> None:
     made = STANDINGS[standing].begin(1)
     pressing = BUTTONS[button](made)
@@ -101,7 +101,7 @@ def is_as_it_must_be(made: Story, race: Race) -> None:
     made.check(made.provision.state)
 
 
-@pytest.mark.parametrize(("standing", "button"), whole.sample(PAIRS, part=6))
+@pytest.mark.parametrize(("standing", "button"), whole.sample(PAIRS, part=4))
 def test_twenty_presses_while_workers_work_do_nothing_twice(standing: str, button: str, figures: Figures) -> None:
     seed = PAIRS.index((standing, button))
     made, race = race_of_presses(standing, [button] * TIMES, seed, figures)
@@ -109,7 +109,7 @@ def test_twenty_presses_while_workers_work_do_nothing_twice(standing: str, butto
 
 
 @pytest.mark.parametrize(
-    ("standing", "seed"), whole.sample([(standing, n) for n in range(5) for standing in STANDINGS], part=6)
+    ("standing", "seed"), whole.sample([(standing, n) for n in range(5) for standing in STANDINGS], part=4)
 )
 def test_any_buttons_pressed_at_any_moment_do_nothing_twice(standing: str, seed: int, figures: Figures) -> None:
     chance = random.Random(f"{standing} {seed}")

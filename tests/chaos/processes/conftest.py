@@ -13,8 +13,8 @@ from tests.chaos import whole
 from tests.integration import processes
 from tests.integration.processes import Processes
 
-# A minute each: they belong to the whole.
-LONG = ["test_random_kills.py", "test_refused_writes.py", "test_several_processes.py"]
+# Half a minute or a whole one each: they belong to the whole.
+LONG = ["test_sigterm.py", "test_random_kills.py", "test_refused_writes.py", "test_several_processes.py"]
 collect_ignore = [] if whole.IS_WHOLE else LONG
 
 SPEED = 960.0  # a run lasts about seven seconds

@@ -45,7 +45,6 @@ class Moment:
 
 PART = [
     Moment("after", "zapmail", "buy_domains"),
-    Moment("after", "plusvibe", "create_client"),
     Moment("before", "zapmail", "list_domains", 1),
 ]
 

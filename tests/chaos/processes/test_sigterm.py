@@ -16,7 +16,6 @@ import pytest
 from config.processes import tree
 from infra import clock
 from provisioning.models import Operation, Run
-from tests.chaos import whole
 from tests.chaos.figures import Figures
 from tests.integration.processes import Processes, until
 from tests.integration.world import new_order, paid
@@ -48,7 +47,7 @@ class Stop:
 STOPS = [Stop("slow_body", False, True), Stop("timeout_after", False, False), Stop("slow_body", True, False)]
 
 
-@pytest.mark.parametrize("stop", whole.sample(STOPS, part=1), ids=str)
+@pytest.mark.parametrize("stop", STOPS, ids=str)
 def test_a_worker_that_is_asked_to_stop_ends_in_order(world: Processes, stop: Stop, figures: Figures) -> None:
     order = new_order()
     world.fault(stop.fault, platform="zapmail", verb="buy_domains", seconds=2.0, times=1)
