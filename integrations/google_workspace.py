@@ -77,10 +77,9 @@ TXT: Final = "DNS_TXT"
 SECRET_FIELDS: Final = frozenset({"password", "access_token", "assertion", "private_key"})
 
 
-@lru_cache(
-    maxsize=4
-)  # reading a key takes longer than a whole wake-up of ours, and the operator's is one for everybody
+@lru_cache(maxsize=4)
 def _signer(private_key: str, key_id: str | None) -> crypt.RSASigner:
+    """Read a key once a process: it takes longer than most wake-ups, and every account is opened with the operator's own."""
     return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call, no-any-return]
 
 

@@ -22,6 +22,9 @@ from .engine.entries import ASKED, Entry, entered_at, read_lines
 from .models import ACTIVE_RUN, Run, Step
 from .stacks import pipeline_of
 
+# Of a step's row: it waits to be told something. Without a next attempt it was told, and is about to try it.
+IS_ASKED = Q(Q(facts__code=ASKED) | Q(facts__question=ASKED), state=StepState.WAITING, next_attempt_at__isnull=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -51,8 +54,7 @@ def asked(run: Run) -> list[Asked]:
     if run.state not in ACTIVE_RUN:
         return []
     entries = {spec.key: spec.entry for spec in pipeline_of(run).steps if spec.entry is not None}
-    rows = run.steps.filter(Q(facts__code=ASKED) | Q(facts__question=ASKED), key__in=entries, state=StepState.WAITING)
-    rows = rows.exclude(next_attempt_at=None)  # entered, and about to be tried
+    rows = run.steps.filter(IS_ASKED, key__in=entries)
     found: dict[str, list[Step]] = {}
     for row in rows.select_related("domain", "mailbox").order_by("position", "domain__position", "mailbox__address"):
         found.setdefault(row.key, []).append(row)

@@ -220,13 +220,13 @@ def test_control_without_the_capture_a_password_is_lost(monkeypatch: pytest.Monk
 
 
 def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
-    """Play one story for each plan of deaths and compare it with the undisturbed one; return how many died as planned.
+    """Play one story for each plan of deaths and compare it with the undisturbed one; return at how many places.
 
     A place that a story has not come by, because an earlier death in it changed its way, gets a story of its own.
     """
     model, wrong, began = undisturbed(tale), list[str](), time.monotonic()
     secrets, orders = list[str](), list[Provision]()
-    left, met, stories = list(plans), 0, 0
+    left, stories = list(plans), 0
     while left:
         plan = left.pop()
         stories += 1
@@ -239,7 +239,6 @@ def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
         secrets += invariants.passwords_of(told.made.sandbox)
         orders += told.books.orders
         figures.add("matrix_deaths", len(told.deaths))
-        met += len(told.deaths) if not plan.later else 1
         if len(plan.places) > 1:
             left += [Deaths((place,)) for place in plan.places if place not in told.deaths]
     if tale == SMALLEST:
@@ -248,4 +247,4 @@ def play(tale: Tale, plans: Sequence[Deaths], figures: Figures) -> int:
     everybody = Books(orders)
     invariants.no_password_is_readable(secrets, everybody)
     invariants.no_row_is_seen_by_another_student(everybody)
-    return met
+    return sum(len(plan.places) for plan in plans)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
-from infra.models import Domain, DomainState, Origin, StepState
+from infra.models import Domain, DomainState, Origin
 from infra.prepared import Lookup
 from integrations.sandbox import Sandbox, dns, registrar
 from integrations.sandbox.google_world import (
@@ -17,7 +17,6 @@ from integrations.sandbox.google_world import (
 )
 from integrations.sandbox.reading import Refusal
 from provisioning import entering, mail_tests
-from provisioning.engine.entries import ASKED
 from provisioning.models import ACTIVE_RUN, Run, Step
 from provisioning.stacks import STACKS
 from provisioning.steps.workspace import signing
@@ -29,17 +28,7 @@ ASKED_OWNERS = Lookup(
     lambda: Domain.objects.filter(state=DomainState.PENDING_NAMESERVERS, facts__has_key="nameservers")
 )
 ASKED_RUNS = Lookup(
-    lambda: Run.objects.filter(
-        Exists(
-            Step.objects.filter(
-                Q(facts__code=ASKED) | Q(facts__question=ASKED),
-                run=OuterRef("pk"),
-                state=StepState.WAITING,
-                next_attempt_at__isnull=False,
-            )
-        ),
-        state__in=ACTIVE_RUN,
-    )
+    lambda: Run.objects.filter(Exists(Step.objects.filter(entering.IS_ASKED, run=OuterRef("pk"))), state__in=ACTIVE_RUN)
 )
 
 

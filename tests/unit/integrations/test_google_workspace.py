@@ -57,3 +57,10 @@ def test_a_call_is_built_without_any_token() -> None:
 def test_a_name_that_they_would_not_take_is_not_sent(name: str) -> None:
     with pytest.raises(ValueError, match="1 to 60"):
         google.create_user(NewUser(ADDRESS, name, "Sender", Hidden("Word-4-you-and-me"), "GTM-7K3F9Q"))
+
+
+def test_another_account_reads_the_same_key_no_second_time() -> None:
+    settings = GoogleWorkspaceSettings.from_mapping(SANDBOX_CREDENTIALS | {"GOOGLE_WORKSPACE_ADMIN": "a@one.example"})
+    other = GoogleWorkspaceSettings.from_mapping(SANDBOX_CREDENTIALS | {"GOOGLE_WORKSPACE_ADMIN": "b@two.example"})
+    assert settings != other
+    assert settings.signer is other.signer
