@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from infra.clock import VendorInstant, vendor_now
-from infra.models import DomainState, NameAnswer, NameCheck
+from infra.models import UNRESOLVED, DomainState, NameAnswer, NameCheck, OperationState, Origin, RunState
 
 from .engine import budget, claims
 from .engine.registrar import Offer, Registrar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engine.context import Context
 
 FRESH_FOR = timedelta(minutes=15)  # vendor time
+SOON = timedelta(minutes=5)  # what grows old within it travels along
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def fresh(
 
     then  so many permits of the same budget are needed right afterwards: without them the answers would grow old again
 
-    One question has room for more names than an order has: those of other orders that wait for the budget travel along.
+    One question has room for more names than an order has: those that other orders are to ask for soon travel along.
     Raises what reads raise: the paid share of the search budget may be used up for the moment.
     """
     known = {
@@ -63,21 +64,29 @@ def fresh(
 
 
 def _of_others(ctx: Context, registrar: Registrar, room: int) -> list[str]:
-    """Return the names of other orders that wait for the same budget, in their order: a question has room for several."""
+    """Return names that other orders are yet to buy and whose answers are too old, or soon: a question has room for several.
+    First those of orders that wait for the same budget, then of those that will."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM infra_domain AS domain JOIN ("
-            f" SELECT provision_id, paid_at, id FROM provisioning_run WHERE {claims.WAITS_FOR}) AS run"
-            " USING (provision_id) WHERE provision_id <> %(mine)s AND domain.state = ANY(%(wanted)s) AND NOT EXISTS ("
+            f" SELECT provision_id, paid_at, id, {claims.WAITS_FOR} AS waits FROM provisioning_run"
+            "  WHERE stack = %(stack)s AND state = ANY(%(under_way)s)) AS run USING (provision_id)"
+            " WHERE provision_id <> %(mine)s AND origin = %(bought)s AND domain.state = ANY(%(wanted)s) AND NOT EXISTS ("
             "  SELECT 1 FROM infra_namecheck AS known WHERE known.platform = %(platform)s AND known.name = domain.name"
             "  AND known.checked_at > %(since)s)"
-            " ORDER BY paid_at, run.id, position LIMIT %(room)s",
+            " AND NOT EXISTS (SELECT 1 FROM provisioning_operationitem AS item WHERE item.platform = %(platform)s"
+            "  AND item.verb = 'buy_domains' AND item.natural_key = domain.name AND item.state = ANY(%(ordered)s))"
+            " ORDER BY waits DESC, paid_at, run.id, position LIMIT %(room)s",
             {
                 "budget": registrar.budget,
                 "mine": ctx.provision.pk,
+                "stack": ctx.order["stack"],
+                "under_way": [RunState.QUEUED, RunState.RUNNING, RunState.WAITING],
+                "bought": Origin.BOUGHT,
                 "wanted": [DomainState.SELECTED, DomainState.PURCHASING],
                 "platform": registrar.platform,
-                "since": ctx.now - FRESH_FOR,
+                "ordered": [*UNRESOLVED, OperationState.DONE],
+                "since": ctx.now - FRESH_FOR + SOON,
                 "room": room,
             },
         )

@@ -311,6 +311,16 @@ class Ledger:
             item.evidence = {**item.evidence, **found[item.natural_key]}
         self._settle({OperationState.DONE: open_items})
 
+    def state_of(self, platform: str, verb: str, key: str) -> str:
+        """Return the state of the last request for a thing; empty where there was none."""
+        return next((item.state for item in reversed(self._items(platform, verb, [key]))), "")
+
+    def target(self, platform: str, verb: str, key: str) -> int:
+        """Return what a counter was last to be brought to; 0 where nobody has tried, or nothing came of it."""
+        nothing = (OperationState.NOT_DONE, OperationState.REJECTED, OperationState.ABSENT)
+        tried = [item for item in self._items(platform, verb, [key]) if item.state not in nothing]
+        return max((int(item.operation.target.get("target", 0)) for item in tried), default=0)
+
     def sendable(self, platform: str, verb: str, keys: Sequence[str]) -> list[str]:
         """Return the keys that `bring_about` would send now: never sent, refused for the moment, or proven absent."""
         blocked = {

@@ -47,6 +47,8 @@ ASK_AGAIN = 24 * HOUR  # vendor seconds until a question to a person is looked a
 TOO_SLOW = "too_slow"  # code of what did not end within its step's deadline
 LATE_FACTOR = 3  # a step that takes so many times its usual time is "delayed"
 LATE_AT_LEAST = 0.5 * HOUR
+LEISURE_SINCE = "leisure_since"  # a row's fact: since when it lets others go first
+LEISURE_POLL = 30.0  # vendor seconds: permits that nobody else wants lie idle no longer than this
 
 
 Row = Step | Domain | Mailbox | Provision
@@ -127,16 +129,19 @@ class Recorder:
         if fresh:
             self._commit(changes_page=False)
 
-    def put_off(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> None:
-        """Let rows look again after the step's usual interval, without having looked now."""
+    def put_off(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant, *, fresh: bool = False) -> None:
+        """Let rows have their turn again after a while, without having had it now; `fresh`: nobody has attempted them yet."""
         for row in rows:
-            row.next_attempt_at = clock.later(now, spec.poll)
+            row.next_attempt_at = clock.later(now, min(spec.poll, LEISURE_POLL) if fresh else spec.poll)
+            if fresh:
+                row.facts = {LEISURE_SINCE: now.isoformat(), **row.facts}
+                self._move(row, StepState.WAITING, waits_on=WaitsOn.PLATFORM, why="others go first, who need it sooner")
             self._note(row)
         self._commit(changes_page=False)
 
     def _record_one(self, spec: StepSpec, row: Step, outcome: Outcome, now: VendorInstant) -> bool:
         row.attempts += 1
-        row.facts = {name: fact for name, fact in row.facts.items() if name != "cause"}
+        row.facts = {name: fact for name, fact in row.facts.items() if name not in ("cause", LEISURE_SINCE)}
         if not (isinstance(outcome, Wait) and outcome.on is WaitsOn.BUDGET):
             row.opened_at = row.opened_at or now  # time without a permit is not the platform's
         row.started_at = row.started_at or timezone.now()

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 
 from django.conf import settings
@@ -48,7 +49,7 @@ from .looker import Looker
 from .options import Options
 from .outcomes import Done, Failed, NeedsOperator, NeedsStudent, Outcome, Outcomes, Wait, WaitsOn
 from .reader import Reader
-from .recorder import CRASHES_TO_PARK, Recorder, load_wave
+from .recorder import CRASHES_TO_PARK, LEISURE_SINCE, Recorder, load_wave
 from .specs import MINUTE, Scope, StackSpec, StepSpec
 from .timing import Timed, wakeup
 from .wave import Wave
@@ -206,15 +207,18 @@ class Wakeup:
 
     def _that_go(self, spec: StepSpec, rows: list[Step], now: VendorInstant) -> list[Step]:
         """Return the rows to attempt now; hold those that had better travel with siblings that are on their way, and put
-        looks off that had better let others go first."""
+        off what had better let others go first."""
         if rows and self._yields(spec, rows, now):
             self.recorder.put_off(spec, rows, now)
             return []
         fresh = [row for row in rows if row.opened_at is None]
-        if not fresh or not self.wave.gathers(spec, fresh, now):
-            return rows
-        self.recorder.hold(spec, fresh, now)
-        return [row for row in rows if row.opened_at is not None]
+        if fresh and self.wave.gathers(spec, fresh, now):
+            self.recorder.hold(spec, fresh, now)
+            return [row for row in rows if row.opened_at is not None]
+        if fresh == rows and rows and self._has_leisure(spec, rows, now):
+            self.recorder.put_off(spec, rows, now, fresh=True)
+            return []
+        return rows
 
     def _yields(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> bool:
         """Tell whether these are looks, earlier than the step is done as a rule, at a budget that others wait for."""
@@ -223,6 +227,15 @@ class Wakeup:
         name, as_a_rule = spec.yields
         waited = max(clock.seconds_between(row.opened_at or now, now) for row in rows)
         return waited < as_a_rule and budget.is_contested(name, self.run.pk)
+
+    def _has_leisure(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> bool:
+        """Tell whether these have not begun, need not yet, and would begin with a permit that others wait for."""
+        if spec.leisure is None or any(row.waits_on not in ("", WaitsOn.PLATFORM) for row in rows):
+            return False
+        name, at_most = spec.leisure
+        since = min((str(row.facts[LEISURE_SINCE]) for row in rows if LEISURE_SINCE in row.facts), default="")
+        waited = clock.seconds_between(datetime.fromisoformat(since), now) if since else 0.0
+        return waited < at_most and budget.is_contested(name, self.run.pk)
 
     def _attempt(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> dict[str, Outcome]:
         """Call the step function for these rows; return an outcome for each of them."""

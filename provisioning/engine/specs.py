@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -70,10 +70,13 @@ class StepSpec:
     deadline     when to give up
     gives_up_to  to whom
     usual        how long it usually takes: (from, to)
+    after        the steps that it waits for, and with them those that they wait for; none named: the one that stands before it
     needs        for a run step: all items before it, or the first
     begins, ends the state an item is in while the step works on it, and once it is done
     yields       a budget, and for how long its looks let those go first who wait for a permit of it: as long as the step
                  takes as a rule, so that few looks are in vain
+    leisure      a budget, and for how long it lets those go first who wait for a permit of it, before it begins: as long as
+                 nothing else of the order has to wait for it meanwhile
     """
 
     key: str
@@ -81,6 +84,7 @@ class StepSpec:
     label: str
     stage: str
     function: Callable[[Context], Outcomes]
+    after: tuple[str, ...] = ()
     origin: Origin | None = None
     asks: str = ""
     notes: tuple[str, ...] = ()
@@ -96,6 +100,7 @@ class StepSpec:
     begins: DomainState | MailboxState | None = None
     ends: DomainState | MailboxState | None = None
     yields: tuple[str, float] | None = None
+    leisure: tuple[str, float] | None = None
 
     def is_about(self, origin: str) -> bool:
         """Tell whether a domain of this origin goes through it."""
@@ -245,6 +250,22 @@ class StackSpec:
     def step(self, key: str) -> StepSpec:
         """Return the step named `key`. Raises KeyError."""
         return next_or_raise(self.steps, key)
+
+
+def before_each(steps: Sequence[StepSpec]) -> dict[str, tuple[StepSpec, ...]]:
+    """Return by key the steps that have to be closed before one begins, in their order.
+
+    A step that names others waits for those of them that are among `steps`, and for the one that stands before it where
+    none is. Raises ValueError for a name that stands behind it.
+    """
+    names: dict[str, set[str]] = {}
+    for place, spec in enumerate(steps):
+        later = {other.key for other in steps[place:]}
+        if later.intersection(spec.after):
+            raise ValueError(f"{spec.key} waits for what comes after it")
+        direct = [key for key in spec.after if key in names] or [other.key for other in steps[:place][-1:]]
+        names[spec.key] = set(direct).union(*(names[key] for key in direct))
+    return {spec.key: tuple(other for other in steps if other.key in names[spec.key]) for spec in steps}
 
 
 def next_or_raise(steps: tuple[StepSpec, ...], key: str) -> StepSpec:

@@ -9,7 +9,7 @@ from infra.models import Domain, Mailbox, StepState
 
 from ..models import OPEN_STEP, Step
 from .outcomes import PEOPLE, WaitsOn
-from .specs import Needs, Scope, StackSpec, StepSpec
+from .specs import Needs, Scope, StackSpec, StepSpec, before_each
 
 CLOSED = (StepState.COMPLETED, StepState.SKIPPED)
 
@@ -28,7 +28,7 @@ class Wave:
         self.domains = {str(domain.pk): domain for domain in domains if str(domain.pk) in with_rows}
         self.mailboxes = {str(mailbox.pk): mailbox for mailbox in mailboxes if str(mailbox.pk) in with_rows}
         self.home_of = {key: str(mailbox.domain_id) for key, mailbox in self.mailboxes.items()}
-        self._place = {spec.key: place for place, spec in enumerate(stack.steps)}
+        self._before = before_each(stack.steps)
         self.dead = {step.item_key for step in steps if step.state == StepState.FAILED and step.item_key}
 
     # ---- items -------------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Wave:
 
     def _blocker(self, spec: StepSpec, item_key: str) -> Step | None:
         """Return the first open row that an item has to pass before `spec`, or None when it is ready."""
-        for earlier in self._before(spec):
+        for earlier in self._before[spec.key]:
             for key in self._depends_on(earlier, spec.scope, item_key):
                 row = self.rows.get((earlier.key, key))
                 if row is not None and row.state not in CLOSED:
@@ -105,8 +105,8 @@ class Wave:
                 yield row
 
     def is_ready(self, spec: StepSpec, item_key: str) -> bool:
-        """Tell whether every step before `spec` is closed for what this item depends on."""
-        before = self._before(spec)
+        """Tell whether every step that `spec` waits for is closed for what this item depends on."""
+        before = self._before[spec.key]
         if spec.scope is not Scope.RUN:  # the nearest first: what is not ready fails there, as a rule
             return all(self._closed_for_item(earlier, spec.scope, item_key) for earlier in reversed(before))
         run_steps = [earlier for earlier in before if earlier.scope is Scope.RUN]
@@ -132,9 +132,6 @@ class Wave:
     def is_finished(self) -> bool:
         """Tell whether no row of a live item is open."""
         return not any(True for spec in self.stack.steps for _ in self.open_rows(spec))
-
-    def _before(self, spec: StepSpec) -> Sequence[StepSpec]:
-        return self.stack.steps[: self._place[spec.key]]
 
     def _closed(self, spec: StepSpec, item_key: str) -> bool:
         row = self.rows.get((spec.key, item_key))

@@ -1,6 +1,7 @@
 """The `zapmail` stack: domains and mailboxes from Zapmail, sending and warmup by PlusVibe, a lead list at HeyReach.
 
-Read it from top to bottom: that is the order in which each domain and mailbox goes. Times are the platforms' time.
+Read it from top to bottom: that is the order in which each domain and mailbox goes, but for steps that say after which
+they may begin. Times are the platforms' time.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ PITCH = Pitch(
 # How long it takes as a rule: while others wait for the same requests a minute, nobody looks earlier.
 DOMAINS_TAKE = (zapmail.GENERAL, 20 * MINUTE)
 MAILBOXES_TAKE = (zapmail.GENERAL, 25 * MINUTE)
+# What is needed only once domains or mailboxes are there lets others go first meanwhile; beside mailboxes that are two
+# calls, to act and to look.
+BESIDE_DOMAINS = (zapmail.GENERAL, 16 * MINUTE)
+BESIDE_MAILBOXES, LOOK_BESIDE = (zapmail.GENERAL, 18 * MINUTE), (zapmail.GENERAL, 6 * MINUTE)
 
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
 
@@ -69,9 +74,6 @@ STEPS = (
     StepSpec("workspace", RUN, "Creating Zapmail workspace", "domains", workspaces.workspace, poll=30,
              asks="zapmail", notes=("zapmail_workspace_id",)),
     StepSpec("wallet", RUN, "Purchasing domains: wallet", "domains", money.wallet, asks="zapmail"),
-    StepSpec("slots", RUN, "Purchasing domains: mailbox slots", "domains", money.slots,
-             poll=MINUTE, deadline=2 * HOUR, usual=(MINUTE, 5 * MINUTE),
-             asks="zapmail", notes=("mailbox_slots",)),
     StepSpec("buy_domains", DOMAIN, "Purchasing domains", "domains", domains.buy_domains,
              poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE), yields=DOMAINS_TAKE,
              begins=DomainState.PURCHASING, ends=DomainState.DNS_PENDING,
@@ -79,27 +81,30 @@ STEPS = (
     StepSpec("domains_active", DOMAIN, "Waiting for DNS setup", "records", domains.domains_active,
              poll=2 * MINUTE, deadline=2 * DAY, usual=(10 * MINUTE, 2 * HOUR), ends=DomainState.CONNECTED,
              yields=DOMAINS_TAKE, asks="zapmail"),
-    StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc,
+    StepSpec("slots", RUN, "Purchasing domains: mailbox slots", "domains", money.slots, after=("wallet",),
+             poll=MINUTE, deadline=2 * HOUR, usual=(MINUTE, 5 * MINUTE), leisure=BESIDE_DOMAINS, asks="zapmail"),
+    StepSpec("dmarc", DOMAIN, "Setting up DMARC", "records", domains.dmarc, after=("domains_active",),
              gather=15 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 10 * MINUTE), ends=DomainState.ACTIVE,
-             asks="zapmail", notes=("dmarc_report_email",)),
-    StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes,
-             poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE), yields=MAILBOXES_TAKE,
+             leisure=BESIDE_MAILBOXES, yields=LOOK_BESIDE, asks="zapmail", notes=("dmarc_report_email",)),
+    StepSpec("mailboxes", MAILBOX, "Creating mailboxes", "mailboxes", mailboxes.mailboxes, after=("slots", "domains_active"),
+             gather=15 * MINUTE, poll=MINUTE, deadline=6 * HOUR, usual=(1 * MINUTE, 15 * MINUTE), yields=MAILBOXES_TAKE,
              begins=MailboxState.CREATING, ends=MailboxState.CREATING,
              asks="zapmail", notes=("zapmail_mailbox_id",)),
     StepSpec("mailboxes_active", MAILBOX, "Creating mailboxes: active", "mailboxes", mailboxes.mailboxes_active,
              poll=3 * MINUTE, deadline=1 * DAY, usual=(10 * MINUTE, 4 * HOUR), ends=MailboxState.CREATED,
              yields=MAILBOXES_TAKE, asks="zapmail"),
     StepSpec("sender_workspace", RUN, "Setting up PlusVibe workspace", "sending", workspaces.sender_workspace,
-             poll=30, needs=Needs.FIRST,
+             after=("domains_active",), poll=30, needs=Needs.FIRST,
              asks="plusvibe", notes=("plusvibe_workspace_id",)),
     StepSpec("sender_login", RUN, "Setting up PlusVibe workspace: login", "sending", sender.sender_login,
              poll=30, needs=Needs.FIRST,
              asks="plusvibe", notes=("plusvibe_client_id", "plusvibe_client_email"), login=sender.LOGIN),
     StepSpec("register_sender", RUN, "Exporting mailboxes to PlusVibe: login", "sending", sender.register_sender,
-             poll=30, needs=Needs.FIRST,
+             poll=30, needs=Needs.FIRST, leisure=BESIDE_MAILBOXES, yields=LOOK_BESIDE,
              asks="zapmail", notes=("sender_registered",)),
     StepSpec("export", MAILBOX, "Exporting mailboxes to PlusVibe", "sending", sender.export,
-             gather=15 * MINUTE, poll=MINUTE, deadline=12 * HOUR, usual=(2 * MINUTE, 30 * MINUTE),
+             after=("dmarc", "mailboxes_active", "register_sender"),
+             gather=20 * MINUTE, poll=MINUTE, deadline=12 * HOUR, usual=(2 * MINUTE, 30 * MINUTE),
              asks="zapmail", notes=("exported",)),
     StepSpec("accounts_seen", MAILBOX, "Exporting mailboxes to PlusVibe: seen", "sending", sender.accounts_seen,
              poll=2 * MINUTE, deadline=1 * DAY, gives_up_to=GivesUpTo.SET_ASIDE, ends=MailboxState.CONNECTED,

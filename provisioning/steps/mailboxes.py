@@ -14,9 +14,11 @@ from ..engine.ledger import EXISTS, Book
 from ..engine.outcomes import Done, Failed, NeedsOperator, Outcome, Wait
 from ..engine.specs import MINUTE
 from .common import chances, mailboxes_there, wait_for
+from .money import note_landed, wait_for_slots
 
-# "Not enough" is also what they say while bought slots have not landed: wait, and send again.
-NOT_YET = frozenset({"not_enough_slots", "earlier_mailboxes_pending", "domain_not_ready"})
+# Also what they say while bought slots have not landed: look whether they have, and send again.
+NO_SLOTS = "not_enough_slots"
+NOT_YET = frozenset({NO_SLOTS, "earlier_mailboxes_pending", "domain_not_ready"})
 RETRIES = 2
 RETRY_PAUSE = 10 * MINUTE
 
@@ -43,6 +45,7 @@ def mailboxes(ctx: Context) -> Mapping[str, Outcome]:
     book: Book[Accepted] = Book()
     if missing:
         book = ctx.ledger.bring_about(missing, build, lambda: mailboxes_there(ctx), again=NOT_YET | {EXISTS})
+    no_slots = wait_for_slots(ctx) if book.refusal is not None and book.refusal.code == NO_SLOTS else None
 
     def judge(mailbox: MailboxItem) -> Outcome:
         if mailbox.address in book.done or mailbox.address in exist:
@@ -54,7 +57,9 @@ def mailboxes(ctx: Context) -> Mapping[str, Outcome]:
             refusal = book.rejected[mailbox.address]
             return NeedsOperator(refusal.code, f"{mailbox.address} was refused: {refusal.sentence}")
         if book.refusal is not None:
-            return Wait(ctx.poll, why=book.refusal.sentence or "the platform is not ready for more mailboxes")
+            return no_slots or Wait(
+                ctx.poll, why=book.refusal.sentence or "the platform is not ready for more mailboxes"
+            )
         return wait_for(book, mailbox.address, ctx, "ordered; not in the mailbox list yet")
 
     return {mailbox.key: judge(mailbox) for mailbox in ctx.mailboxes}
@@ -65,8 +70,10 @@ def mailboxes_active(ctx: Context) -> Mapping[str, Outcome]:
     there = mailboxes_there(ctx)
     failed = [mailbox for mailbox in ctx.mailboxes if mailbox.address in there and there[mailbox.address].failed]
     retried = _retry(ctx, failed)
-    if any(mailbox.address in there and there[mailbox.address].active for mailbox in ctx.mailboxes) and not failed:
-        ctx.ledger.seen("zapmail", "retry_failed_mailboxes")
+    if any(mailbox.address in there and there[mailbox.address].active for mailbox in ctx.mailboxes):
+        note_landed(ctx)
+        if not failed:
+            ctx.ledger.seen("zapmail", "retry_failed_mailboxes")
 
     def judge(mailbox: MailboxItem) -> Outcome:
         found = there.get(mailbox.address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from infra.models import OperationState
 from integrations import zapmail
 
 from ..engine.context import Context
@@ -12,6 +13,7 @@ from ..engine.specs import MINUTE
 from .common import mailbox_pages
 
 LOOK_FOR_MONEY = 5 * MINUTE
+SLOTS_TAKE = 2 * MINUTE  # to land, as a rule
 
 
 def wallet(ctx: Context) -> Outcome:
@@ -39,24 +41,45 @@ def lack_of_funds(ctx: Context, cost_cents: int) -> Wait | None:
 
 
 def slots(ctx: Context) -> Outcome:
-    """Bring the workspace's counter of mailbox slots to what the order needs, and wait until the slots have landed."""
-    workspace = ctx.facts["zapmail_workspace_id"]
+    """Buy the mailbox slots that the order lacks. Once the platform has agreed and had time, the set-up goes on: whether they
+    have landed shows when they are needed, see `wait_for_slots` and `note_landed`."""
+    if _is_agreed(ctx):
+        return Done()
+    wait = wait_for_slots(ctx)
+    if wait is not None and _is_agreed(ctx):
+        return Wait(SLOTS_TAKE, why="the mailbox slots are landing")
+    return wait or Done()
+
+
+def _is_agreed(ctx: Context) -> bool:
+    return ctx.ledger.state_of(*_purchase(ctx)) in (OperationState.CAPTURED, OperationState.DONE)
+
+
+def wait_for_slots(ctx: Context) -> Wait | None:
+    """Bring the workspace's counter of mailbox slots to what the mailboxes need; return the wait until that is so, if any."""
+    workspace, (*_, key) = ctx.facts["zapmail_workspace_id"], _purchase(ctx)
     pages = mailbox_pages(ctx)
     made = {mailbox.address for page in pages for mailbox in page.mailboxes}
     counters = pages[0]
     purchased = counters.purchased or 0
     free = counters.available if counters.available is not None else purchased - (counters.assigned or 0)
     missing = sum(1 for mailbox in ctx.mailboxes if mailbox.address not in made) - free
-    batch = str(ctx.order.get("extension", ""))  # an upgrade buys slots for a workspace that has some
-    key = zapmail.slots_key(workspace, batch)
     if missing <= 0:
-        ctx.ledger.prove("zapmail", "buy_mailbox_slots", {key: {"purchased": purchased}})
-        return Done({"mailbox_slots": purchased})
+        note_landed(ctx)
+        return None
+    have_landed = ctx.ledger.state_of(*_purchase(ctx)) == OperationState.DONE
+    if have_landed and purchased < ctx.ledger.target(*_purchase(ctx)):
+        return Wait(ctx.poll, why="the mailbox list is older than the slots that were seen in it")
     book = ctx.ledger.bring_about(
         [key],
         lambda _keys: replace(
             ctx.clients.zapmail.buy_mailbox_slots(
-                workspace, missing, purchased, purchased + missing, missing * ctx.options.slot_cost_cents, batch
+                workspace,
+                missing,
+                purchased,
+                purchased + missing,
+                missing * ctx.options.slot_cost_cents,
+                _batch(ctx),
             ),
             order_drop=ctx.options.slots_grace,
         ),
@@ -68,3 +91,18 @@ def slots(ctx: Context) -> Outcome:
     if key in book.rejected:
         raise book.rejected[key]
     return Wait(ctx.poll, why=f"{missing} mailbox slots have not landed yet")
+
+
+def note_landed(ctx: Context) -> None:
+    """Settle the purchase of slots once the mailbox list counts them; a list without counters proves it by its mailboxes."""
+    purchased, (platform, verb, key) = mailbox_pages(ctx)[0].purchased, _purchase(ctx)
+    if purchased is None or purchased >= ctx.ledger.target(platform, verb, key):
+        ctx.ledger.prove(platform, verb, {key: {"purchased": purchased}})
+
+
+def _purchase(ctx: Context) -> tuple[str, str, str]:
+    return "zapmail", "buy_mailbox_slots", zapmail.slots_key(ctx.facts["zapmail_workspace_id"], _batch(ctx))
+
+
+def _batch(ctx: Context) -> str:
+    return str(ctx.order.get("extension", ""))  # an upgrade buys slots for a workspace that has some

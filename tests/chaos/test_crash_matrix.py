@@ -127,7 +127,7 @@ def test_every_call_that_a_platform_receives_has_a_row(figures: Figures) -> None
 def test_a_death_at_any_point_of_any_call_changes_nothing(tale: Tale, shard: int, figures: Figures) -> None:
     """In the smallest package each death has a story of its own; bigger ones have some deaths, far apart, in each."""
     chosen = whole.sample(places(tale), part=PART if tale == SMALLEST else PART_OF_OTHERS)[shard::SHARDS]
-    figures.add("matrix_places", play(tale, apart(chosen, 1 if tale == SMALLEST else whole.IN_ONE_RUN), figures))
+    figures.add("matrix_places", play(tale, apart(chosen, 1 if tale == SMALLEST else whole.DEATHS_IN_ONE_RUN), figures))
 
 
 def test_a_death_around_a_test_message_changes_nothing(figures: Figures) -> None:

@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 IS_WHOLE = os.environ.get("GTM_CHAOS") == "whole"
 IN_ONE_RUN = 4  # troubles, each with another call, that one run of the whole meets
+DEATHS_IN_ONE_RUN = 3  # fewer than those after which a person is told of a run whose workers die
 
 
 def sample(items: Iterable[T], *, part: int) -> list[T]:

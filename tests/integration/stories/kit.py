@@ -74,6 +74,20 @@ class Story:
         self.world.run_until(until or self.has_ended, hours=hours)
         self.refresh()
 
+    def play_on_after(self, step: str, act: Callable[[], object], until: Callable[[], bool]) -> None:
+        """Let time pass until something is so; `act` once, as soon as a step is written down, in the midst of a wake-up."""
+        left = [act]
+
+        def hook(name: str, subject: Any) -> None:
+            if left and name == "after_record" and subject.key == step:
+                left.pop()()
+
+        failpoints.set_hook(hook)
+        try:
+            self.play(until)
+        finally:
+            failpoints.set_hook(None)
+
     def refresh(self) -> None:
         self.run.refresh_from_db()
         self.provision.refresh_from_db()

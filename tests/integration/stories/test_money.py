@@ -12,7 +12,8 @@ from .kit import begin, make_world, story
 
 pytestmark = pytest.mark.django_db
 
-ALL = 3 * 1299 + 6 * 350
+SLOTS = 6 * 350
+ALL = 3 * 1299 + SLOTS
 
 
 def test_a_short_wallet_is_seen_before_anything_is_bought() -> None:
@@ -34,9 +35,8 @@ def test_a_short_wallet_is_seen_before_anything_is_bought() -> None:
 @pytest.mark.parametrize("reply", ["invoice", "payment_link", "error"])
 def test_a_wallet_that_is_found_short_by_the_purchase(reply: str) -> None:
     made = story(switches={"zapmail_short_wallet_reply": reply, "zapmail_wallet_cents": ALL})
-    made.play(lambda: made.done("zapmail.buy_mailbox_slots") == 1)
-    made.top_up(-1000)  # somebody else spends from the same wallet
-    made.play(made.parks("waiting_funds"))
+    # Somebody else spends from the same wallet.
+    made.play_on_after("wallet", lambda: made.top_up(-2500), made.parks("waiting_funds"))
     assert made.items("wallet_short", is_open=True).count() == 1
     made.advance(7200)
     while made.world.run_once():
@@ -44,7 +44,7 @@ def test_a_wallet_that_is_found_short_by_the_purchase(reply: str) -> None:
     made.check("provisioning")
     assert made.calls()["zapmail.buy_domains"] == 1
 
-    made.top_up(1000)
+    made.top_up(2500)
     made.play()
     made.check()
     assert made.mails() == {"operator_wallet_short": 1, "ready": 1}
@@ -61,7 +61,7 @@ def test_a_wallet_that_is_short_for_the_slots_as_the_purchase_finds() -> None:
 def test_what_was_bought_goes_on_while_a_name_waits_for_money() -> None:
     made = story(faults=({"kind": "domain_taken", "verb": "buy_domains", "items": ["getacme.com"]},), spares=1)
     made.play(lambda: made.done("zapmail.buy_domains") == 1)
-    made.top_up(-made.sandbox.world.zapmail.wallets["account"])
+    made.top_up(SLOTS - made.sandbox.world.zapmail.wallets["account"])
     made.sandbox.world.events[:] = [e for e in made.sandbox.world.events if e.kind != "refund"]
     made.sandbox.switches.set(zapmail_refund_seconds=(9e9, 9e9))
     made.play(made.parks("waiting_funds"))
@@ -83,11 +83,9 @@ def test_a_wallet_per_workspace_waits_for_that_workspaces_money() -> None:
 
 def test_waiting_long_for_money_is_not_held_against_the_platform() -> None:
     made = story(switches={"zapmail_short_wallet_reply": "error", "zapmail_wallet_cents": ALL})
-    made.play(lambda: made.done("zapmail.buy_mailbox_slots") == 1)
-    made.top_up(-1000)
-    made.play(made.parks("waiting_funds"))
+    made.play_on_after("wallet", lambda: made.top_up(-2500), made.parks("waiting_funds"))
     made.advance(40 * 3600)
-    made.top_up(1000)
+    made.top_up(2500)
     made.play()
     made.check()
     assert set(made.mails()) == {"operator_wallet_short", "ready"}
@@ -118,8 +116,11 @@ def test_the_kill_switch_stops_before_the_next_spending_and_releases() -> None:
 
 def test_cancelling_stops_before_the_next_spending() -> None:
     made = story()
-    made.play(lambda: made.done("zapmail.buy_mailbox_slots") == 1)
-    actions.cancel(provision=made.provision, actor="student", reason="changed their mind")
+
+    def cancel() -> None:
+        actions.cancel(provision=made.provision, actor="student", reason="changed their mind")
+
+    made.play_on_after("wallet", cancel, made.has_ended)
     made.advance(24 * 3600)
     assert not made.world.run_once()
     made.check("cancelled")
@@ -129,9 +130,9 @@ def test_cancelling_stops_before_the_next_spending() -> None:
 @pytest.mark.parametrize("state", ["cancelling", "cancelled", "suspended"])
 def test_an_order_at_rest_or_at_its_end_spends_nothing_even_if_its_run_goes_on(state: str) -> None:
     made = story()
-    made.play(lambda: made.done("zapmail.buy_mailbox_slots") == 1)
     over = timezone.now() if state == "cancelled" else None
-    Provision.objects.filter(pk=made.provision.pk).update(state=state, cancelled_at=over)
-    made.play(lambda: made.rows("buy_domains").filter(attempts__gte=2).exists())
+    order = Provision.objects.filter(pk=made.provision.pk)
+    has_tried = made.rows("buy_domains").filter(attempts__gte=2).exists
+    made.play_on_after("wallet", lambda: order.update(state=state, cancelled_at=over), has_tried)
     assert made.calls()["zapmail.buy_domains"] == 0
     assert not made.sandbox.world.zapmail.purchases

@@ -11,9 +11,10 @@ import pytest
 from infra.clock import VendorInstant
 from infra.models import Domain, Mailbox, StepState
 from provisioning.engine.outcomes import Done, WaitsOn
-from provisioning.engine.specs import HOUR, MINUTE, Needs, Scope, StackSpec, StepSpec
+from provisioning.engine.specs import HOUR, MINUTE, Needs, Scope, StackSpec, StepSpec, before_each
 from provisioning.engine.wave import Wave
 from provisioning.models import Step
+from provisioning.stacks import STACKS
 
 NOW = VendorInstant(datetime(2026, 11, 23, 9, tzinfo=UTC))
 
@@ -173,3 +174,48 @@ def test_a_row_without_a_permit_is_not_held_for_siblings() -> None:
     made.close("buy", made.domains[1])
     assert made.due("records", at(10)) == [made.row("records", made.domains[1])]
     assert len(made.due("records", at(60))) == 2
+
+
+BESIDE = (
+    spec("begin", Scope.RUN),
+    spec("buy", Scope.DOMAIN),
+    spec("room", Scope.RUN, after=("begin",)),
+    spec("boxes", Scope.MAILBOX, after=("buy", "room")),
+    spec("policy", Scope.DOMAIN, after=("buy",)),
+    spec("end", Scope.RUN, after=("policy", "boxes")),
+)
+
+
+def waits_for(steps: tuple[StepSpec, ...]) -> dict[str, list[str]]:
+    return {key: [one.key for one in before] for key, before in before_each(steps).items()}
+
+
+def test_a_step_waits_for_what_it_names_and_for_what_that_waits_for() -> None:
+    assert waits_for(BESIDE) == {
+        "begin": [],
+        "buy": ["begin"],
+        "room": ["begin"],
+        "boxes": ["begin", "buy", "room"],
+        "policy": ["begin", "buy"],
+        "end": ["begin", "buy", "room", "boxes", "policy"],
+    }
+
+
+def test_without_names_a_step_waits_for_all_that_stand_before_it() -> None:
+    assert waits_for(STACK.steps)["end"] == ["begin", "buy", "records", "boxes", "tool"]
+
+
+def test_a_step_waits_for_no_step_that_a_pipeline_leaves_out() -> None:
+    assert waits_for(BESIDE[1:])["room"] == ["buy"]
+    assert waits_for((*BESIDE[:2], BESIDE[3]))["boxes"] == ["begin", "buy"]
+
+
+def test_a_step_cannot_wait_for_what_stands_behind_it() -> None:
+    with pytest.raises(ValueError, match="room waits"):
+        before_each((BESIDE[2], BESIDE[0]))
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=list(STACKS))
+def test_the_last_step_of_every_pipeline_waits_for_all_others(stack: StackSpec) -> None:
+    for steps in (stack.steps, *(one.steps for one in stack.pipelines.values())):
+        assert len(before_each(steps)[steps[-1].key]) == len(steps) - 1
