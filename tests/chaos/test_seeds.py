@@ -22,7 +22,7 @@ NAMES = ("acme", "bolt", "cork")
 MORTALITY = 0.02  # share of the failpoints at which a worker dies
 OVERSHOOT = 30.0  # seconds at most that a wake-up comes late
 PEOPLE = (ParkedReason.NEEDS_CHOICE, ParkedReason.NEEDS_OPERATOR, ParkedReason.WAITING_FUNDS)
-UNWRITTEN = SEEDS[0]  # here a worker dies after the work of a platform, before the outcome is written
+UNWRITTEN = SEEDS[4]  # here a worker dies after the work of a platform, before the outcome is written
 
 
 def left_to_chance(seed: int) -> World:

@@ -71,9 +71,6 @@ def test_a_failed_run_is_retried_and_continues_where_it_failed() -> None:
     assert (fresh(run).state, provision.state) == ("done", "active")
     assert set(writes(world, before)) == {
         ("zapmail", "retry_failed_mailboxes"),
-        ("plusvibe", "create_workspace"),
-        ("plusvibe", "create_client"),
-        ("zapmail", "register_sender"),
         ("zapmail", "export_mailboxes"),
         ("plusvibe", "update_accounts"),
         ("plusvibe", "set_warmup"),

@@ -88,7 +88,8 @@ def two() -> tuple[User, User]:
         world.advance(600)
     ada, provision = run.student, run.provision
     mine = {"student": ada, "provision": provision}
-    login = Credential.objects.create(**mine, kind="sending_tool", login="ada", password=Secret("x"))
+    password = {"login": "ada", "password": Secret("x")}
+    login, _ = Credential.objects.update_or_create(**mine, kind="sending_tool", defaults=password)
     CredentialReveal.objects.create(credential=login, student=ada)
     Mail.objects.create(key="k", kind="paid", to=ada.email, **mine)
     now = run.paid_at

@@ -99,7 +99,7 @@ def test_a_set_up_is_held_at_any_moment_and_goes_on_where_it_was() -> None:
         made.play()
         play_all(made)
         made.check()
-    assert steps > (20 if whole.IS_WHOLE else 5)
+    assert steps > (15 if whole.IS_WHOLE else 4)
 
 
 def test_a_worker_that_was_at_it_writes_nothing_more_and_nothing_is_bought_twice() -> None:
