@@ -225,8 +225,10 @@ class Wakeup:
         if spec.yields is None or any(row.opened_at is None or row.waits_on != WaitsOn.PLATFORM for row in rows):
             return False
         name, as_a_rule = spec.yields
-        waited = max(clock.seconds_between(row.opened_at or now, now) for row in rows)
-        return waited < as_a_rule and budget.is_contested(name, self.run.pk)
+        alike = [other.key for other in self.stack.steps if other.yields == spec.yields]  # they look for one thing
+        began = [self.wave.rows.get((key, row.item_key)) for key in alike for row in rows]
+        since = min(row.opened_at for row in began if row is not None and row.opened_at is not None)
+        return clock.seconds_between(since, now) < as_a_rule and budget.is_contested(name, self.run.pk)
 
     def _has_leisure(self, spec: StepSpec, rows: Sequence[Step], now: VendorInstant) -> bool:
         """Tell whether these have not begun, need not yet, and would begin with a permit that others wait for."""

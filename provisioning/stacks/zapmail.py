@@ -66,7 +66,7 @@ MAILBOXES_TAKE = (zapmail.GENERAL, 25 * MINUTE)
 # What is needed only once domains or mailboxes are there lets others go first meanwhile; beside mailboxes that are two
 # calls, to act and to look.
 BESIDE_DOMAINS = (zapmail.GENERAL, 16 * MINUTE)
-BESIDE_MAILBOXES, LOOK_BESIDE = (zapmail.GENERAL, 18 * MINUTE), (zapmail.GENERAL, 6 * MINUTE)
+BESIDE_MAILBOXES, LOOK_BESIDE = (zapmail.GENERAL, 25 * MINUTE), (zapmail.GENERAL, 4 * MINUTE)
 
 RUN, DOMAIN, MAILBOX = Scope.RUN, Scope.DOMAIN, Scope.MAILBOX
 
