@@ -87,7 +87,7 @@ def two() -> tuple[User, User]:
         world.run_once()
         world.advance(600)
     ada, provision = run.student, run.provision
-    mine = {"student": ada, "provision": provision}
+    mine: dict[str, Any] = {"student": ada, "provision": provision}
     password = {"login": "ada", "password": Secret("x")}
     login, _ = Credential.objects.update_or_create(**mine, kind="sending_tool", defaults=password)
     CredentialReveal.objects.create(credential=login, student=ada)
