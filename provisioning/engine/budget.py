@@ -294,17 +294,12 @@ def waiting_before(budget: str, run_id: UUID) -> int:
         return int(cursor.fetchone()[0])
 
 
-CONTESTED = f"""
-SELECT 1 WHERE (SELECT count(*) FROM provisioning_run WHERE {claims.WAITS_FOR} AND id <> %(run)s) > (
-    SELECT count(*) FROM provisioning_permit WHERE budget = %(budget)s
-        AND (used_at IS NULL OR used_at + make_interval(secs => window_seconds + %(slack)s) <= gtm_now('vendor'))
-)
-"""
-
-
 def is_contested(budget: str, run_id: UUID) -> bool:
-    """Tell whether others than this run wait for more permits of `budget` than are free."""
-    found = prepared.execute(CONTESTED, {"budget": budget, "run": run_id, "slack": SLACK * clock.scale()})
+    """Tell whether others than this run wait for a permit of `budget`."""
+    found = prepared.execute(
+        f"SELECT 1 FROM provisioning_run WHERE {claims.WAITS_FOR} AND id <> %(run)s LIMIT 1",
+        {"budget": budget, "run": run_id},
+    )
     return found is not None
 
 

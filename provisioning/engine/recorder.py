@@ -385,7 +385,8 @@ class Recorder:
         reason, state = parked(open_rows)
         waiting = [row for row in open_rows if row.state == StepState.WAITING]
         # What the next wake-up is for: the tick rings by it when a budget is what is missing.
-        waits = min(waiting, key=lambda row: row.next_attempt_at or now, default=None)
+        # What lets others go first does not hide that another row is without a permit.
+        waits = min(waiting, key=lambda row: (LEISURE_SINCE in row.facts, row.next_attempt_at or now), default=None)
         if self.wave.stack.ending.done is not None:  # a change to what is up and running parks nothing
             self.provision.parked_reason = reason
             self._note(self.provision, ("parked_reason",))
