@@ -215,7 +215,7 @@ class Wakeup:
         if fresh and self.wave.gathers(spec, fresh, now):
             self.recorder.hold(spec, fresh, now)
             return [row for row in rows if row.opened_at is not None]
-        if fresh == rows and rows and self._has_leisure(spec, rows, now):
+        if fresh and len(fresh) == len(rows) and self._has_leisure(spec, rows, now):
             self.recorder.put_off(spec, rows, now, fresh=True)
             return []
         return rows

@@ -102,7 +102,7 @@ class CohortWorld(World):
         now = self.sandbox.clock.now()
         for other, (wanted, since) in self.waiting.items():
             if wanted in call.budgets and self.age[other] < self.age[run]:
-                self.late.append(Late(self.age[other], self.age[run], call.verb, now - since))
+                self.late.append(Late(self.age[other], self.age[run], call.verb, wanted, now - since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class Late:
     older: int
     younger: int
     verb: str
+    budget: str
     seconds: float
 
 

@@ -37,7 +37,7 @@ def test_a_cohort_keeps_every_limit_and_takes_little_more_than_the_least_time(
     counts_as_search: bool, figures: Figures
 ) -> None:
     cohort = keeps_every_limit(BOUNDED, ORDERS, counts_as_search=counts_as_search)
-    assert [one for one in cohort.world.late if one.seconds > A_MOMENT] == []
+    assert [one for one in cohort.world.late if one.seconds > patience(one.budget)] == []
     least, reading = cohorts.bound(cohort), "searches" if counts_as_search else "free"
     figures.greatest("cohort_over_bound", cohort.seconds / least)
     figures.put(f"cohort_over_bound_{reading}", cohort.seconds / least)
@@ -51,6 +51,12 @@ def test_a_cohort_of_another_stack_keeps_every_limit(stack: str, figures: Figure
     cohort = keeps_every_limit(stack, OF_ANOTHER_STACK)
     assert [one for one in cohort.world.late if one.seconds > A_MOMENT] == []
     figures.put(f"cohort_minutes_{stack}", cohort.seconds / 60)
+
+
+def patience(name: str) -> float:
+    """Return for how many seconds a younger order may go first: for a moment where a permit comes back by the second, and
+    in the crowd of the whole, where several come free within the second to which wake-ups are rounded."""
+    return A_MOMENT if IS_WHOLE or name not in cohorts.LIMITS else 0.0
 
 
 def keeps_every_limit(stack: str, orders: int, *, counts_as_search: bool = False) -> Cohort:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 
 from infra import clock
 from integrations.sandbox import Sandbox
@@ -46,6 +47,16 @@ def test_orders_that_wait_for_a_search_share_one_question() -> None:
     assert made.sandbox.quotas.violations == []
 
 
+def test_a_question_takes_along_the_names_that_others_will_ask_for_soon() -> None:
+    made = make_world()
+    orders = [begin(made, name) for name in FIVE]
+    wanted = {name for order in orders for name in order.names()}
+    made.advance(15.5 * 60)
+    made.run_until(lambda: len(made.sandbox.log.of("zapmail", "buy_domains")) == len(orders))
+    asked = [entry.items for entry in made.sandbox.log.of("zapmail", "check_domains")]
+    assert [set(names) for names in asked] == [wanted]
+
+
 @pytest.mark.parametrize("waits_for", ["zapmail.general", "zapmail.search"])
 def test_a_look_lets_those_go_first_who_wait_for_the_same_requests(waits_for: str) -> None:
     world = make_world()
@@ -60,6 +71,41 @@ def test_a_look_lets_those_go_first_who_wait_for_the_same_requests(waits_for: st
     waited = clock.seconds_between(since, clock.vendor_now()) / 60
     # Its usual time at the earliest; while others wait, as long as a domain takes as a rule.
     assert (10 <= waited < 15) if waits_for == "zapmail.search" else (20 <= waited < 25)
+
+
+def test_a_look_is_as_patient_as_its_thing_takes_and_not_anew_for_what_was_ready_early() -> None:
+    world = make_world()
+    made, other = (begin(world, name) for name in FIVE[:2])
+    made.play(made.waits("mailboxes_active", "platform"))
+    later = clock.later(clock.vendor_now(), 24 * 3600)
+    others = Run.objects.filter(pk=other.run.pk)
+    others.update(state="waiting", waits_on="budget", why="zapmail.general", next_attempt_at=later)
+    since, before = made.rows("mailboxes").first().opened_at, made.calls()["zapmail.list_mailboxes"]
+    made.rows("mailboxes_active").update(opened_at=clock.later(since, 15 * 60))  # as if asked for one by one
+    made.play(lambda: made.calls()["zapmail.list_mailboxes"] > before, hours=1)
+    assert 25 <= clock.seconds_between(since, clock.vendor_now()) / 60 < 30
+
+
+def test_a_step_that_stands_back_does_not_hide_that_another_is_without_a_permit() -> None:
+    """Others see by its run that an order waits: its mailboxes do, while DMARC lets them go first."""
+    world = make_world(switches={"zapmail_domain_active_seconds": (600.0, 600.0)})
+    made, other = (begin(world, name) for name in FIVE[:2])
+    made.play(made.waits("domains_active", "platform"))
+    later = clock.later(clock.vendor_now(), 24 * 3600)
+    others = Run.objects.filter(pk=other.run.pk)
+    others.update(state="waiting", waits_on="budget", why="zapmail.general", next_attempt_at=later)
+
+    def use_up() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE provisioning_permit SET used_at = gtm_now('vendor') WHERE budget = 'zapmail.general'"
+            )
+
+    made.play_on_after("domains_active", use_up, made.waits("mailboxes", "budget"))
+    assert set(made.rows("dmarc").values_list("waits_on", flat=True)) == {"platform"}
+    assert (made.run.waits_on, made.run.why) == ("budget", "zapmail.general")
+    made.play()
+    made.check()
 
 
 def test_control_without_permits_the_window_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,20 @@ def test_slots_that_never_land_are_bought_again_after_the_bounds() -> None:
     assert made.done("zapmail.buy_mailbox_slots") == 2
 
 
+def test_slots_that_were_seen_are_not_bought_again_because_an_older_list_lacks_them() -> None:
+    made = story(faults=({"kind": "slow_domains", "items": ["getacme.com"], "seconds": 2 * HOUR},))
+    made.play(lambda: made.provision.mailboxes.filter(state="warming").count() == 4)
+    (workspace,) = (w for w in made.sandbox.world.zapmail.workspaces.values() if w.slots)
+    workspace.slots = 4
+    asked = made.calls()["zapmail.create_mailboxes"]
+    made.play(lambda: made.calls()["zapmail.create_mailboxes"] == asked + 3)
+    assert made.calls()["zapmail.buy_mailbox_slots"] == 1
+    workspace.slots = 6
+    made.play()
+    made.check()
+    assert made.calls()["zapmail.buy_mailbox_slots"] == 1
+
+
 def test_accepted_and_nothing_happens_is_asked_for_again_after_the_bounds() -> None:
     made = story(faults=({"kind": "nothing_happens", "verb": "create_mailboxes", "times": 1},))
     made.play()
