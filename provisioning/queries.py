@@ -86,7 +86,7 @@ def status_of(provision: Provision) -> Status:
     for row in run.steps.select_related("domain", "mailbox"):
         rows[row.key].append(row)
     dead = {row.item_key for group in rows.values() for row in group if row.item_key and row.state == StepState.FAILED}
-    stages = tuple(_stage(stage, stack, rows, run, dead) for stage in stack.stages)
+    stages = _in_turn([_stage(stage, stack, rows, run, dead) for stage in stack.stages])
     return Status(
         version=run.version,
         state=provision.state,
@@ -100,6 +100,20 @@ def status_of(provision: Provision) -> Status:
     )
 
 
+def _in_turn(stages: Sequence[StageStatus]) -> tuple[StageStatus, ...]:
+    """Say of a stage that it has not begun while what it is about has yet to come out of those before it: what is made for
+    it meanwhile, a login for instance, is no news for a student as long as nobody is needed for it."""
+    told: list[StageStatus] = []
+    for one in stages:
+        is_early = any(before.state not in ("done", "skipped") for before in told)
+        is_idle = bool(one.items) and all(item.state == "todo" for item in one.items)
+        goes_well = one.waits_on not in PEOPLE and one.trouble is None
+        if one.state in ("doing", "waiting") and is_early and is_idle and goes_well:
+            one = replace(one, state="todo", started_at=None, waits_on="", why="")
+        told.append(one)
+    return tuple(told)
+
+
 def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run, dead: set[str]) -> StageStatus:
     specs = [spec for spec in stack.steps if spec.stage == stage.key]
     if not specs:  # payment: a run exists, so it is paid
@@ -108,7 +122,8 @@ def _stage(stage: Stage, stack: StackSpec, rows: dict[str, list[Step]], run: Run
         )
     mine = [row for spec in specs for row in rows[spec.key]]
     open_rows = [row for row in mine if row.state in OPEN_STEP and row.item_key not in dead]
-    started = min((row.started_at for row in mine if row.started_at), default=None)
+    of_items = [row for row in mine if row.item_key and row.started_at] or mine
+    started = min((row.started_at for row in of_items if row.started_at), default=None)
     finished = max((row.finished_at for row in mine if row.finished_at), default=None)
     waiting = next((row for on in WORST_FIRST for row in open_rows if row.waits_on == on), None)
     return StageStatus(

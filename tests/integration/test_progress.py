@@ -173,6 +173,32 @@ def test_the_stages_stand_in_the_students_words() -> None:
     assert "Zapmail" not in page
 
 
+def with_a_login_in_advance(**register: Any) -> str:
+    """Return the page of an order whose mailboxes are being made while the sending tool's login is made already."""
+    run = building(state=StepState.COMPLETED)
+    now = timezone.now()
+    ready = ["domains_active", "dmarc", "sender_workspace", "sender_login", "register_sender"]
+    run.steps.filter(key__in=ready).update(state=StepState.COMPLETED, started_at=now, finished_at=now)
+    run.steps.filter(key="mailboxes").update(state=StepState.WAITING, waits_on="platform", started_at=now)
+    run.steps.filter(key="register_sender").update(**register)
+    return page_of(run.provision)
+
+
+@pytest.mark.parametrize(
+    "register", [{}, {"state": StepState.WAITING, "waits_on": "platform", "finished_at": None}], ids=["made", "waits"]
+)
+def test_what_is_made_in_advance_for_a_stage_does_not_begin_it(register: dict[str, Any]) -> None:
+    page = with_a_login_in_advance(**{"state": StepState.COMPLETED, **register})
+    assert "Mailboxes Waiting" in page
+    assert "Sending tool Not started" in page
+    assert "being connected to the sending tool" not in page
+
+
+def test_what_is_made_in_advance_for_a_stage_and_needs_a_person_is_told() -> None:
+    page = with_a_login_in_advance(state=StepState.WAITING, waits_on="operator", finished_at=None)
+    assert "Sending tool With the operator" in page
+
+
 def test_waiting_on_a_platform_says_whom_we_wait_for() -> None:
     run = building(state=StepState.WAITING, waits_on="platform", why="ACTIVE is not seen yet")
     Provision.objects.filter(pk=run.provision_id).update(parked_reason="waiting_vendor")
